@@ -1,0 +1,81 @@
+/**
+ * Every reason that this program gives for not doing what was asked, in one table: a code for machines (it is the
+ * condition's `reason`, so CamelCase as metav1.Condition demands) and a cure for people. A test holds the table against the
+ * README in both directions.
+ */
+export const cures = {
+  NodePortOnly: 'Reach the Service by a node address and its nodePort, or start the controller with --provider local or aws.',
+  OtherProvider: 'Start the controller with that provider again, or let go with `nodeport-lb gc --release NAMESPACE/NAME`.',
+  NoPorts: 'Give the Service at least one port.',
+  NoNodePort: 'Remove `allocateLoadBalancerNodePorts: false`, or set the nodePort of each port yourself.',
+  NoNodes: 'Add a node, or remove the label or taint that excludes the present ones.',
+  NoHealthyTargets: 'Check that the Service has ready endpoints and that kube-proxy runs on the nodes.',
+  Headless: 'Remove `clusterIP: None`: a headless Service has no NodePort that a load balancer could send to.',
+  ProtocolUnsupported: 'Use a protocol that the provider can carry.',
+  FamilyUnsupported: 'Ask for an IP family that a pool and the nodes have.',
+  SourceRangeInvalid: 'Write each of loadBalancerSourceRanges as a CIDR, such as 10.0.0.0/8.',
+  AffinityUnsupported: 'Use `sessionAffinity: None`, or a provider that can keep a client on its node.',
+  AnnotationInvalid: 'Correct the annotation; the README lists each with its type and range.',
+  AddressInvalid: 'Ask for an IPv4 or IPv6 address.',
+  AddressNotInPool: 'Ask for an address of a pool, or add it with --local-pool.',
+  AddressInUse: 'Ask for another address, or put both Services in one `nodeport-lb.io/share` group.',
+  AddressReserved: 'Ask for another address: this one belongs to something in the cluster already.',
+  AddressUnavailable: 'Add the address to an interface of this machine, or take it out of the pool.',
+  PoolUnknown: 'Name a pool of the configuration.',
+  PoolNotAllowed: 'Use a pool whose namespaces and serviceSelector admit the Service.',
+  PoolExhausted: 'Add addresses with --local-pool, or delete a Service that holds one.',
+  PortInUse: 'Stop the process that holds the port, or choose another port or address.',
+  PortNotPermitted:
+    'Allow low ports with `sysctl -w net.ipv4.ip_unprivileged_port_start=0`, run as root, or set --local-port-fallback.',
+  ShareAcrossNamespaces: 'Share within one namespace, or start the controller with --share-across-namespaces.',
+  SharePortClash: 'Give the Services of a share group different ports.',
+  ForwarderDown: 'The forwarder is being restarted; if this stays, read the log of the controller.',
+  SyncFailed: 'It is tried again by itself; the message says what the provider or the API server answered.',
+} as const;
+
+/** A reason code out of the table; stable, and documented in the README. */
+export type Code = keyof typeof cures;
+
+/** Something the user asked for that cannot be done as asked. The message says what, where and the cure. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly code: Code;
+  /** What was found wrong, without the code and the cure. */
+  readonly subject: string;
+
+  constructor(code: Code, subject: string, options?: ErrorOptions) {
+    super(`${subject}. ${cures[code]}`, options);
+    this.code = code;
+    this.subject = subject;
+  }
+}
+
+/** One thing wrong with the command line, the environment, a file or a kubeconfig. */
+export interface Problem {
+  /** Where it stands: `--http`, `NODEPORT_LB_HTTP`, `config.yaml: http`. */
+  readonly where: string;
+  readonly value?: string;
+  /** What is wrong, what is allowed, and what to do. */
+  readonly message: string;
+}
+
+/** Everything wrong with how the program was called, gathered and told once; the process exits 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+  readonly problems: readonly Problem[];
+
+  constructor(problems: readonly Problem[], options?: ErrorOptions) {
+    super(
+      problems.map((p) => `${p.where}${p.value === undefined ? '' : ` ${JSON.stringify(p.value)}`}: ${p.message}`).join('\n'),
+      options,
+    );
+    this.problems = problems;
+  }
+}
+
+/** Text of whatever was thrown, with the text of its causes. */
+export function explain(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  const cause = thrown.cause === undefined ? '' : `: ${explain(thrown.cause)}`;
+  return `${thrown.message || thrown.name}${cause}`;
+}

@@ -1,0 +1,108 @@
+/**
+ * The forwarder's face: data in, data out. One versioned, serialisable document says what to forward; one report says what
+ * came of it. Embedded in the controller (a child process), standing alone (`forward`) and on a node (`forwarder`), it is the
+ * same document.
+ */
+
+export const RULES_VERSION = 1;
+
+export interface Rules {
+  readonly version: typeof RULES_VERSION;
+  /** Grows with every change; the report repeats the one that is in force. */
+  readonly generation: number;
+  readonly nodes: readonly RuleNode[];
+  /** Sets of node ids, shared by many listeners, so that a node's coming is one change and not thousands. */
+  readonly nodeSets: Readonly<Record<string, readonly string[]>>;
+  readonly listeners: readonly RuleListener[];
+}
+
+/**
+ * From one generation to the next without repeating what stays. `base` must be the generation in force, else it is refused
+ * and the sender sends whole `Rules`. `null` removes an entry.
+ */
+export interface RulesChange {
+  readonly version: typeof RULES_VERSION;
+  readonly base: number;
+  readonly generation: number;
+  readonly nodes: Readonly<Record<string, RuleNode | null>>;
+  readonly nodeSets: Readonly<Record<string, readonly string[] | null>>;
+  readonly listeners: Readonly<Record<string, RuleListener | null>>;
+}
+
+/** A machine to send to. */
+export interface RuleNode {
+  readonly id: string;
+  /** IP addresses in the order of preference; the first that answers is used. At least one. */
+  readonly addresses: readonly string[];
+  /** Always this port, whatever the listener's nodePort (targets that are not Kubernetes nodes). */
+  readonly port?: number;
+  /** NodePorts that are published elsewhere: node port to `address:port`. */
+  readonly portMap?: Readonly<Record<number, string>>;
+}
+
+export interface RuleListener {
+  /** Stable: the same id with the same protocol, address and port is the same open socket over every change. */
+  readonly id: string;
+  readonly protocol: 'TCP' | 'UDP';
+  readonly address: string;
+  /** 0 to 65535; 0 lets the kernel choose (tests, `forward` with port 0). */
+  readonly port: number;
+  /** Where the port may not be bound (no permission, in use): serve on a free high port and say so in the report. */
+  readonly portFallback: boolean;
+  /** Name of a node set. */
+  readonly nodeSet: string;
+  readonly nodePort: number;
+  readonly check: RuleCheck;
+  /** Only nodes whose check passes, even if none does (`externalTrafficPolicy: Local`). */
+  readonly localOnly: boolean;
+  /** Clients allowed in, as CIDRs; empty: all. */
+  readonly sourceRanges: readonly string[];
+  /** Keep a client on its node for this many seconds. */
+  readonly affinitySeconds?: number;
+  /** Write this header to the target first. */
+  readonly proxyProtocol?: 'v1' | 'v2';
+  /** How long established connections live on after their target or the listener has gone. */
+  readonly drainMs: number;
+  /** How long a connection may be silent before it is closed; 0: for ever. */
+  readonly idleMs: number;
+}
+
+/** `nodePort`: the shared TCP check of the node and sparse TCP connects to the NodePort; `http`: GET, 200 passes. */
+export interface RuleCheck {
+  readonly kind: 'nodePort' | 'tcp' | 'http';
+  /** With `tcp` and `http`: the port at the node. */
+  readonly port?: number;
+  readonly path?: string;
+  readonly intervalMs?: number;
+  readonly timeoutMs?: number;
+  /** Passes in a row that make a target healthy. */
+  readonly rise?: number;
+  /** Failures in a row that make it unhealthy. */
+  readonly fall?: number;
+}
+
+/** What came of a generation. Sent when it has been applied, and again for what changes later; only what differs. */
+export interface ForwarderReport {
+  /** The generation in force. */
+  readonly generation: number;
+  /** By listener id; null: closed and drained, nothing is left of it. */
+  readonly listeners: Readonly<Record<string, ListenerState | null>>;
+  /** By `nodeId` or `nodeId:nodePort`; null: no longer watched. */
+  readonly targets: Readonly<Record<string, TargetState | null>>;
+}
+
+export type ListenerState =
+  | { readonly state: 'listening'; readonly address: string; readonly port: number }
+  | { readonly state: 'draining'; readonly connections: number }
+  | { readonly state: 'failed'; readonly code: ListenFailure; readonly message: string };
+
+export type ListenFailure = 'PortInUse' | 'PortNotPermitted' | 'AddressUnavailable' | 'ProtocolUnsupported' | 'SyncFailed';
+
+export interface TargetState {
+  readonly health: 'healthy' | 'unhealthy' | 'unknown' | 'draining';
+  /** The address of the node that is in use. */
+  readonly address?: string;
+  readonly reason?: string;
+  /** Milliseconds since the epoch. */
+  readonly asOf: number;
+}

@@ -1,0 +1,97 @@
+import type { Node, Service } from './objects.ts';
+
+/**
+ * The narrow port: every call to the Kubernetes API that the program makes, and no other. The table is the single truth for
+ * the client's URLs and, later, for the chart's RBAC.
+ */
+export const calls = {
+  listServices: { verb: 'list', group: '', version: 'v1', resource: 'services' },
+  watchServices: { verb: 'watch', group: '', version: 'v1', resource: 'services' },
+  getService: { verb: 'get', group: '', version: 'v1', resource: 'services' },
+  patchServiceStatus: { verb: 'patch', group: '', version: 'v1', resource: 'services', subresource: 'status' },
+  listNodes: { verb: 'list', group: '', version: 'v1', resource: 'nodes' },
+  watchNodes: { verb: 'watch', group: '', version: 'v1', resource: 'nodes' },
+  createEvent: { verb: 'create', group: '', version: 'v1', resource: 'events' },
+  patchEvent: { verb: 'patch', group: '', version: 'v1', resource: 'events' },
+  getLease: { verb: 'get', group: 'coordination.k8s.io', version: 'v1', resource: 'leases' },
+  listLeases: { verb: 'list', group: 'coordination.k8s.io', version: 'v1', resource: 'leases' },
+  createLease: { verb: 'create', group: 'coordination.k8s.io', version: 'v1', resource: 'leases' },
+  updateLease: { verb: 'update', group: 'coordination.k8s.io', version: 'v1', resource: 'leases' },
+  listDaemonSets: { verb: 'list', group: 'apps', version: 'v1', resource: 'daemonsets' },
+  listDeployments: { verb: 'list', group: 'apps', version: 'v1', resource: 'deployments' },
+  listEndpointSlices: { verb: 'list', group: 'discovery.k8s.io', version: 'v1', resource: 'endpointslices' },
+} as const;
+
+export type CallName = keyof typeof calls;
+
+/** What the API server answered when it did not do what was asked. Mapped once, in the client, from status and reason. */
+export class KubeError extends Error {
+  override readonly name = 'KubeError';
+  /** HTTP status; 0 when no answer came. */
+  readonly status: number;
+  /** metav1.Status reason: NotFound, Conflict, Forbidden, Invalid, Expired, …; `Unreachable` when no answer came. */
+  readonly reason: string;
+  /** From the Retry-After header, when there was one. */
+  readonly retryAfterMs?: number;
+
+  constructor(status: number, reason: string, message: string, options?: ErrorOptions & { retryAfterMs?: number }) {
+    super(message, options);
+    this.status = status;
+    this.reason = reason;
+    if (options?.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** One page of a list, still as the API's JSON. */
+export interface Page {
+  readonly items: readonly unknown[];
+  readonly resourceVersion: string;
+  /** Continue token; empty on the last page. */
+  readonly next: string;
+}
+
+export interface WatchEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
+  readonly object: unknown;
+}
+
+/** Plain calls with plain JSON; every method rejects with `KubeError`. One instance is shared by the whole process. */
+export interface KubeApi {
+  /** For people: context name, server URL. */
+  readonly where: { readonly context: string; readonly server: string };
+  /** @param namespace empty: all namespaces, or a resource without any */
+  list(
+    call: CallName,
+    namespace: string,
+    query: { readonly limit?: number; readonly next?: string; readonly labelSelector?: string; readonly fieldSelector?: string },
+  ): Promise<Page>;
+  /** One watch connection. Resolves when the server ends it, rejects when it breaks or `signal` aborts. */
+  watch(
+    call: CallName,
+    namespace: string,
+    query: { readonly resourceVersion: string; readonly timeoutSeconds: number },
+    onEvent: (event: WatchEvent) => void,
+    signal: AbortSignal,
+  ): Promise<void>;
+  get(call: CallName, namespace: string, name: string): Promise<unknown>;
+  create(call: CallName, namespace: string, body: object): Promise<unknown>;
+  update(call: CallName, namespace: string, name: string, body: object): Promise<unknown>;
+  /** Strategic merge patch, or JSON merge patch. Sent with our field manager. */
+  patch(call: CallName, namespace: string, name: string, body: object, type: 'strategic' | 'merge'): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+/** Name under which the API server's managedFields keep what we wrote. */
+export const FIELD_MANAGER = 'nodeport-lb';
+
+/** What the watches keep for the controller: current objects by key, and who is told of a change. */
+export interface Store<T> {
+  /** By `namespace/name`, or name alone where there is no namespace. */
+  get(key: string): T | undefined;
+  all(): Iterable<T>;
+  /** Puts the answer to a write of ours in, unless something newer is there already. */
+  put(object: T): void;
+}
+
+export type Services = Store<Service>;
+export type Nodes = Store<Node>;
