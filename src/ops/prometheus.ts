@@ -1,0 +1,93 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Metrics, QueueMetrics } from './metrics.ts';
+
+/** 1 ms to 32 s, doubling: a pass takes milliseconds, one that waits for a cloud takes seconds. */
+const PASS_SECONDS = Array.from({ length: 16 }, (_, i) => 0.001 * 2 ** i);
+/** client-go's: 10 ns to 10 s, times ten. @see https://pkg.go.dev/k8s.io/component-base/metrics/prometheus/workqueue */
+const QUEUE_SECONDS = Array.from({ length: 10 }, (_, i) => 10 ** (i - 8));
+const HEALTH = ['healthy', 'unhealthy', 'unknown', 'draining'] as const;
+
+/** Counts for Prometheus, in a registry of its own. */
+export function createPrometheus(build: { readonly version: string; readonly node: string }): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const services = new Gauge({
+    name: 'nodeport_lb_services',
+    help: 'Services that are ours, by state and reason code.',
+    labelNames: ['state', 'reason'],
+    registers,
+  });
+  const passes = new Histogram({
+    name: 'nodeport_lb_reconcile_duration_seconds',
+    help: 'Duration of one pass over one balancer.',
+    buckets: PASS_SECONDS,
+    registers,
+  });
+  const requests = new Counter({
+    name: 'nodeport_lb_provider_requests_total',
+    help: 'Steps that the provider applied, by kind and outcome.',
+    labelNames: ['action', 'code'],
+    registers,
+  });
+  const targets = new Gauge({
+    name: 'nodeport_lb_targets',
+    help: 'Targets of all balancers, by health.',
+    labelNames: ['health'],
+    registers,
+  });
+  const connections = new Counter({
+    name: 'nodeport_lb_forwarder_connections_total',
+    help: 'Connections that the forwarder has accepted.',
+    registers,
+  });
+  new Gauge({ name: 'nodeport_lb_build_info', help: 'Always 1.', labelNames: ['version', 'node'], registers }).set(build, 1);
+  return {
+    setServices(counts) {
+      services.reset();
+      for (const { state, reason, count } of counts) services.inc({ state, reason }, count);
+    },
+    reconciled: (seconds) => passes.observe(seconds),
+    providerRequested: (action, code) => requests.inc({ action, code }),
+    setTargets(counts) {
+      for (const health of HEALTH) targets.set({ health }, counts[health]);
+    },
+    forwarderConnected: (count) => connections.inc(count),
+    queue: createQueueMetrics(registers),
+    render: async () => ({ type: registry.contentType, text: await registry.metrics() }),
+  };
+}
+
+/** One queue only, so the `name` that client-go's dashboards group by is fixed. */
+function createQueueMetrics(registers: Registry[]): QueueMetrics {
+  const labelNames = ['name'];
+  const name = 'balancers';
+  const depth = new Gauge({ name: 'workqueue_depth', help: 'Keys that wait.', labelNames, registers }).labels({ name });
+  const adds = new Counter({ name: 'workqueue_adds_total', help: 'Keys added.', labelNames, registers }).labels({ name });
+  const retries = new Counter({
+    name: 'workqueue_retries_total',
+    help: 'Keys tried again after a failure.',
+    labelNames,
+    registers,
+  }).labels({ name });
+  const waits = new Histogram({
+    name: 'workqueue_queue_duration_seconds',
+    help: 'How long a key waited for a worker.',
+    labelNames,
+    buckets: QUEUE_SECONDS,
+    registers,
+  }).labels({ name });
+  const work = new Histogram({
+    name: 'workqueue_work_duration_seconds',
+    help: 'How long a worker had a key.',
+    labelNames,
+    buckets: QUEUE_SECONDS,
+    registers,
+  }).labels({ name });
+  return {
+    depth: (keys) => depth.set(keys),
+    added: () => adds.inc(),
+    waited: (seconds) => waits.observe(seconds),
+    worked: (seconds) => work.observe(seconds),
+    retried: () => retries.inc(),
+  };
+}
