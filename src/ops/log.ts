@@ -24,7 +24,7 @@ export async function createLog(options: LogOptions): Promise<Log> {
   const write = options.write ?? ((line: string) => void process.stderr.write(line));
   if (options.format === 'text') return createTextLog(options.level, options.colour ?? false, write);
   const { pino } = await import('pino');
-  return pino(
+  const log: Log = pino(
     {
       level: options.level,
       base: null,
@@ -34,6 +34,7 @@ export async function createLog(options: LogOptions): Promise<Log> {
     },
     { write },
   );
+  return log;
 }
 
 const levels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
