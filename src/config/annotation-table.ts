@@ -181,6 +181,7 @@ export const ownAnnotations = {
   heldBy: `${PREFIX}held-by`,
   heldAddresses: `${PREFIX}held-addresses`,
   targets: `${PREFIX}targets`,
+  servedPorts: `${PREFIX}served-ports`,
   nodePortMap: `${PREFIX}node-port-map`,
 } as const;
 
@@ -188,6 +189,10 @@ export const ownAnnotationHelp: Readonly<Record<keyof typeof ownAnnotations, { r
   heldBy: { on: 'Service', help: 'provider and cluster that hold the balancer, as PROVIDER/CLUSTER' },
   heldAddresses: { on: 'Service', help: 'addresses that the balancer holds, separated by commas; survives a cleared status' },
   targets: { on: 'Service', help: 'HEALTHY/TOTAL targets, while not all of them are healthy' },
+  servedPorts: {
+    on: 'Service',
+    help: 'PORT/PROTOCOL=SERVED pairs, while a port is served on another one for want of permission',
+  },
   nodePortMap: {
     on: 'Node',
     help: 'where NodePorts are published elsewhere, as NODEPORT=ADDRESS:PORT pairs, separated by commas',

@@ -1,0 +1,238 @@
+import { booleanKind, choiceKind, hostPortKind, isDnsLabel, type Kind, listKind, switchKind, textKind } from './kinds.ts';
+import { poolsKind } from './pools.ts';
+
+/** An option of one or more commands. Its key in the table is its key in the file; flag and variable follow from it. */
+export interface Option<T> {
+  readonly kind: Kind<T>;
+  /** Shown in help and README; the value itself is decided where the option is used. */
+  readonly default: string;
+  readonly help: string;
+  readonly example: string;
+  readonly short?: string;
+  /** Key of the file, where it is not the option's own name. */
+  readonly fileKey?: string;
+  /** Not a key of the file. */
+  readonly notInFile?: true;
+}
+
+const path = textKind('FILE', 'a path', /^[^\0]+$/);
+const namespaceList = listKind('A,B', 'namespaces, separated by commas', (item) =>
+  isDnsLabel(item) ? undefined : 'is not the name of a namespace: at most 63 lower-case letters, digits and "-"',
+);
+const addressTypes = listKind('A,B', 'InternalIP, ExternalIP or both, in the order of preference', (item) =>
+  item === 'InternalIP' || item === 'ExternalIP' ? undefined : 'must be InternalIP or ExternalIP',
+);
+const dnsName = '[a-z0-9]([a-z0-9.-]*[a-z0-9])?';
+
+/** The one table of options: the parser, the help, the variables, the file's keys and the README's table come from here. */
+export const options = {
+  config: {
+    kind: path,
+    default: 'none',
+    help: 'YAML file with any of these options, as camel-case keys',
+    example: 'nodeport-lb.yaml',
+    notInFile: true,
+  },
+  kubeconfig: {
+    kind: path,
+    default: 'KUBECONFIG, else ~/.kube/config, else the pod',
+    help: 'kubeconfig to use',
+    example: 'kind.yaml',
+  },
+  context: {
+    kind: textKind('NAME', 'the name of a context', /^[^\0]+$/),
+    default: "the kubeconfig's current one",
+    help: 'context of the kubeconfig',
+    example: 'kind-kind',
+  },
+  provider: {
+    kind: textKind(
+      'none|local|aws|MODULE',
+      'none, local, aws, a path that begins with "." or "/", or a package name',
+      /^[@./A-Za-z0-9_~-][^\0\s]*$/,
+    ),
+    default: 'none',
+    help: 'who makes the balancers',
+    example: 'local',
+  },
+  clusterName: {
+    kind: textKind('NAME', 'at most 100 letters, digits, ".", "_" and "-"', /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/),
+    default: 'kubernetes',
+    help: 'marks what belongs to this cluster at the provider',
+    example: 'staging',
+  },
+  loadBalancerClass: {
+    kind: textKind(
+      'CLASS',
+      'a label key, such as example.com/lb',
+      new RegExp(`^(${dnsName}/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`),
+    ),
+    default: 'nodeport-lb.io/lb',
+    help: 'Services with this spec.loadBalancerClass are ours',
+    example: 'example.com/lb',
+  },
+  claimUnsetClass: {
+    kind: choiceKind('auto', 'true', 'false'),
+    default: 'auto',
+    help: 'whether Services without a class are ours; auto: unless another balancer controller is seen',
+    example: 'true',
+  },
+  namespaces: { kind: namespaceList, default: 'all', help: 'only Services of these namespaces', example: 'shop,study' },
+  leaderElect: {
+    kind: booleanKind,
+    default: 'true in a cluster, false outside',
+    help: 'only the holder of the Lease writes',
+    example: 'true',
+  },
+  leaderElectNamespace: {
+    kind: textKind('NAMESPACE', 'the name of a namespace', /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/),
+    default: "the pod's own, else kube-system",
+    help: 'namespace of the Lease',
+    example: 'nodeport-lb',
+  },
+  nodeAddressTypes: {
+    kind: addressTypes,
+    default: 'InternalIP,ExternalIP',
+    help: 'node addresses that are tried, in this order',
+    example: 'ExternalIP',
+  },
+  http: {
+    kind: hostPortKind,
+    default: 'off',
+    help: 'where /healthz, /readyz and /metrics are served',
+    example: '127.0.0.1:8090',
+  },
+  dryRun: { kind: booleanKind, default: 'false', help: 'logs what would be done and writes nothing', example: 'true' },
+  shareAcrossNamespaces: {
+    kind: booleanKind,
+    default: 'false',
+    help: 'a nodeport-lb.io/share group spans namespaces',
+    example: 'true',
+  },
+  logLevel: {
+    kind: choiceKind('debug', 'info', 'warn', 'error'),
+    default: 'info',
+    help: 'least important lines that are logged',
+    example: 'debug',
+  },
+  localPool: {
+    kind: poolsKind,
+    default: '127.0.0.32/27 outside a cluster; node addresses inside',
+    help: 'addresses for balancers; repeat it for more pools; localPools in the file also takes objects',
+    example: '10.0.0.0/28',
+    fileKey: 'localPools',
+  },
+  localDatapath: {
+    kind: choiceKind('auto', 'userspace', 'nftables', 'kube-proxy'),
+    default: 'auto',
+    help: 'what moves the packets',
+    example: 'userspace',
+  },
+  localForwarder: {
+    kind: choiceKind('embedded', 'agents'),
+    default: 'embedded outside a cluster, agents inside',
+    help: 'where the forwarder runs',
+    example: 'embedded',
+  },
+  localPortFallback: {
+    kind: booleanKind,
+    default: 'false',
+    help: 'a port that may not be bound is served on a free high port',
+    example: 'true',
+  },
+  awsRegion: {
+    kind: textKind('REGION', 'a region, such as eu-west-1', /^[a-z]{2}(-[a-z]+){1,3}-\d$/),
+    default: "the AWS SDK's",
+    help: 'region of the balancers',
+    example: 'eu-west-1',
+  },
+  awsVpcId: {
+    kind: textKind('ID', 'a VPC id, such as vpc-0a1b2c3d', /^vpc-[0-9a-f]{8,17}$/),
+    default: "the nodes' VPC",
+    help: 'VPC of the balancers',
+    example: 'vpc-0a1b2c3d',
+  },
+  awsDefaultScheme: {
+    kind: choiceKind('internet-facing', 'internal'),
+    default: 'internet-facing',
+    help: 'scheme of balancers whose Service names none',
+    example: 'internal',
+  },
+  namespace: {
+    kind: textKind('NAMESPACE', 'the name of a namespace', /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/),
+    default: "the context's",
+    help: 'namespace to look in',
+    example: 'shop',
+    short: 'n',
+  },
+  allNamespaces: { kind: switchKind, default: 'false', help: 'look in all namespaces', example: 'true', short: 'A' },
+  output: {
+    kind: choiceKind('text', 'wide', 'json', 'yaml', 'name'),
+    default: 'text',
+    help: 'form of the output',
+    example: 'json',
+    short: 'o',
+  },
+  watch: { kind: switchKind, default: 'false', help: 'shows every change until interrupted', example: 'true', short: 'w' },
+  probe: { kind: switchKind, default: 'false', help: 'tries each way in', example: 'true' },
+  keep: { kind: switchKind, default: 'false', help: 'leaves everything running until interrupted', example: 'true' },
+  rules: { kind: path, default: 'none', help: 'file with a rules document, followed as it changes', example: 'rules.json' },
+  datapath: {
+    kind: choiceKind('auto', 'userspace', 'nftables'),
+    default: 'auto',
+    help: 'what moves the packets',
+    example: 'userspace',
+  },
+} as const satisfies Record<string, Option<unknown>>;
+
+export type OptionName = keyof typeof options;
+
+type ValueOf<O> = O extends { readonly kind: Kind<infer T> } ? T : never;
+
+/** Values that were given, by flag, variable or file; what is absent was not given. */
+export type OptionValues = { readonly [K in OptionName]?: ValueOf<(typeof options)[K]> };
+
+/** Every option of `controller`, in the order of its help. */
+export const controllerOptions = [
+  'config',
+  'kubeconfig',
+  'context',
+  'provider',
+  'clusterName',
+  'loadBalancerClass',
+  'claimUnsetClass',
+  'namespaces',
+  'leaderElect',
+  'leaderElectNamespace',
+  'nodeAddressTypes',
+  'http',
+  'dryRun',
+  'shareAcrossNamespaces',
+  'logLevel',
+  'localPool',
+  'localDatapath',
+  'localForwarder',
+  'localPortFallback',
+  'awsRegion',
+  'awsVpcId',
+  'awsDefaultScheme',
+] as const satisfies readonly OptionName[];
+
+/** `--local-pool` */
+export function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** Prefix of every variable that is ours. */
+export const VARIABLE_PREFIX = 'NODEPORT_LB_';
+
+/** `NODEPORT_LB_LOCAL_POOL` */
+export function variableOf(name: string): string {
+  return VARIABLE_PREFIX + name.replace(/[A-Z]/g, '_$&').toUpperCase();
+}
+
+/** Key of the file; undefined when the option is not one of the file's. */
+export function fileKeyOf(name: OptionName): string | undefined {
+  const option: Option<unknown> = options[name];
+  return option.notInFile ? undefined : (option.fileKey ?? name);
+}
