@@ -1,0 +1,133 @@
+import type { Node, Service } from '../kube/objects.ts';
+import { type NodeTarget, nameOf } from '../model.ts';
+import type { Surroundings } from '../providers/provider.ts';
+import { balancerKeyOf } from './share.ts';
+import { chooseTargets, sameNodes, type TargetOptions, type Targets } from './targets.ts';
+
+/**
+ * The controller's picture of the cluster, kept up to date change by change, so that a pass over one balancer never walks over
+ * all Services or all nodes.
+ */
+export interface Cluster {
+  /** Services whose balancer key this is. */
+  membersOf(key: string): readonly Service[];
+  /** Every balancer key that some Service has. */
+  keys(): readonly string[];
+  /** @returns the balancer keys that the change concerns */
+  serviceChanged(before: Service | undefined, after: Service | undefined): readonly string[];
+  /** @returns whether any balancer's targets have changed by what has happened to the nodes since the last call */
+  refreshNodes(nodes: Iterable<Node>): boolean;
+  /** The targets without a node selector, and who was left out. */
+  targets(): Targets;
+  nodesFor(selector: Readonly<Record<string, string>> | undefined): readonly NodeTarget[];
+  readonly surroundings: Surroundings;
+}
+
+export interface ClusterOptions {
+  readonly shareAcrossNamespaces: boolean;
+  readonly addressTypes: TargetOptions['addressTypes'];
+  /** Finds a Service by `namespace/name`. */
+  find(name: string): Service | undefined;
+}
+
+export function makeCluster(options: ClusterOptions): Cluster {
+  const membersByKey = new Map<string, Set<string>>();
+  const uses = makeAddressBook();
+  const selected = new Map<string, readonly NodeTarget[]>(); // by selector, as JSON; emptied with every change of nodes
+  let nodes: readonly Node[] = [];
+  let targets: Targets = { nodes: [], skipped: [], controlPlaneOnly: false };
+  let nodeFacts = '';
+
+  function serviceChanged(before: Service | undefined, after: Service | undefined): readonly string[] {
+    const keyBefore = before && balancerKeyOf(before, options.shareAcrossNamespaces);
+    const keyAfter = after && balancerKeyOf(after, options.shareAcrossNamespaces);
+    if (before && keyBefore !== undefined) leave(keyBefore, nameOf(before));
+    if (after && keyAfter !== undefined) join(keyAfter, nameOf(after));
+    uses.replace(before ? addressesOf(before) : [], after ? addressesOf(after) : []);
+    return [...new Set([keyBefore, keyAfter].filter((key) => key !== undefined))];
+  }
+
+  function leave(key: string, name: string): void {
+    const names = membersByKey.get(key);
+    names?.delete(name);
+    if (names?.size === 0) membersByKey.delete(key);
+  }
+
+  function join(key: string, name: string): void {
+    const names = membersByKey.get(key);
+    if (names) names.add(name);
+    else membersByKey.set(key, new Set([name]));
+  }
+
+  function refreshNodes(now: Iterable<Node>): boolean {
+    const before = nodes;
+    nodes = [...now];
+    uses.replace(before.flatMap(nodeAddresses), nodes.flatMap(nodeAddresses));
+    const next = chooseTargets(nodes, { addressTypes: options.addressTypes });
+    // Labels count too: a balancer with a node selector sees them. Heartbeats and conditions do not.
+    const facts = JSON.stringify([next.nodes, nodes.map((n) => [n.name, n.labels, n.taints, n.deleting])]);
+    const changed = facts !== nodeFacts;
+    nodeFacts = facts;
+    targets = sameNodes(targets.nodes, next.nodes) ? { ...next, nodes: targets.nodes } : next;
+    if (changed) selected.clear();
+    return changed;
+  }
+
+  function nodesFor(selector: Readonly<Record<string, string>> | undefined): readonly NodeTarget[] {
+    if (!selector || Object.keys(selector).length === 0) return targets.nodes;
+    const key = JSON.stringify(selector);
+    const known = selected.get(key);
+    if (known) return known;
+    const chosen = chooseTargets(nodes, { addressTypes: options.addressTypes, nodeSelector: selector }).nodes;
+    selected.set(key, chosen);
+    return chosen;
+  }
+
+  return {
+    membersOf: (key) => [...(membersByKey.get(key) ?? [])].flatMap((name) => options.find(name) ?? []),
+    keys: () => [...membersByKey.keys()],
+    serviceChanged,
+    refreshNodes,
+    targets: () => targets,
+    nodesFor,
+    surroundings: { reservedBy: uses.reservedBy },
+  };
+}
+
+interface Use {
+  readonly address: string;
+  readonly by: string;
+}
+
+/** Who uses which address; several may use one. */
+function makeAddressBook() {
+  const users = new Map<string, Map<string, number>>();
+  const change = ({ address, by }: Use, by1: 1 | -1): void => {
+    const counts = users.get(address) ?? new Map<string, number>();
+    const count = (counts.get(by) ?? 0) + by1;
+    if (count > 0) counts.set(by, count);
+    else counts.delete(by);
+    if (counts.size > 0) users.set(address, counts);
+    else users.delete(address);
+  };
+  return {
+    replace(before: readonly Use[], after: readonly Use[]): void {
+      for (const use of before) change(use, -1);
+      for (const use of after) change(use, 1);
+    },
+    reservedBy: (address: string): string | undefined => users.get(address)?.keys().next().value,
+  };
+}
+
+function addressesOf(service: Service): readonly Use[] {
+  return [
+    ...service.externalIPs.map((address) => ({ address, by: `externalIPs of Service ${nameOf(service)}` })),
+    ...service.clusterIPs
+      .filter((ip) => ip !== 'None')
+      .map((address) => ({ address, by: `cluster IP of Service ${nameOf(service)}` })),
+  ];
+}
+
+function nodeAddresses(node: Node): readonly Use[] {
+  return node.addresses.map(({ address }) => ({ address, by: `node ${node.name}` }));
+}

@@ -1,0 +1,244 @@
+import { isIP } from 'node:net';
+import type { Annotations } from '../config/annotations.ts';
+import { readAnnotations } from '../config/annotations.ts';
+import { Refusal } from '../errors.ts';
+import type { Service, ServicePort } from '../kube/objects.ts';
+import type { Balancer, HealthCheck, Listener, NodeTarget, TargetGroup } from '../model.ts';
+import { type ClaimOptions, claim, FINALIZER, heldAddresses, heldBy } from './claim.ts';
+import { admitMembers, byAge, shareProblem } from './share.ts';
+
+/** What shall become of one balancer key. */
+export interface Intent {
+  /** The balancer that is wanted; undefined: none. */
+  readonly wanted?: Balancer;
+  /** The Services that the wanted balancer serves. */
+  readonly served: readonly Service[];
+  /** Services that cannot be served as they are written, and why. What they hold is left as it is. */
+  readonly refused: readonly RefusedService[];
+  /** Services that carry our marks and no longer want a balancer. */
+  readonly leaving: readonly { readonly service: Service; readonly why: string }[];
+  /** Ports of served Services that cannot be served; the Service's other ports are. */
+  readonly portRefusals: readonly PortRefusal[];
+  /** One line for each thing that was found odd and is not an error. */
+  readonly warnings: readonly { readonly service: Service; readonly text: string }[];
+}
+
+export interface RefusedService {
+  readonly service: Service;
+  readonly refusal: Refusal;
+}
+
+export interface PortRefusal {
+  readonly uid: string;
+  readonly port: number;
+  readonly protocol: ServicePort['protocol'];
+  readonly refusal: Refusal;
+}
+
+export interface IntentInput {
+  readonly key: string;
+  /** Every Service whose balancer key this is, whoever it belongs to. */
+  readonly members: readonly Service[];
+  readonly provider: string;
+  readonly claims: ClaimOptions;
+  /** Eligible nodes for a node selector; answers with the same array while nothing has changed. */
+  nodesFor(selector: Readonly<Record<string, string>> | undefined): readonly NodeTarget[];
+}
+
+/** kube-proxy's own health port; a UDP-only Service has no TCP port that a check could connect to. */
+const KUBE_PROXY_HEALTH_PORT = 10_256;
+
+/** Decides what one balancer shall be. Total: any Services, however odd, give an answer and never an exception. */
+export function decideIntent(input: IntentInput): Intent {
+  const ours: Service[] = [];
+  const leaving: { service: Service; why: string }[] = [];
+  const refused: RefusedService[] = [];
+  for (const service of [...input.members].sort(byAge)) {
+    const decided = claim(service, input.claims);
+    const elsewhere = decided.kind === 'foreign' ? undefined : refuseOtherProvider(service, input.provider);
+    if (elsewhere) refused.push({ service, refusal: elsewhere });
+    else if (decided.kind === 'ours') ours.push(service);
+    else if (decided.kind === 'leaving') leaving.push({ service, why: decided.why });
+  }
+  const judged = ours.map((service) => ({ service, notes: readAnnotations(service.annotations, input.provider) }));
+  const sound: Service[] = [];
+  for (const { service, notes } of judged) {
+    const refusal = whyRefused(service, notes);
+    if (refusal) refused.push({ service, refusal });
+    else sound.push(service);
+  }
+  const group = admitMembers(sound);
+  refused.push(...group.refused);
+  const wanted = group.admitted.length > 0 ? describeBalancer(input, group.admitted) : undefined;
+  return {
+    ...(wanted ? { wanted } : {}),
+    served: group.admitted,
+    refused,
+    leaving,
+    portRefusals: group.admitted.flatMap(refusePorts),
+    warnings: judged.flatMap(({ service, notes }) =>
+      notes.warnings.map((w) => ({ service, text: `${w.annotation}: ${w.message}` })),
+    ),
+  };
+}
+
+/** Whether everything that this provider would hold must stay untouched, because all that want it are refused for now. */
+export function mustKeep(intent: Intent): boolean {
+  return intent.wanted === undefined && intent.leaving.length === 0 && intent.refused.length > 0;
+}
+
+/** What another provider holds only that provider can take down, whether the Service stays or goes. */
+function refuseOtherProvider(service: Service, provider: string): Refusal | undefined {
+  const holder = heldBy(service);
+  if (holder === '' || holder === provider) return undefined;
+  const addresses = heldAddresses(service).join(', ') || 'none';
+  return new Refusal(
+    'OtherProvider',
+    `The balancer is held by provider ${holder} (addresses: ${addresses}), and this controller runs with ${provider}`,
+  );
+}
+
+function whyRefused(service: Service, notes: Annotations): Refusal | undefined {
+  const problem = notes.problems[0];
+  if (problem) {
+    return new Refusal(
+      'AnnotationInvalid',
+      `Annotation ${problem.annotation}: ${JSON.stringify(problem.value)}: ${problem.message}`,
+    );
+  }
+  return shareProblem(service) ?? refuseSpec(service, notes);
+}
+
+function refuseSpec(service: Service, notes: Annotations): Refusal | undefined {
+  if (service.ports.length === 0) return new Refusal('NoPorts', 'The Service has no ports');
+  if (service.clusterIP === 'None') return new Refusal('Headless', 'The Service is headless (clusterIP: None)');
+  if (service.ports.every((port) => port.nodePort === 0)) {
+    return new Refusal('NoNodePort', `No port of the Service has a nodePort (${service.ports.map((p) => p.port).join(', ')})`);
+  }
+  const range = service.sourceRanges.find((r) => !isCidr(r));
+  if (range !== undefined)
+    return new Refusal('SourceRangeInvalid', `loadBalancerSourceRanges: ${JSON.stringify(range)} is not a CIDR`);
+  const address = requestedAddresses(service, notes).find((a) => isIP(a) === 0);
+  if (address !== undefined) return new Refusal('AddressInvalid', `${JSON.stringify(address)} is not an IP address`);
+  if (service.loadBalancerIP !== '' && notes.addresses.length > 0 && !notes.addresses.includes(service.loadBalancerIP)) {
+    return new Refusal(
+      'AnnotationInvalid',
+      `spec.loadBalancerIP asks for ${service.loadBalancerIP} and annotation nodeport-lb.io/addresses for ${notes.addresses.join(', ')}`,
+    );
+  }
+  return undefined;
+}
+
+function describeBalancer(input: IntentInput, services: readonly Service[]): Balancer {
+  const first = services[0]!;
+  const notes = readAnnotations(first.annotations); // on balancer-wide settings the oldest member's word counts
+  return {
+    key: input.key,
+    members: services.map(({ namespace, name, uid, createdAt, labels, annotations }) => ({
+      namespace,
+      name,
+      uid,
+      createdAt,
+      labels,
+      annotations,
+    })),
+    listeners: services.flatMap((service) => listenersOf(service)),
+    nodes: input.nodesFor(notes.nodeSelector),
+    families: first.families.length > 0 ? first.families : ['IPv4'],
+    preferDualStack: first.familyPolicy === 'PreferDualStack',
+    address: {
+      requested: unique(services.flatMap((service) => requestedAddresses(service, readAnnotations(service.annotations)))),
+      ...(notes.pool === undefined ? {} : { pool: notes.pool }),
+      held: unique(services.flatMap(heldAddresses)),
+    },
+    settings: {
+      ...(notes.proxyProtocol ? { proxyProtocol: notes.proxyProtocol } : {}),
+      ...(notes.drainSeconds === undefined ? {} : { drainSeconds: notes.drainSeconds }),
+      ...(notes.idleTimeoutSeconds === undefined ? {} : { idleTimeoutSeconds: notes.idleTimeoutSeconds }),
+      publish: notes.publish,
+      retain: notes.retain,
+      allowDisruption: notes.allowDisruption,
+    },
+  };
+}
+
+function requestedAddresses(service: Service, notes: Annotations): readonly string[] {
+  return unique([...notes.addresses, ...(service.loadBalancerIP === '' ? [] : [service.loadBalancerIP])]);
+}
+
+function listenersOf(service: Service): readonly Listener[] {
+  const notes = readAnnotations(service.annotations);
+  return service.ports
+    .filter((port) => port.nodePort !== 0)
+    .map((port) => ({
+      service: { namespace: service.namespace, name: service.name, uid: service.uid },
+      name: port.name,
+      protocol: port.protocol,
+      port: port.port,
+      targetGroup: describeTargetGroup(service, port, notes),
+    }));
+}
+
+function describeTargetGroup(service: Service, port: ServicePort, notes: Annotations): TargetGroup {
+  return {
+    nodePort: port.nodePort,
+    healthCheck: describeCheck(service, port, notes.healthCheck),
+    localOnly: service.externalTrafficPolicy === 'Local',
+    ...(service.affinitySeconds === undefined ? {} : { affinitySeconds: service.affinitySeconds }),
+    sourceRanges: service.sourceRanges,
+  };
+}
+
+function describeCheck(service: Service, port: ServicePort, asked: Annotations['healthCheck']): HealthCheck {
+  const tuning = {
+    ...(asked.intervalSeconds === undefined ? {} : { intervalSeconds: asked.intervalSeconds }),
+    ...(asked.timeoutSeconds === undefined ? {} : { timeoutSeconds: asked.timeoutSeconds }),
+    ...(asked.healthyThreshold === undefined ? {} : { healthyThreshold: asked.healthyThreshold }),
+    ...(asked.unhealthyThreshold === undefined ? {} : { unhealthyThreshold: asked.unhealthyThreshold }),
+  };
+  const fallback = checkByPolicy(service, port);
+  const asksPort = typeof asked.port === 'number' ? asked.port : asked.port === 'traffic-port' ? port.nodePort : undefined;
+  const protocol = asked.protocol ?? (asksPort === undefined ? fallback.protocol : 'tcp');
+  const chosenPort =
+    asksPort ?? (asked.protocol === undefined || service.externalTrafficPolicy === 'Local' ? fallback.port : port.nodePort);
+  const path = asked.path ?? fallback.path ?? '/';
+  return { protocol, port: chosenPort, ...(protocol === 'http' ? { path } : {}), ...tuning };
+}
+
+/** What Kubernetes itself offers as a health check for a port under the Service's traffic policy. */
+function checkByPolicy(service: Service, port: ServicePort): HealthCheck {
+  if (service.externalTrafficPolicy === 'Local' && service.healthCheckNodePort !== 0) {
+    return { protocol: 'http', port: service.healthCheckNodePort, path: '/healthz' };
+  }
+  if (port.protocol === 'TCP') return { protocol: 'tcp', port: port.nodePort };
+  const sibling = service.ports.find((p) => p.protocol === 'TCP' && p.nodePort !== 0);
+  if (sibling) return { protocol: 'tcp', port: sibling.nodePort };
+  return { protocol: 'http', port: KUBE_PROXY_HEALTH_PORT, path: '/healthz' };
+}
+
+function refusePorts(service: Service): readonly PortRefusal[] {
+  return service.ports
+    .filter((port) => port.nodePort === 0)
+    .map((port) => ({
+      uid: service.uid,
+      port: port.port,
+      protocol: port.protocol,
+      refusal: new Refusal('NoNodePort', `Port ${port.port}/${port.protocol} has no nodePort`),
+    }));
+}
+
+/** Whether the text is an address, a slash and a prefix length that fits the family. */
+function isCidr(value: string): boolean {
+  const [address = '', length = '', ...rest] = value.trim().split('/');
+  const family = isIP(address);
+  return rest.length === 0 && family !== 0 && /^\d{1,3}$/.test(length) && Number(length) <= (family === 4 ? 32 : 128);
+}
+
+function unique<T>(values: readonly T[]): readonly T[] {
+  return [...new Set(values)];
+}
+
+/** Whether the Service holds our finalizer, so that something of it may exist at a provider. */
+export function holds(service: Service): boolean {
+  return service.finalizers.includes(FINALIZER);
+}

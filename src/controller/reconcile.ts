@@ -1,0 +1,182 @@
+import { Refusal } from '../errors.ts';
+import type { Service } from '../kube/objects.ts';
+import { type Balancer, nameOf, type Report, type Step } from '../model.ts';
+import type { Provider, Surroundings } from '../providers/provider.ts';
+import { FINALIZER } from './claim.ts';
+import { decideIntent, type Intent, type IntentInput, mustKeep } from './intent.ts';
+import type { Next } from './queue.ts';
+import { type Said, sayGone, sayHeld, sayRefused, sayServed } from './status.ts';
+import { isReady, type Writer } from './writer.ts';
+
+/** What a pass works with. */
+export interface Desk<O> {
+  readonly provider: Provider<O>;
+  readonly writer: Writer;
+  readonly surroundings: Surroundings;
+  /** `PROVIDER/CLUSTER`, recorded on each Service whose balancer is held. */
+  readonly holder: string;
+  readonly dryRun: boolean;
+  inputFor(key: string): IntentInput;
+  now(): number;
+  /** Told of each step before it is applied, or instead of that in a dry run. */
+  stepping(key: string, step: Step): void;
+  /** Told of what the provider has after each pass; the key's nodes are as they were in the pass before, or not. */
+  passed(key: string, wanted: Balancer | undefined, report: Report): { readonly sameNodes: boolean };
+}
+
+/** How soon a balancer that has not settled is looked at again, if nothing calls for it earlier. */
+const POLL_MS = 5_000;
+
+/** Brings one balancer from what is to what is wanted. Handed a key, never an event; a second run changes nothing. */
+export async function reconcile<O>(key: string, desk: Desk<O>): Promise<Next> {
+  const { provider } = desk;
+  const intent = decideIntent(desk.inputFor(key)); // pure
+  tellWarnings(intent, desk.writer);
+  let renewMs = await refuseAll(intent.refused, desk);
+  if (mustKeep(intent)) return { afterMs: renewMs };
+  const adjusted = adjust(intent.wanted, desk);
+  if (adjusted instanceof Refusal) {
+    renewMs = Math.min(
+      renewMs,
+      await refuseAll(
+        intent.served.map((service) => ({ service, refusal: adjusted })),
+        desk,
+      ),
+    );
+    if (intent.leaving.length === 0) return { afterMs: renewMs };
+  }
+  const wanted = adjusted instanceof Refusal ? undefined : adjusted;
+  if (desk.dryRun) return await rehearse(key, wanted, desk);
+  const served = wanted ? await holdAll(intent.served, wanted, desk) : [];
+  const applied = await applySteps(key, wanted, desk);
+  const report = provider.report(await provider.observe(key)); // believe the provider, not the plan
+  const { sameNodes } = desk.passed(key, wanted, report);
+  const news = sameNodes ? applied.steps : []; // a node's coming would be an event for each of a thousand Services
+  if (wanted) renewMs = Math.min(renewMs, await publish(served, wanted, report, intent, news, desk));
+  await releaseAll(intent.leaving, report, desk);
+  return { afterMs: Math.min(renewMs, applied.waitMs, report.settled || report.gone ? Number.POSITIVE_INFINITY : POLL_MS) };
+}
+
+function adjust<O>(wanted: Balancer | undefined, desk: Desk<O>): Balancer | Refusal | undefined {
+  if (!wanted) return undefined;
+  try {
+    return desk.provider.adjust(wanted, desk.surroundings);
+  } catch (thrown) {
+    if (thrown instanceof Refusal) return thrown;
+    throw thrown;
+  }
+}
+
+async function rehearse<O>(key: string, wanted: Balancer | undefined, desk: Desk<O>): Promise<Next> {
+  for (const step of desk.provider.plan(wanted, await desk.provider.observe(key), desk.now())) desk.stepping(key, step);
+  return {};
+}
+
+interface Applied {
+  readonly steps: readonly Step[];
+  /** When the first step that had to wait may be tried. */
+  readonly waitMs: number;
+}
+
+async function applySteps<O>(key: string, wanted: Balancer | undefined, desk: Desk<O>): Promise<Applied> {
+  const steps: Step[] = [];
+  for (const step of desk.provider.plan(wanted, await desk.provider.observe(key), desk.now())) {
+    if (step.waitsFor)
+      return { steps, waitMs: step.waitsFor.until === undefined ? POLL_MS : Math.max(0, step.waitsFor.until - desk.now()) };
+    desk.stepping(key, step);
+    await desk.provider.apply(step); // one call, safe to repeat
+    steps.push(step);
+  }
+  return { steps, waitMs: Number.POSITIVE_INFINITY };
+}
+
+/** Finalizer, holder and addresses are on record before the first provider write, or a crash could leak what it makes. */
+async function holdAll<O>(services: readonly Service[], wanted: Balancer, desk: Desk<O>): Promise<readonly Service[]> {
+  const held = sayHeld(desk.holder, wanted.address.held);
+  const answers = await Promise.all(
+    services.map((service) => {
+      const { condition, ...marks } = held;
+      return desk.writer.say(
+        service,
+        service.finalizers.includes(FINALIZER) ? marks : { ...marks, ...(condition ? { condition } : {}) },
+      );
+    }),
+  );
+  return answers.filter((service) => service !== undefined);
+}
+
+async function refuseAll<O>(refused: Intent['refused'], desk: Desk<O>): Promise<number> {
+  let renewMs = Number.POSITIVE_INFINITY;
+  for (const { service, refusal } of refused) {
+    if (desk.dryRun) {
+      desk.stepping(nameOf(service), { kind: 'refuse', summary: refusal.message, reason: refusal.code, disrupts: false });
+      continue;
+    }
+    const answer = await desk.writer.say(service, sayRefused(refusal));
+    if (answer) renewMs = Math.min(renewMs, desk.writer.sayNotReady(answer, refusal));
+  }
+  return renewMs;
+}
+
+async function publish<O>(
+  services: readonly Service[],
+  wanted: Balancer,
+  report: Report,
+  intent: Intent,
+  steps: readonly Step[],
+  desk: Desk<O>,
+): Promise<number> {
+  const renewals = await Promise.all(
+    services.map(async (service) => {
+      const said = sayServed(service, wanted, report, intent.portRefusals);
+      const answer = await desk.writer.say(service, said);
+      return answer ? tellServed(service, answer, said, steps, desk) : Number.POSITIVE_INFINITY;
+    }),
+  );
+  return Math.min(Number.POSITIVE_INFINITY, ...renewals);
+}
+
+function tellServed<O>(before: Service, after: Service, said: Said, steps: readonly Step[], desk: Desk<O>): number {
+  const verdict = said.condition;
+  if (!verdict) return Number.POSITIVE_INFINITY;
+  if (verdict.status === 'True') {
+    if (!isReady(before)) desk.writer.event(after, 'Normal', 'EnsuredLoadBalancer', verdict.message);
+    else if (steps.length > 0) desk.writer.event(after, 'Normal', 'UpdatedLoadBalancer', summarise(steps));
+    desk.writer.forget(after.uid);
+    return Number.POSITIVE_INFINITY;
+  }
+  if (verdict.reason === 'Provisioning') {
+    desk.writer.eventOnce(after, 'Normal', 'EnsuringLoadBalancer', verdict.message);
+    return POLL_MS;
+  }
+  return desk.writer.sayNotReady(after, { code: verdict.reason, message: verdict.message });
+}
+
+/** How many steps an event names before it only counts them. */
+const NAMED_STEPS = 3;
+
+function summarise(steps: readonly Step[]): string {
+  const named = steps.slice(0, NAMED_STEPS).map((step) => step.summary);
+  const more = steps.length - named.length;
+  return `${named.join('; ')}${more > 0 ? `; and ${more} more` : ''}`;
+}
+
+/** A Service's marks go only when no listener of its UID is left. */
+async function releaseAll<O>(leaving: Intent['leaving'], report: Report, desk: Desk<O>): Promise<void> {
+  await Promise.all(
+    leaving.map(async ({ service, why }) => {
+      if (!report.gone && report.listeners.some((listener) => listener.uid === service.uid)) {
+        desk.writer.eventOnce(service, 'Normal', 'DeletingLoadBalancer', `The load balancer is being removed: ${why}`);
+        return;
+      }
+      const held = service.finalizers.includes(FINALIZER);
+      const answer = await desk.writer.say(service, sayGone(service));
+      if (held) desk.writer.event(answer ?? service, 'Normal', 'DeletedLoadBalancer', `The load balancer is gone: ${why}`);
+      desk.writer.forget(service.uid);
+    }),
+  );
+}
+
+function tellWarnings(intent: Intent, writer: Writer): void {
+  for (const { service, text } of intent.warnings) writer.eventOnce(service, 'Warning', 'AnnotationIgnored', text);
+}
