@@ -1,0 +1,33 @@
+// The Kubernetes programs that the end-to-end lab runs, in one binary; the name it is called by (a link) chooses.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"k8s.io/component-base/cli"
+	_ "k8s.io/component-base/metrics/prometheus/clientgo"
+	_ "k8s.io/component-base/metrics/prometheus/version"
+	kubectl "k8s.io/kubectl/pkg/cmd"
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
+)
+
+var programs = map[string]func() *cobra.Command{
+	"kube-apiserver":          apiserver.NewAPIServerCommand,
+	"kube-controller-manager": controllers.NewControllerManagerCommand,
+	"kube-proxy":              proxy.NewProxyCommand,
+	"kubectl":                 kubectl.NewDefaultKubectlCommand,
+}
+
+func main() {
+	program, known := programs[filepath.Base(os.Args[0])]
+	if !known {
+		fmt.Fprintf(os.Stderr, "%s: call me by a link named kube-apiserver, kube-controller-manager, kube-proxy or kubectl\n", os.Args[0])
+		os.Exit(2)
+	}
+	os.Exit(cli.Run(program()))
+}

@@ -1,0 +1,56 @@
+/**
+ * A pod's program: an HTTP server that says who answered. Called as `pod.ts JSON`, with the fields of `Options`. On SIGTERM it
+ * goes on for the grace time, closing each connection after its answer, as a well-made server behind a preStop hook does.
+ */
+import http from 'node:http';
+
+interface Options {
+  readonly pod: string;
+  readonly node: string;
+  readonly address: string;
+  readonly ports: readonly number[];
+  readonly graceMs: number;
+}
+
+const options = JSON.parse(process.argv[2] ?? '') as Options;
+const TICK_MS = 100;
+const MAX_SLOW_MS = 60_000;
+let leaving = false;
+
+const servers = options.ports.map((port) => {
+  const server = http.createServer(answer);
+  server.keepAliveTimeout = 60_000;
+  server.listen(port, options.address);
+  return server;
+});
+
+function answer(request: http.IncomingMessage, response: http.ServerResponse): void {
+  const url = new URL(request.url ?? '/', 'http://pod');
+  if (leaving) response.setHeader('connection', 'close');
+  if (url.pathname === '/stream') {
+    stream(response);
+    return;
+  }
+  const slowMs = Math.min(Number(url.searchParams.get('slowMs') ?? 0), MAX_SLOW_MS);
+  const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => name.startsWith('x-')));
+  const body = { pod: options.pod, node: options.node, remote: request.socket.remoteAddress, path: url.pathname, headers };
+  setTimeout(() => response.setHeader('content-type', 'application/json').end(JSON.stringify(body)), slowMs);
+}
+
+/** Says its name ten times a second for as long as the connection lives. */
+function stream(response: http.ServerResponse): void {
+  response.write(`tick ${options.pod}\n`);
+  const timer = setInterval(() => response.write(`tick ${options.pod}\n`), TICK_MS);
+  response.on('close', () => clearInterval(timer));
+}
+
+process.on('SIGTERM', () => {
+  leaving = true;
+  setTimeout(() => {
+    for (const server of servers) server.close();
+    setTimeout(() => process.exit(0), 5_000).unref(); // streams do not end by themselves
+  }, options.graceMs);
+});
+
+await Promise.all(servers.map((server) => new Promise((resolve) => server.on('listening', resolve))));
+console.log('listening');
