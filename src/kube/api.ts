@@ -65,13 +65,18 @@ export interface KubeApi {
     namespace: string,
     query: { readonly limit?: number; readonly next?: string; readonly labelSelector?: string; readonly fieldSelector?: string },
   ): Promise<Page>;
-  /** One watch connection. Resolves when the server ends it, rejects when it breaks or `signal` aborts. */
+  /**
+   * One watch connection, with bookmarks. Resolves when the server ends it; rejects when it breaks, falls silent, or `signal`
+   * aborts, and after an ERROR event with that event's status (410 when the resourceVersion is too old).
+   */
   watch(
     call: CallName,
     namespace: string,
     query: { readonly resourceVersion: string; readonly timeoutSeconds: number },
     onEvent: (event: WatchEvent) => void,
     signal: AbortSignal,
+    /** The server has accepted the watch; events may be long in coming. */
+    onOpen?: () => void,
   ): Promise<void>;
   get(call: CallName, namespace: string, name: string): Promise<unknown>;
   create(call: CallName, namespace: string, body: object): Promise<unknown>;

@@ -1,0 +1,271 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as sleepFor } from 'node:timers/promises';
+import { explain } from '../errors.ts';
+import type { Log } from '../providers/provider.ts';
+import { type KubeApi, KubeError } from './api.ts';
+
+/** The object that an event is about. */
+export interface EventSubject {
+  readonly kind: 'Service' | 'Node';
+  /** Empty for a Node. */
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion?: string;
+}
+
+export interface EventRecorder {
+  /** Never blocks and never fails: what cannot be recorded is logged. */
+  tell(about: EventSubject, type: 'Normal' | 'Warning', reason: string, message: string): void;
+  /** Writes what is waiting. Resolves when all is written or given up, after 5 s at the latest. */
+  flush(): Promise<void>;
+}
+
+export interface EventOptions {
+  readonly api: KubeApi;
+  /** For `source.component`: who says so. */
+  readonly component: string;
+  readonly log: Log;
+  /** Milliseconds since the epoch. */
+  now?(): number;
+  sleep?(ms: number): Promise<void>;
+}
+
+/** Events not yet written; when it is full the oldest is dropped and counted. 1,000 Services tell about three each. */
+const QUEUE_LIMIT = 4096;
+/** Events remembered, so that a repeat is a count; when it is full the one not told for longest is forgotten (client-go: 4096). */
+const TABLE_LIMIT = 4096;
+/** Writes at a time: few, so that the status patches go first. */
+const WRITERS = 4;
+/** kube-apiserver forgets an event after an hour (--event-ttl). */
+const REMEMBER_MS = 3_600_000;
+/** Repeats within it are written once. */
+const GATHER_MS = 10_000;
+const TRIES = 4;
+const RETRY_MS = 1000;
+const FLUSH_MS = 5000;
+/** The API refuses longer ones. https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/core/validation/events.go */
+const MESSAGE_BYTES = 1024;
+const NAME_BYTES = 253;
+
+/** One event as the API server has it, or is to have it. */
+interface Entry {
+  readonly key: string;
+  readonly about: EventSubject;
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly message: string;
+  name: string;
+  first: number;
+  last: number;
+  count: number;
+  /** The count that the API server knows; 0: it does not have the event. */
+  written: number;
+  writtenAt: number;
+  state: 'idle' | 'queued' | 'writing';
+  timer?: NodeJS.Timeout;
+}
+
+export function recordEvents(options: EventOptions): EventRecorder {
+  return new Recorder(options);
+}
+
+class Recorder implements EventRecorder {
+  readonly #options: EventOptions;
+  readonly #now: () => number;
+  /** In the order of the last telling. */
+  readonly #table = new Map<string, Entry>();
+  readonly #queue = new Set<Entry>();
+  readonly #idle = new Set<() => void>();
+  #writing = 0;
+  /** Repeats that are gathered before they are written. */
+  readonly #waiting = new Set<Entry>();
+  #dropped = 0;
+  #denied = false;
+  #flushing = false;
+
+  constructor(options: EventOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+  }
+
+  tell(about: EventSubject, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    const now = this.#now();
+    const entry = this.#remember(about, type, reason, cutBytes(message, MESSAGE_BYTES), now);
+    entry.last = now;
+    entry.count += 1;
+    this.#schedule(entry);
+  }
+
+  async flush(): Promise<void> {
+    this.#flushing = true;
+    for (const entry of [...this.#waiting]) this.#enqueue(entry);
+    if (this.#writing > 0) await this.#drained();
+    this.#flushing = false;
+  }
+
+  #drained(): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#idle.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, FLUSH_MS);
+      this.#idle.add(done);
+    });
+  }
+
+  /** A new event is written at once, a repeat when the last writing is long enough ago. */
+  #schedule(entry: Entry): void {
+    if (entry.state !== 'idle' || entry.timer) return;
+    const dueMs = entry.written === 0 || this.#flushing ? 0 : entry.writtenAt + GATHER_MS - this.#now();
+    if (dueMs <= 0) {
+      this.#enqueue(entry);
+      return;
+    }
+    entry.timer = setTimeout(() => this.#enqueue(entry), dueMs);
+    entry.timer.unref();
+    this.#waiting.add(entry);
+  }
+
+  #remember(about: EventSubject, type: Entry['type'], reason: string, message: string, now: number): Entry {
+    const key = [about.kind, about.namespace, about.name, about.uid, type, reason, message].join('\0');
+    const had = this.#table.get(key);
+    this.#table.delete(key);
+    const fresh = had !== undefined && now - had.last < REMEMBER_MS;
+    const entry = fresh ? had : newEntry(key, about, type, reason, message, now);
+    this.#table.set(key, entry);
+    if (this.#table.size > TABLE_LIMIT) this.#table.delete(this.#table.keys().next().value!);
+    return entry;
+  }
+
+  #enqueue(entry: Entry): void {
+    clearTimeout(entry.timer);
+    delete entry.timer;
+    this.#waiting.delete(entry);
+    entry.state = 'queued';
+    this.#queue.add(entry);
+    if (this.#queue.size > QUEUE_LIMIT) this.#drop(this.#queue.values().next().value!);
+    if (this.#writing >= WRITERS) return;
+    this.#writing += 1;
+    void this.#work();
+  }
+
+  #drop(entry: Entry): void {
+    this.#queue.delete(entry);
+    this.#table.delete(entry.key);
+    this.#dropped += 1;
+    if (this.#dropped % 1000 !== 1) return;
+    this.#options.log.warn({ dropped: this.#dropped }, 'more events than the API server takes; the oldest are dropped');
+  }
+
+  async #work(): Promise<void> {
+    await undefined; // what is told in one breath is counted before the first of it is written
+    for (let entry = this.#queue.values().next().value; entry; entry = this.#queue.values().next().value) {
+      this.#queue.delete(entry);
+      entry.state = 'writing';
+      await this.#write(entry);
+      entry.state = 'idle';
+      if (entry.written > 0 && entry.count > entry.written) this.#schedule(entry);
+    }
+    this.#writing -= 1;
+    if (this.#writing === 0) for (const done of this.#idle) done();
+  }
+
+  async #write(entry: Entry): Promise<void> {
+    for (let tries = 1; tries <= TRIES; tries += 1) {
+      const { count } = entry;
+      try {
+        await this.#send(entry);
+        entry.written = count;
+        entry.writtenAt = this.#now();
+        return;
+      } catch (error) {
+        const next = decideAfter(error, entry.written > 0);
+        if (next === 'recreate') this.#forget(entry);
+        else if (next !== 'retry' || tries === TRIES) return this.#giveUp(entry, next, error);
+        else await this.#sleep(RETRY_MS * 2 ** (tries - 1));
+      }
+    }
+  }
+
+  #send(entry: Entry): Promise<unknown> {
+    const namespace = entry.about.namespace || 'default';
+    if (entry.written === 0) return this.#options.api.create('createEvent', namespace, eventBody(entry, this.#options.component));
+    const news = { count: entry.count, lastTimestamp: timestamp(entry.last) };
+    return this.#options.api.patch('patchEvent', namespace, entry.name, news, 'merge');
+  }
+
+  #forget(entry: Entry): void {
+    entry.written = 0;
+    entry.name = eventName(entry.about.name, `${entry.key}\0${this.#now()}`);
+  }
+
+  #giveUp(entry: Entry, next: ReturnType<typeof decideAfter>, error: unknown): void {
+    const told = { about: `${entry.about.kind} ${entry.about.namespace}/${entry.about.name}`, reason: entry.reason };
+    if (next === 'gone') this.#options.log.debug(told, `event not recorded: ${explain(error)}`);
+    else if (next === 'denied' && this.#denied) this.#options.log.debug(told, `event not recorded: ${explain(error)}`);
+    else this.#options.log.warn(told, `event not recorded: ${explain(error)}`);
+    if (next === 'denied') this.#denied = true; // a namespace that is being deleted, or a right that lacks: once is enough
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    if (this.#options.sleep) return this.#options.sleep(ms);
+    await sleepFor(ms, undefined, { ref: false });
+  }
+}
+
+/** Pure. What follows from a write that failed. @param known the API server had the event before */
+export function decideAfter(error: unknown, known: boolean): 'recreate' | 'gone' | 'denied' | 'refused' | 'retry' {
+  const status = error instanceof KubeError ? error.status : 0;
+  if (status === 404) return known ? 'recreate' : 'gone';
+  if (status === 403) return 'denied';
+  return status === 400 || status === 409 || status === 422 ? 'refused' : 'retry';
+}
+
+function newEntry(key: string, about: EventSubject, type: Entry['type'], reason: string, message: string, now: number): Entry {
+  const name = eventName(about.name, `${key}\0${now}`);
+  return { key, about, type, reason, message, name, first: now, last: now, count: 0, written: 0, writtenAt: 0, state: 'idle' };
+}
+
+/** Pure. `tomcat-service.18d1a2b3c4d5e6f7`, as client-go names events; at most 253 bytes. */
+export function eventName(subject: string, unique: string): string {
+  const hash = createHash('sha256').update(unique).digest('hex').slice(0, 16);
+  return `${subject.slice(0, NAME_BYTES - hash.length - 1).replace(/[-.]+$/, '')}.${hash}`;
+}
+
+/** Pure. A core/v1 Event in the form that client-go's recorder writes and `kubectl describe` looks for. */
+function eventBody(entry: Entry, component: string): object {
+  const { about } = entry;
+  const namespace = about.namespace || 'default';
+  return {
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name: entry.name, namespace },
+    involvedObject: { apiVersion: 'v1', ...about, ...(about.namespace === '' ? { namespace: undefined } : {}) },
+    type: entry.type,
+    reason: entry.reason,
+    message: entry.message,
+    source: { component },
+    reportingComponent: component,
+    reportingInstance: '',
+    firstTimestamp: timestamp(entry.first),
+    lastTimestamp: timestamp(entry.last),
+    count: entry.count,
+  };
+}
+
+/** metav1.Time has whole seconds. */
+function timestamp(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
+/** Pure. Cuts to so many bytes of UTF-8 without splitting a character. */
+export function cutBytes(value: string, limit: number): string {
+  const bytes = Buffer.from(value);
+  if (bytes.length <= limit) return value;
+  let end = limit - 3;
+  while (end > 0 && (bytes[end]! & 0xc0) === 0x80) end -= 1;
+  return `${bytes.toString('utf8', 0, end)}…`;
+}
