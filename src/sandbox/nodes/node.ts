@@ -44,6 +44,11 @@ export class NodeNetwork {
       .join(',');
   }
 
+  /** The port where a NodePort is really served; the NodePort itself while it is not. */
+  servedAt(nodePort: number): number {
+    return this.#ports.get(`tcp:${nodePort}`)?.open.port ?? nodePort;
+  }
+
   /** Opens and closes what differs. Resolves when the sockets are as wanted by the latest call. */
   serve(wanted: NodeEntrances): Promise<void> {
     this.#wanted = wanted;

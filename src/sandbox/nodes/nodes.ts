@@ -29,11 +29,13 @@ export interface SandboxNode {
   /** InternalIP. */
   readonly address: string;
   readonly state: NodeState;
+  /** The port of the node where a NodePort is really served: another one where it was taken. */
+  servedAt(nodePort: number): number;
   /** Up again, refusing connections, or taking them and never answering. @param drainMs for established ones when refusing */
   become(state: NodeState, drainMs?: number): Promise<void>;
   /**
-   * Takes the node out of the cluster: no new connection from the moment of the call, its pods and its Node object are
-   * deleted. Resolves when all of that is done and established connections have ended or had `drainMs`.
+   * Takes the node out of the cluster: no new connection from the moment of the call, its pods are deleted, and so is its
+   * Node object. Resolves when established connections have ended or had `drainMs`; pods answer a moment longer.
    */
   leave(drainMs: number): Promise<void>;
 }
@@ -207,6 +209,8 @@ class Member implements SandboxNode {
   get state(): NodeState {
     return this.network.state;
   }
+
+  servedAt = (nodePort: number): number => this.network.servedAt(nodePort);
 
   become(state: NodeState, drainMs = 0): Promise<void> {
     return this.network.become(state, drainMs);

@@ -1,9 +1,9 @@
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { ask } from '../../../src/sandbox/demo/ask.ts';
 import { Backends } from '../../../src/sandbox/nodes/backends.ts';
 import type { NodeEntrances } from '../../../src/sandbox/nodes/entrances.ts';
 import { NodeNetwork } from '../../../src/sandbox/nodes/node.ts';
-import { ask } from './ask.ts';
 
 let backends: Backends;
 let node: NodeNetwork;
