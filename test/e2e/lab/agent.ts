@@ -2,140 +2,17 @@
  * The lab's hand in a network namespace: a process of its own that does what JSON lines on its standard input say and
  * answers on standard output. Its face for tests is client.ts.
  */
-import { readFileSync, unlinkSync } from 'node:fs';
-import http from 'node:http';
-import https from 'node:https';
+import { unlinkSync } from 'node:fs';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
-import type { Answer, Failure, HoldState, LoadOptions, LoadResult, RequestOptions } from './client.ts';
-
-const MAX_FAILURES_TOLD = 50;
-const MAX_IN_FLIGHT = 500;
-
-function request(options: RequestOptions, agent?: http.Agent): Promise<Answer> {
-  const url = new URL(options.url);
-  const tls = url.protocol === 'https:';
-  const ca = options.caFile === undefined ? undefined : readFileSync(options.caFile);
-  return new Promise((resolve, reject) => {
-    const sent = (tls ? https : http).request(url, {
-      method: options.method ?? 'GET',
-      headers: { ...options.headers, 'content-length': Buffer.byteLength(options.body ?? '') }, // not by itself on a DELETE
-      agent: tls ? apiAgent : (agent ?? false),
-      ca,
-      signal: AbortSignal.timeout(options.timeoutMs ?? 5_000),
-    });
-    sent.on('error', reject);
-    sent.on('response', (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
-      response.on('error', reject);
-    });
-    sent.end(options.body);
-  });
-}
-
-const apiAgent = new https.Agent({ keepAlive: true, maxSockets: 16 });
-
-/** Requests at a steady rate until it is stopped or `count` is reached; keeps every failure's time and words. */
-class Load {
-  readonly #options: LoadOptions;
-  readonly #agent: http.Agent | undefined;
-  readonly #byPod = new Map<string, number>();
-  readonly #byEntry = new Map<string, number>();
-  readonly #failures: Failure[] = [];
-  #sent = 0;
-  #answered = 0;
-  #failed = 0;
-  #inFlight = 0;
-  #stopped = false;
-  #timer: NodeJS.Timeout | undefined;
-  #done: (() => void) | undefined;
-  readonly done: Promise<void>;
-
-  constructor(options: LoadOptions) {
-    this.#options = options;
-    this.#agent = options.connections === 'kept' ? new http.Agent({ keepAlive: true, maxSockets: 10 }) : undefined;
-    this.done = new Promise((resolve) => {
-      this.#done = resolve;
-    });
-    if (options.concurrency !== undefined) for (let i = 0; i < options.concurrency; i++) this.#next();
-    else this.#timer = setInterval(() => this.#tick(), 1_000 / (options.perSecond ?? 50));
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    clearInterval(this.#timer);
-    this.#settle();
-  }
-
-  result(): LoadResult {
-    return {
-      sent: this.#sent,
-      answered: this.#answered,
-      failed: this.#failed,
-      failures: this.#failures,
-      byPod: Object.fromEntries(this.#byPod),
-      byEntry: Object.fromEntries(this.#byEntry),
-    };
-  }
-
-  #full(): boolean {
-    return this.#stopped || (this.#options.count !== undefined && this.#sent >= this.#options.count);
-  }
-
-  #tick(): void {
-    if (this.#full()) this.stop();
-    else if (this.#inFlight < MAX_IN_FLIGHT) void this.#one();
-  }
-
-  /** The next one of a burst follows the answer to the last. */
-  #next(): void {
-    if (this.#full()) this.stop();
-    else void this.#one().then(() => this.#next());
-  }
-
-  async #one(): Promise<void> {
-    const startedAt = Date.now();
-    this.#sent++;
-    this.#inFlight++;
-    try {
-      const answer = await request({ url: this.#options.url, timeoutMs: this.#options.timeoutMs ?? 5_000 }, this.#agent);
-      if (answer.status !== 200) throw new Error(`status ${answer.status}: ${answer.body.slice(0, 100)}`);
-      this.#count(answer.body);
-      this.#answered++;
-    } catch (error) {
-      this.#failed++;
-      const message = error instanceof Error ? `${'code' in error ? `${error.code} ` : ''}${error.message}` : String(error);
-      if (this.#failures.length < MAX_FAILURES_TOLD) this.#failures.push({ startedAt, tookMs: Date.now() - startedAt, message });
-    } finally {
-      this.#inFlight--;
-      this.#settle();
-    }
-  }
-
-  #count(body: string): void {
-    const said = JSON.parse(body) as { pod?: string; remote?: string };
-    for (const [map, key] of [
-      [this.#byPod, said.pod],
-      [this.#byEntry, said.remote],
-    ] as const) {
-      if (key !== undefined) map.set(key, (map.get(key) ?? 0) + 1);
-    }
-  }
-
-  #settle(): void {
-    if (this.#stopped && this.#inFlight === 0) {
-      this.#agent?.destroy();
-      this.#done?.();
-    }
-  }
-}
+import type { HoldState, LoadOptions, RequestOptions } from './client.ts';
+import { Load } from './load.ts';
+import { request } from './request.ts';
 
 /** One connection on which a pod's `/stream` ticks for as long as both sides let it. */
 class Hold {
   readonly #socket: net.Socket;
-  #state: HoldState = { open: false, ticks: 0, pod: '' };
+  #state: HoldState = { open: false, ticks: 0, pod: '', remote: '' };
 
   constructor(host: string, port: number) {
     this.#socket = net.connect({ host, port, allowHalfOpen: false });
@@ -145,8 +22,9 @@ class Hold {
       this.#socket.write(`GET /stream HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
     });
     this.#socket.setEncoding('utf8').on('data', (chunk: string) => {
-      const pod = /tick (\S+)/.exec(chunk)?.[1] ?? this.#state.pod;
-      this.#state = { ...this.#state, pod, ticks: this.#state.ticks + (chunk.match(/tick /g)?.length ?? 0), lastAt: Date.now() };
+      const [, pod = this.#state.pod, remote = this.#state.remote] = /tick (\S+) (\S+)/.exec(chunk) ?? [];
+      const ticks = this.#state.ticks + (chunk.match(/tick /g)?.length ?? 0);
+      this.#state = { ...this.#state, pod, remote, ticks, lastAt: Date.now() };
     });
     this.#socket.on('error', (error) => {
       this.#state = { ...this.#state, error: error.message };

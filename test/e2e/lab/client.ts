@@ -58,6 +58,8 @@ export interface HoldState {
   readonly ticks: number;
   /** The pod that ticks; empty until it has. */
   readonly pod: string;
+  /** The address that the pod sees. */
+  readonly remote: string;
   /** Milliseconds since the epoch. */
   readonly lastAt?: number;
   readonly closedAt?: number;

@@ -28,7 +28,7 @@ function answer(request: http.IncomingMessage, response: http.ServerResponse): v
   const url = new URL(request.url ?? '/', 'http://pod');
   if (leaving) response.setHeader('connection', 'close');
   if (url.pathname === '/stream') {
-    stream(response);
+    stream(request, response);
     return;
   }
   const slowMs = Math.min(Number(url.searchParams.get('slowMs') ?? 0), MAX_SLOW_MS);
@@ -37,10 +37,11 @@ function answer(request: http.IncomingMessage, response: http.ServerResponse): v
   setTimeout(() => response.setHeader('content-type', 'application/json').end(JSON.stringify(body)), slowMs);
 }
 
-/** Says its name ten times a second for as long as the connection lives. */
-function stream(response: http.ServerResponse): void {
-  response.write(`tick ${options.pod}\n`);
-  const timer = setInterval(() => response.write(`tick ${options.pod}\n`), TICK_MS);
+/** Says its name and the address that it sees ten times a second for as long as the connection lives. */
+function stream(request: http.IncomingMessage, response: http.ServerResponse): void {
+  const line = `tick ${options.pod} ${request.socket.remoteAddress}\n`;
+  response.write(line);
+  const timer = setInterval(() => response.write(line), TICK_MS);
   response.on('close', () => clearInterval(timer));
 }
 
