@@ -1,6 +1,6 @@
 /** What a worker answers when it is done with a key. */
 export interface Next {
-  /** Look at the key again after this many milliseconds, though nothing may have changed. */
+  /** Look at the key again after this many milliseconds, though nothing may have changed; undefined or Infinity: do not. */
   readonly afterMs?: number;
 }
 
@@ -39,6 +39,8 @@ export interface Queue {
 /** First and longest pause after a failure. */
 const BACKOFF_MIN_MS = 250;
 const BACKOFF_MAX_MS = 60_000;
+/** The longest time that a timer of Node takes. @see https://nodejs.org/api/timers.html#settimeoutcallback-delay-args */
+const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /**
  * A queue of keys, never of objects or events. A key is worked on by one worker at a time; a key that is added meanwhile is
@@ -114,7 +116,7 @@ export function makeQueue(options: QueueOptions): Queue {
     const again = running.get(key)?.again;
     running.delete(key);
     if (again) enqueue(key);
-    else if (afterMs !== undefined) delay(key, afterMs);
+    else if (afterMs !== undefined && Number.isFinite(afterMs)) delay(key, Math.min(afterMs, TIMER_MAX_MS));
     handOut();
   }
 

@@ -108,6 +108,24 @@ describe('the queue of balancer keys', () => {
     await queue.pause();
   });
 
+  test('a key that asks for another look never, or in a year, is not looked at in a hurry', async () => {
+    let passes = 0;
+    const queue = queueOf(async (key) => {
+      passes += 1;
+      return { afterMs: key === 'never' ? Number.POSITIVE_INFINITY : 3e10 };
+    });
+    queue.add('never');
+    queue.add('year');
+    await queue.idle();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect({ passes, never: queue.retriesAt('never'), year: queue.retriesAt('year')! > Date.now() + 1e9 }).toEqual({
+      passes: 2,
+      never: undefined,
+      year: true,
+    });
+    await queue.pause();
+  });
+
   test('a key that asks for another look gets it', async () => {
     const second = gate();
     let passes = 0;
