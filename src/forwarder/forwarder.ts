@@ -1,0 +1,187 @@
+import { isIP } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import { addCounters, zeroCounters } from './counters.ts';
+import { Health } from './health.ts';
+import { type Ground, TcpListener } from './listener.ts';
+import { listenerProblems, nodeProblems } from './problems.ts';
+import { Reports } from './reports.ts';
+import type {
+  Forwarder,
+  ForwarderCounters,
+  ForwarderLog,
+  ForwarderReport,
+  ListenerCounters,
+  ListenFailure,
+  RuleListener,
+  Rules,
+  RulesChange,
+} from './rules.ts';
+import { emptyTable, type Revision, type RulesTable, revise } from './table.ts';
+import { Nodes } from './targets.ts';
+import type { Wiring } from './wire.ts';
+import { netWiring } from './wire-net.ts';
+
+/** Each connection takes two of the process's file descriptors; more than this many clients are refused. */
+export const MAX_CONNECTIONS = 30_000;
+
+/** How late a time limit of a connection may be noticed. */
+const SWEEP_MS = 100;
+
+export interface ForwarderOptions {
+  onReport(report: ForwarderReport): void;
+  readonly log: ForwarderLog;
+  readonly maxConnections?: number;
+  readonly wiring?: Wiring;
+}
+
+/** Forwards in this process. */
+export function startForwarder(options: ForwarderOptions): Forwarder {
+  return new LocalForwarder(options);
+}
+
+class LocalForwarder implements Forwarder {
+  readonly #ground: Ground;
+  readonly #listeners = new Map<string, TcpListener>();
+  /** Closed, with connections that live on. */
+  readonly #draining = new Set<TcpListener>();
+  /** Of listeners that are no more. */
+  #past: ListenerCounters = zeroCounters;
+  #table: RulesTable = emptyTable;
+  #sweep: NodeJS.Timeout | undefined;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: ForwarderOptions) {
+    const nodes = new Nodes();
+    this.#ground = {
+      wiring: options.wiring ?? netWiring,
+      health: new Health(nodes),
+      nodes,
+      reports: new Reports(options.onReport),
+      log: options.log,
+      maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
+      active: 0,
+      nowMs: () => performance.now(),
+      ipv6Only: (rule) => sharesPortAcrossFamilies(rule, this.#table.listeners.values()),
+      wakeSweep: () => this.#wakeSweep(),
+    };
+  }
+
+  apply(next: Rules | RulesChange): void {
+    const before = this.#table;
+    const { table, revision } = revise(before, next);
+    this.#table = table;
+    this.#updateNodes(revision);
+    for (const id of revision.listeners) this.#closeUnlessSame(before.listeners.get(id), table.listeners.get(id));
+    for (const id of revision.listeners) this.#openOrUpdate(id);
+    const moved = revision.nodes.size > 0 || revision.nodeSets.size > 0;
+    for (const listener of this.#listeners.values()) {
+      if (moved) listener.retarget();
+      void listener.open();
+    }
+    this.#ground.reports.generation(table.generation);
+  }
+
+  async close(drainMs?: number): Promise<void> {
+    const gone = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+    for (const id of [...this.#listeners.keys()]) this.#closeListener(id, drainMs);
+    if (drainMs !== undefined) for (const listener of this.#draining) listener.close(drainMs);
+    this.#checkEmpty();
+    await gone;
+    clearInterval(this.#sweep);
+    this.#ground.reports.flush();
+  }
+
+  async counters(): Promise<ForwarderCounters> {
+    const listeners = Object.fromEntries([...this.#listeners].map(([id, listener]) => [id, listener.counters()]));
+    const draining = [...this.#draining].map((listener) => listener.counters());
+    return { sum: [...Object.values(listeners), ...draining].reduce(addCounters, this.#past), listeners };
+  }
+
+  #updateNodes(revision: Revision): void {
+    for (const id of revision.nodes) {
+      const rule = this.#table.nodes.get(id);
+      const problems = rule ? nodeProblems(rule) : [];
+      if (problems.length > 0) this.#ground.log.warn({ node: id, problems }, 'a node of the rules is wrong');
+      this.#ground.nodes.put(id, rule);
+    }
+    if (revision.nodes.size > 0 || revision.nodeSets.size > 0) this.#ground.nodes.resolveSets(this.#table.nodeSets);
+  }
+
+  /** All that must go is closed before anything is opened, so that a port can pass from one listener to another. */
+  #closeUnlessSame(before: RuleListener | undefined, after: RuleListener | undefined): void {
+    if (before && !(after && isSameSocket(before, after) && faultOf(after) === undefined)) this.#closeListener(before.id);
+  }
+
+  #openOrUpdate(id: string): void {
+    const rule = this.#table.listeners.get(id);
+    if (!rule) return;
+    const fault = faultOf(rule);
+    const had = this.#listeners.get(id);
+    if (fault) this.#ground.reports.listener(id, { state: 'failed', ...fault });
+    else if (had) had.update(rule);
+    else this.#listeners.set(id, this.#newListener(rule));
+  }
+
+  #newListener(rule: RuleListener): TcpListener {
+    const listener = new TcpListener(rule, this.#ground, () => this.#gone(rule.id, listener));
+    return listener;
+  }
+
+  #closeListener(id: string, drainMs?: number): void {
+    const listener = this.#listeners.get(id);
+    this.#listeners.delete(id);
+    if (!listener) {
+      this.#ground.reports.listener(id, null);
+      return;
+    }
+    this.#draining.add(listener);
+    this.#ground.reports.listener(id, { state: 'draining', connections: listener.connections });
+    listener.close(drainMs);
+  }
+
+  #gone(id: string, listener: TcpListener): void {
+    if (!this.#draining.delete(listener)) return;
+    this.#past = addCounters(this.#past, listener.counters());
+    if (!this.#table.listeners.has(id) || this.#onEmpty) this.#ground.reports.listener(id, null);
+    this.#checkEmpty();
+  }
+
+  #checkEmpty(): void {
+    if (this.#draining.size === 0 && this.#listeners.size === 0) this.#onEmpty?.();
+  }
+
+  /** One timer for all time limits of all connections; none while there are no connections. */
+  #wakeSweep(): void {
+    this.#sweep ??= setInterval(() => {
+      const now = performance.now();
+      for (const listener of this.#listeners.values()) listener.sweep(now);
+      for (const listener of this.#draining) listener.sweep(now);
+      if (this.#ground.active > 0) return;
+      clearInterval(this.#sweep);
+      this.#sweep = undefined;
+    }, SWEEP_MS);
+  }
+}
+
+/** Pure. Why a listener cannot be served at all. */
+function faultOf(rule: RuleListener): { readonly code: ListenFailure; readonly message: string } | undefined {
+  if (rule.protocol !== 'TCP') {
+    return { code: 'ProtocolUnsupported', message: `${String(rule.protocol)} is not forwarded by this version, only TCP` };
+  }
+  const problems = listenerProblems(rule);
+  return problems.length > 0 ? { code: 'SyncFailed', message: problems.join('; ') } : undefined;
+}
+
+function isSameSocket(a: RuleListener, b: RuleListener): boolean {
+  return a.protocol === b.protocol && a.address === b.address && a.port === b.port;
+}
+
+/** Pure. `::` also takes IPv4 clients, unless some listener has that port for an IPv4 address. */
+function sharesPortAcrossFamilies(rule: RuleListener, all: Iterable<RuleListener>): boolean {
+  if (isIP(rule.address) !== 6) return false;
+  for (const other of all)
+    if (other.port === rule.port && other.protocol === rule.protocol && isIP(other.address) === 4) return true;
+  return false;
+}

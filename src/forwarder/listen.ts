@@ -1,0 +1,69 @@
+import type { Server } from 'node:net';
+import { describePortHolder } from './port-holder.ts';
+import type { ListenFailure, RuleListener } from './rules.ts';
+import { BACKLOG } from './wire.ts';
+
+export type Listening = { readonly address: string; readonly port: number };
+export type ListenFault = { readonly code: ListenFailure; readonly message: string };
+
+/** Added to a port that may not be bound, so that people find it: 80 is served on 8080, 443 on 8443. */
+const FALLBACK_OFFSET = 8000;
+
+/**
+ * Opens the listener's port, or with `portFallback` another one where that port may not be bound.
+ * @returns what is served, or why it is not
+ */
+export async function listen(
+  makeServer: () => Server,
+  rule: RuleListener,
+  ipv6Only: boolean,
+): Promise<{ readonly server: Server; readonly at: Listening } | ListenFault> {
+  const ports = rule.portFallback ? [rule.port, fallbackPort(rule.port), 0] : [rule.port];
+  let first: NodeJS.ErrnoException | undefined;
+  for (const port of ports) {
+    const server = makeServer();
+    const error = await bind(server, { host: rule.address, port, ipv6Only, backlog: BACKLOG, exclusive: true });
+    if (!error) return { server, at: { address: rule.address, port: boundPort(server) } };
+    first ??= error;
+    if (error.code !== 'EADDRINUSE' && error.code !== 'EACCES') break;
+  }
+  return explainFailure(first, rule);
+}
+
+/** Pure. */
+function fallbackPort(port: number): number {
+  return port + FALLBACK_OFFSET <= 65535 ? port + FALLBACK_OFFSET : 0;
+}
+
+function boundPort(server: Server): number {
+  const at = server.address();
+  return typeof at === 'object' && at !== null ? at.port : 0;
+}
+
+function bind(server: Server, options: Parameters<Server['listen']>[0]): Promise<NodeJS.ErrnoException | undefined> {
+  return new Promise((resolve) => {
+    const failed = (error: NodeJS.ErrnoException): void => resolve(error);
+    server.once('error', failed);
+    server.listen(options as object, () => {
+      server.off('error', failed);
+      resolve(undefined);
+    });
+  });
+}
+
+async function explainFailure(error: NodeJS.ErrnoException | undefined, rule: RuleListener): Promise<ListenFault> {
+  const where = `${rule.address} port ${rule.port}/TCP`;
+  const code = failureOf(error?.code);
+  if (code === 'PortInUse') return { code, message: `${where} is held by ${await describePortHolder(rule.address, rule.port)}` };
+  if (code === 'PortNotPermitted') return { code, message: `${where} may not be bound by this user` };
+  if (code === 'AddressUnavailable') return { code, message: `${rule.address} is no address of this machine` };
+  return { code, message: `${where} cannot be served: ${error?.message ?? 'unknown error'}` };
+}
+
+/** Pure. @see https://man7.org/linux/man-pages/man2/bind.2.html */
+export function failureOf(systemCode: string | undefined): ListenFailure {
+  if (systemCode === 'EADDRINUSE') return 'PortInUse';
+  if (systemCode === 'EACCES' || systemCode === 'EPERM') return 'PortNotPermitted';
+  if (systemCode === 'EADDRNOTAVAIL' || systemCode === 'EAFNOSUPPORT' || systemCode === 'EINVAL') return 'AddressUnavailable';
+  return 'SyncFailed';
+}

@@ -1,0 +1,271 @@
+import { type BlockList, isIP, type Server } from 'node:net';
+import { Affinity } from './affinity.ts';
+import { firstCursor, orderTargets } from './balance.ts';
+import { zeroCounters } from './counters.ts';
+import { type Attempt, Dial, type DialHost } from './dial.ts';
+import type { Health } from './health.ts';
+import { type ListenFault, type Listening, listen } from './listen.ts';
+import { allowedSources } from './problems.ts';
+import { proxyHeader } from './proxy-protocol.ts';
+import type { Reports } from './reports.ts';
+import type { ForwarderLog, ListenerCounters, RuleListener } from './rules.ts';
+import { Splice } from './splice.ts';
+import { type Endpoint, endpointsOf, type NodeEntry, type Nodes } from './targets.ts';
+import type { Wire, Wiring } from './wire.ts';
+
+/** A port that could not be opened is tried again after this long, doubled each time. */
+const RETRY_LEAST_MS = 1_000;
+const RETRY_MOST_MS = 30_000;
+
+/** What all listeners of a forwarder share. */
+export interface Ground {
+  readonly wiring: Wiring;
+  readonly health: Health;
+  readonly nodes: Nodes;
+  readonly reports: Reports;
+  readonly log: ForwarderLog;
+  /** Client connections that may be open at once, over all listeners. */
+  readonly maxConnections: number;
+  /** Client connections that are open now, over all listeners. */
+  active: number;
+  /** Monotonic. */
+  nowMs(): number;
+  ipv6Only(rule: RuleListener): boolean;
+  /** Something has begun that has a time limit. */
+  wakeSweep(): void;
+}
+
+type Phase = 'opening' | 'listening' | 'failed' | 'closed';
+
+/** One open port, its client connections, and what may still be left of them after it was closed. */
+export class TcpListener implements DialHost {
+  readonly wiring: Wiring;
+  readonly #ground: Ground;
+  readonly #dials = new Set<Dial>();
+  readonly #splices = new Set<Splice>();
+  readonly #onGone: () => void;
+  readonly #counters: { -readonly [K in keyof ListenerCounters]: number } = { ...zeroCounters };
+  #rule: RuleListener;
+  #allowed: BlockList | undefined;
+  #affinity = new Affinity<NodeEntry>();
+  #cursor: number;
+  #phase: Phase = 'closed';
+  #server: Server | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #retryMs = RETRY_LEAST_MS;
+  #nextIdleSweepMs = 0;
+
+  /** @param onGone called once after `close`, when the last connection has ended */
+  constructor(rule: RuleListener, ground: Ground, onGone: () => void) {
+    this.wiring = ground.wiring;
+    this.#ground = ground;
+    this.#rule = rule;
+    this.#onGone = onGone;
+    this.#cursor = firstCursor(rule.id);
+    this.#allowed = allowedSources(rule.sourceRanges);
+  }
+
+  get connections(): number {
+    return this.#splices.size + this.#dials.size;
+  }
+
+  counters(): ListenerCounters {
+    return { ...this.#counters, active: this.connections };
+  }
+
+  /** New settings for new connections; the same socket. */
+  update(rule: RuleListener): void {
+    this.#rule = rule;
+    this.#allowed = allowedSources(rule.sourceRanges);
+    if (rule.affinitySeconds === undefined) this.#affinity = new Affinity();
+    this.retarget();
+  }
+
+  /** Opens the port if it is not open; called again, it tries at once what has failed. */
+  async open(): Promise<void> {
+    if (this.#phase === 'opening' || this.#phase === 'listening') return;
+    this.#phase = 'opening';
+    clearTimeout(this.#retry);
+    const outcome = await listen(
+      () => this.wiring.serve((wire) => this.#accept(wire)),
+      this.#rule,
+      this.#ground.ipv6Only(this.#rule),
+    );
+    if (this.#isClosed()) {
+      if ('server' in outcome) outcome.server.close();
+    } else if ('server' in outcome) {
+      this.#opened(outcome.server, outcome.at);
+    } else {
+      this.#failedToOpen(outcome);
+    }
+  }
+
+  /** Connections to targets that are no more get the drain time; the others are not touched. */
+  retarget(): void {
+    if (this.#splices.size === 0 || this.#isClosed()) return;
+    const { nodeSet, nodePort, drainMs } = this.#rule;
+    const members = new Set(this.#ground.nodes.set(nodeSet));
+    for (const splice of this.#splices) {
+      const stays =
+        members.has(splice.node) && endpointsOf(splice.node, nodePort).some((at) => sameEndpoint(at, splice.endpoint));
+      if (stays) splice.cutAtMs = Number.POSITIVE_INFINITY;
+      else this.#drain(splice, drainMs);
+    }
+  }
+
+  /** Accepts nothing more from now on. What is established may live on for `drainMs`. */
+  close(drainMs = this.#rule.drainMs): void {
+    this.#phase = 'closed';
+    clearTimeout(this.#retry);
+    this.#server?.close();
+    this.#server = undefined;
+    for (const dial of this.#dials) dial.giveUpAtMs = Math.min(dial.giveUpAtMs, this.#ground.nowMs() + drainMs);
+    for (const splice of this.#splices) this.#drain(splice, drainMs);
+    this.#checkGone();
+  }
+
+  /** Cuts what has outlived its time. */
+  sweep(nowMs: number): void {
+    for (const dial of this.#dials) if (nowMs >= dial.deadlineMs) dial.timeOut();
+    if (nowMs < this.#nextIdleSweepMs) return;
+    const { idleMs } = this.#rule;
+    this.#nextIdleSweepMs = nowMs + Math.min(1_000, idleMs === 0 ? 1_000 : idleMs / 4);
+    for (const splice of this.#splices) {
+      if (splice.busy) {
+        splice.busy = false;
+        splice.idleSinceMs = nowMs;
+      }
+      if (nowMs >= splice.cutAtMs || (idleMs > 0 && nowMs - splice.idleSinceMs >= idleMs)) splice.cut();
+    }
+  }
+
+  nowMs(): number {
+    return this.#ground.nowMs();
+  }
+
+  firstAttempt(dial: Dial): Attempt | undefined {
+    const { healthy, others } = this.#ground.health.prospects(this.#rule);
+    const cursor = this.#cursor++;
+    const sticky = this.#stickyNode(dial);
+    const node =
+      sticky && healthy.includes(sticky) ? sticky : (healthy[cursor % healthy.length] ?? others[cursor % others.length]);
+    if (!node) return undefined;
+    const endpoint = this.#waysTo(node)[0];
+    return endpoint && { node, endpoint };
+  }
+
+  otherAttempts(first: Attempt): readonly Attempt[] {
+    const { healthy, others } = this.#ground.health.prospects(this.#rule);
+    const nodes = orderTargets(healthy, others, this.#cursor);
+    const ways = nodes.map((node) => ({ node, ways: this.#waysTo(node) }));
+    const inUse = ways.flatMap(({ node, ways }) => ways.slice(0, 1).map((endpoint) => ({ node, endpoint })));
+    const alternatives = ways.flatMap(({ node, ways }) => ways.slice(1).map((endpoint) => ({ node, endpoint })));
+    return [...inUse, ...alternatives].filter(
+      ({ node, endpoint }) => node !== first.node || !sameEndpoint(endpoint, first.endpoint),
+    );
+  }
+
+  attemptFailed({ node, endpoint }: Attempt, code: string): void {
+    this.#counters.retries++;
+    this.#ground.health.failed(node, this.#rule.nodePort, endpoint, code);
+  }
+
+  connected(dial: Dial, upstream: Wire, attempt: Attempt): void {
+    this.#dials.delete(dial);
+    this.#ground.health.reached(attempt.node, this.#rule.nodePort, attempt.endpoint);
+    this.#stick(dial, attempt.node);
+    if (this.#rule.proxyProtocol) upstream.write(proxyHeader(this.#rule.proxyProtocol, dial.client.ends()));
+    const splice = new Splice(dial.client, upstream, attempt, this.#counters, (done) => this.#ended(done));
+    splice.idleSinceMs = this.nowMs();
+    this.#splices.add(splice);
+    if (this.#isClosed()) this.#drain(splice, this.#rule.drainMs);
+  }
+
+  gaveUp(dial: Dial, why: 'exhausted' | 'client'): void {
+    if (!this.#dials.delete(dial)) return;
+    if (why === 'exhausted') {
+      this.#counters.failures++;
+      dial.client.reset();
+    }
+    this.#ground.active--;
+    this.#checkGone();
+  }
+
+  #accept(wire: Wire): void {
+    this.#counters.connections++;
+    if (this.#isClosed()) {
+      wire.reset();
+    } else if (this.#ground.active >= this.#ground.maxConnections) {
+      this.#counters.refusedByLimit++;
+      wire.close();
+    } else if (this.#allowed && !isAllowed(this.#allowed, wire.ends().remoteAddress)) {
+      this.#counters.refusedByRange++;
+      wire.reset();
+    } else {
+      this.#ground.active++;
+      const dial = new Dial(wire, this);
+      this.#dials.add(dial);
+      this.#ground.wakeSweep();
+      dial.start();
+    }
+  }
+
+  #opened(server: Server, at: Listening): void {
+    this.#phase = 'listening';
+    this.#server = server;
+    this.#retryMs = RETRY_LEAST_MS;
+    server.on('error', (error) => this.#ground.log.warn({ listener: this.#rule.id, error: error.message }, 'accepting failed'));
+    this.#ground.reports.listener(this.#rule.id, { state: 'listening', ...at });
+  }
+
+  #failedToOpen(fault: ListenFault): void {
+    this.#phase = 'failed';
+    this.#ground.reports.listener(this.#rule.id, { state: 'failed', ...fault });
+    this.#retry = setTimeout(() => void this.open(), this.#retryMs);
+    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MOST_MS);
+  }
+
+  #ended(splice: Splice): void {
+    if (!this.#splices.delete(splice)) return;
+    this.#ground.active--;
+    this.#checkGone();
+  }
+
+  #drain(splice: Splice, drainMs: number): void {
+    splice.cutAtMs = Math.min(splice.cutAtMs, this.nowMs() + drainMs);
+    this.#nextIdleSweepMs = 0;
+    this.#ground.wakeSweep();
+  }
+
+  #checkGone(): void {
+    if (this.#isClosed() && this.connections === 0) this.#onGone();
+  }
+
+  #isClosed(): boolean {
+    return this.#phase === 'closed';
+  }
+
+  #waysTo(node: NodeEntry): readonly Endpoint[] {
+    return this.#ground.health.waysTo(node, this.#rule.nodePort);
+  }
+
+  #stickyNode(dial: Dial): NodeEntry | undefined {
+    if (this.#rule.affinitySeconds === undefined) return undefined;
+    return this.#affinity.find(dial.client.ends().remoteAddress, this.nowMs());
+  }
+
+  #stick(dial: Dial, node: NodeEntry): void {
+    if (this.#rule.affinitySeconds === undefined) return;
+    this.#affinity.keep(dial.client.ends().remoteAddress, node, this.nowMs() + this.#rule.affinitySeconds * 1_000);
+  }
+}
+
+function isAllowed(allowed: BlockList, address: string): boolean {
+  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '');
+  const family = isIP(plain);
+  return family !== 0 && allowed.check(plain, family === 6 ? 'ipv6' : 'ipv4');
+}
+
+function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
+  return a.address === b.address && a.port === b.port;
+}

@@ -1,0 +1,17 @@
+import type { ForwarderCounters, ForwarderReport, Rules, RulesChange } from './rules.ts';
+
+/** What the controller's process says to the forwarder's. */
+export type ToForwarder =
+  | { readonly type: 'apply'; readonly next: Rules | RulesChange }
+  | { readonly type: 'counters'; readonly request: number }
+  | { readonly type: 'close'; readonly drainMs?: number };
+
+/** What the forwarder's process says back. */
+export type FromForwarder =
+  | { readonly type: 'report'; readonly report: ForwarderReport }
+  | { readonly type: 'counters'; readonly request: number; readonly counters: ForwarderCounters }
+  /** The change did not fit what this process has: it needs whole rules. */
+  | { readonly type: 'resend'; readonly why: string }
+  | { readonly type: 'log'; readonly level: LogLevel; readonly fields: object; readonly message: string };
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';

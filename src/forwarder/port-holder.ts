@@ -1,0 +1,69 @@
+import { readdir, readFile, readlink } from 'node:fs/promises';
+import { isIP } from 'node:net';
+
+/** Processes looked at before giving up; a busy machine has a few thousand. */
+const MAX_PROCESSES = 5_000;
+const LISTEN_STATE = '0A';
+
+/**
+ * Who listens on a TCP port, in words for a message: `process 4711 (nginx)`, or why that cannot be said.
+ * @see https://www.kernel.org/doc/Documentation/networking/proc_net_tcp.txt
+ */
+export async function describePortHolder(address: string, port: number): Promise<string> {
+  if (process.platform !== 'linux') return 'another process (which one cannot be seen on this platform)';
+  const inodes = await listeningInodes(address, port);
+  if (inodes.size === 0) return 'another process (which one /proc/net/tcp does not say)';
+  return (await findOwner(inodes)) ?? 'a process of another user (run as root to see which)';
+}
+
+async function listeningInodes(address: string, port: number): Promise<Set<string>> {
+  const found = new Set<string>();
+  for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
+    for (const line of (await readLines(file)).slice(1)) {
+      const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/);
+      const [hexAddress = '', hexPort = ''] = local.split(':');
+      if (state !== LISTEN_STATE || Number.parseInt(hexPort, 16) !== port || inode === undefined) continue;
+      if (clashes(hexAddress, address)) found.add(inode);
+    }
+  }
+  return found;
+}
+
+/** A wildcard clashes with every address; an IPv6 address is told apart no further, since only who may hold it is asked. */
+function clashes(hexAddress: string, address: string): boolean {
+  if (/^0+$/.test(hexAddress) || address === '::' || address === '0.0.0.0') return true;
+  if (isIP(address) !== 4) return hexAddress.length === 32;
+  const hex = Buffer.from(address.split('.').map(Number).reverse()).toString('hex').toUpperCase();
+  return hexAddress === hex || hexAddress === `0000000000000000FFFF0000${hex}`;
+}
+
+async function findOwner(inodes: ReadonlySet<string>): Promise<string | undefined> {
+  const pids = (await orElse([], readdir('/proc'))).filter((name) => /^\d+$/.test(name));
+  for (const pid of pids.slice(0, MAX_PROCESSES)) {
+    if (!(await holdsSocket(pid, inodes))) continue;
+    if (Number(pid) === process.pid) return 'this very process';
+    return `process ${pid} (${(await readLines(`/proc/${pid}/comm`))[0] ?? '?'})`;
+  }
+  return undefined;
+}
+
+async function holdsSocket(pid: string, inodes: ReadonlySet<string>): Promise<boolean> {
+  for (const fd of await orElse([], readdir(`/proc/${pid}/fd`))) {
+    const inode = /^socket:\[(\d+)\]$/.exec(await orElse('', readlink(`/proc/${pid}/fd/${fd}`)))?.[1];
+    if (inode !== undefined && inodes.has(inode)) return true;
+  }
+  return false;
+}
+
+async function readLines(file: string): Promise<string[]> {
+  return (await orElse('', readFile(file, 'latin1'))).split('\n');
+}
+
+/** Processes come and go, and others' are closed to us, while we look. */
+async function orElse<T>(otherwise: T, attempt: Promise<T>): Promise<T> {
+  try {
+    return await attempt;
+  } catch {
+    return otherwise;
+  }
+}

@@ -1,0 +1,110 @@
+import { BlockList, isIP } from 'node:net';
+import type { RuleCheck, RuleListener, RuleNode } from './rules.ts';
+
+/** Pure. What is wrong with a listener, each as a sentence; empty: nothing. A wrong listener is reported failed, the rest are served. */
+export function listenerProblems(listener: RuleListener): string[] {
+  return [
+    ...(isIP(listener.address) ? [] : [`address ${show(listener.address)} must be an IP address`]),
+    ...(isPort(listener.port, 0) ? [] : [`port ${show(listener.port)} must be from 0 to 65535`]),
+    ...(isPort(listener.nodePort, 1) ? [] : [`nodePort ${show(listener.nodePort)} must be from 1 to 65535`]),
+    ...(typeof listener.nodeSet === 'string' ? [] : [`nodeSet ${show(listener.nodeSet)} must be the name of a node set`]),
+    ...(isDuration(listener.drainMs) ? [] : [`drainMs ${show(listener.drainMs)} must be milliseconds from 0`]),
+    ...(isDuration(listener.idleMs) ? [] : [`idleMs ${show(listener.idleMs)} must be milliseconds from 0`]),
+    ...(listener.affinitySeconds === undefined || isDuration(listener.affinitySeconds)
+      ? []
+      : [`affinitySeconds ${show(listener.affinitySeconds)} must be seconds from 0`]),
+    ...(isProxyProtocol(listener.proxyProtocol) ? [] : [`proxyProtocol ${show(listener.proxyProtocol)} must be v1 or v2`]),
+    ...rangeProblems(listener.sourceRanges),
+    ...checkProblems(listener.check),
+  ];
+}
+
+/** Pure. What is wrong with a node; its good addresses are used nevertheless. */
+export function nodeProblems(node: RuleNode): string[] {
+  const addresses: readonly unknown[] = Array.isArray(node.addresses) ? node.addresses : [];
+  const bad = addresses.filter((address) => typeof address !== 'string' || !isIP(address));
+  const mapped = Object.entries(node.portMap ?? {}).filter(([, to]) => parseEndpoint(to) === undefined);
+  return [
+    ...(addresses.length > 0 ? [] : ['addresses must have at least one IP address']),
+    ...bad.map((address) => `address ${show(address)} must be an IP address`),
+    ...(node.port === undefined || isPort(node.port, 1) ? [] : [`port ${show(node.port)} must be from 1 to 65535`]),
+    ...mapped.map(([port, to]) => `portMap ${port}: ${show(to)} must be ADDRESS:PORT`),
+  ];
+}
+
+/** `10.0.0.1:80` or `[fd00::1]:80`; undefined when it is neither. */
+export function parseEndpoint(text: unknown): { address: string; port: number } | undefined {
+  const match = typeof text === 'string' ? /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text) : null;
+  const address = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  return address !== undefined && isIP(address) && isPort(port, 1) ? { address, port } : undefined;
+}
+
+/** The inverse of `parseEndpoint`. */
+export function formatEndpoint(address: string, port: number): string {
+  return isIP(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** @returns undefined when every client is allowed. @throws when a range is no CIDR */
+export function allowedSources(ranges: readonly string[]): BlockList | undefined {
+  if (ranges.length === 0) return undefined;
+  const allowed = new BlockList();
+  for (const range of ranges) {
+    const [address, bits] = splitRange(range);
+    allowed.addSubnet(address, bits, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  }
+  return allowed;
+}
+
+function rangeProblems(ranges: unknown): string[] {
+  if (!Array.isArray(ranges)) return ['sourceRanges must be a list of CIDRs'];
+  return ranges.flatMap((range) => {
+    try {
+      splitRange(range);
+      return [];
+    } catch {
+      return [`source range ${show(range)} must be a CIDR such as 10.0.0.0/8`];
+    }
+  });
+}
+
+function splitRange(range: unknown): [string, number] {
+  const match = typeof range === 'string' ? /^\s*([^/\s]+)\/(\d{1,3})\s*$/.exec(range) : null;
+  const address = match?.[1] ?? '';
+  const bits = Number(match?.[2]);
+  const family = isIP(address);
+  if (!family || !(bits <= (family === 6 ? 128 : 32))) throw new RangeError(`${show(range)} is no CIDR`);
+  return [address, bits];
+}
+
+const checkKinds: readonly unknown[] = ['nodePort', 'tcp', 'http'];
+
+function checkProblems(check: RuleCheck | undefined): string[] {
+  if (typeof check !== 'object' || check === null || !checkKinds.includes(check.kind)) {
+    return ['check.kind must be nodePort, tcp or http'];
+  }
+  const numbers = (['intervalMs', 'timeoutMs', 'rise', 'fall'] as const).filter(
+    (field) => check[field] !== undefined && !(isDuration(check[field]) && check[field] > 0),
+  );
+  return [
+    ...(check.port === undefined || isPort(check.port, 1) ? [] : [`check.port ${show(check.port)} must be from 1 to 65535`]),
+    ...(check.path === undefined || /^\/[!-~]*$/.test(check.path) ? [] : [`check.path ${show(check.path)} must begin with /`]),
+    ...numbers.map((field) => `check.${field} ${show(check[field])} must be greater than 0`),
+  ];
+}
+
+function isProxyProtocol(value: unknown): boolean {
+  return value === undefined || value === 'v1' || value === 'v2';
+}
+
+function isPort(value: unknown, least: number): boolean {
+  return Number.isInteger(value) && Number(value) >= least && Number(value) <= 65535;
+}
+
+function isDuration(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
+}
+
+function show(value: unknown): string {
+  return JSON.stringify(value) ?? String(value);
+}

@@ -1,0 +1,49 @@
+import { startForwarder } from './forwarder.ts';
+import type { FromForwarder, LogLevel, ToForwarder } from './messages.ts';
+import { RulesError } from './rules.ts';
+
+// The process that forwards for another one. Ctrl-C and SIGTERM go to the whole process group, but only the parent decides when
+// traffic ends: it asks for a drain, or it dies and the channel closes. SIGKILL works as always.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
+
+const forwarder = startForwarder({
+  onReport: (report) => tell({ type: 'report', report }),
+  log: { debug: logger('debug'), info: logger('info'), warn: logger('warn'), error: logger('error') },
+});
+
+process.on('message', (message: ToForwarder) => {
+  if (message.type === 'apply') apply(message.next);
+  else if (message.type === 'counters') void answerCounters(message.request);
+  else void leave(message.drainMs);
+});
+
+process.on('disconnect', () => void leave(undefined));
+
+function apply(next: Extract<ToForwarder, { type: 'apply' }>['next']): void {
+  try {
+    forwarder.apply(next);
+  } catch (error) {
+    if (!(error instanceof RulesError)) throw error;
+    tell({ type: 'resend', why: error.message });
+  }
+}
+
+async function answerCounters(request: number): Promise<void> {
+  tell({ type: 'counters', request, counters: await forwarder.counters() });
+}
+
+async function leave(drainMs: number | undefined): Promise<void> {
+  await forwarder.close(drainMs);
+  if (process.connected) process.disconnect();
+  process.exit(0);
+}
+
+function logger(level: LogLevel): (fields: object, message: string) => void {
+  return (fields, message) => tell({ type: 'log', level, fields, message });
+}
+
+/** The parent may be gone at any moment; then there is nobody to tell. */
+function tell(message: FromForwarder): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => {});
+}

@@ -1,0 +1,145 @@
+import { isDeepStrictEqual } from 'node:util';
+import { RULES_VERSION, type RuleListener, type RuleNode, type Rules, type RulesChange, RulesError } from './rules.ts';
+
+/** The rules in force, by id. Never changed in place. */
+export interface RulesTable {
+  readonly generation: number;
+  readonly nodes: ReadonlyMap<string, RuleNode>;
+  readonly nodeSets: ReadonlyMap<string, readonly string[]>;
+  readonly listeners: ReadonlyMap<string, RuleListener>;
+}
+
+/** Ids that were added, changed or removed. */
+export interface Revision {
+  readonly nodes: ReadonlySet<string>;
+  readonly nodeSets: ReadonlySet<string>;
+  readonly listeners: ReadonlySet<string>;
+}
+
+/** Before the first rules. No `RulesChange` builds on it: generations start at 0. */
+export const emptyTable: RulesTable = { generation: -1, nodes: new Map(), nodeSets: new Map(), listeners: new Map() };
+
+/**
+ * Pure. What is in force after `next`, and which ids differ from before.
+ * @throws {RulesError} for an unknown version, another base than the generation in force, or something that is no such document
+ */
+export function revise(before: RulesTable, next: Rules | RulesChange): { table: RulesTable; revision: Revision } {
+  demandDocument(next);
+  return 'base' in next ? change(before, next) : replace(before, next);
+}
+
+/** The document that leads to this table from nothing. */
+export function wholeRules(table: RulesTable): Rules {
+  return {
+    version: RULES_VERSION,
+    generation: table.generation,
+    nodes: [...table.nodes.values()],
+    nodeSets: Object.fromEntries(table.nodeSets),
+    listeners: [...table.listeners.values()],
+  };
+}
+
+function replace(before: RulesTable, next: Rules): { table: RulesTable; revision: Revision } {
+  const table = {
+    generation: next.generation,
+    nodes: new Map(next.nodes.map((node) => [node.id, node])),
+    nodeSets: new Map(Object.entries(next.nodeSets)),
+    listeners: new Map(next.listeners.map((listener) => [listener.id, listener])),
+  };
+  const revision = {
+    nodes: differing(before.nodes, table.nodes),
+    nodeSets: differing(before.nodeSets, table.nodeSets),
+    listeners: differing(before.listeners, table.listeners),
+  };
+  return { table, revision };
+}
+
+function change(before: RulesTable, next: RulesChange): { table: RulesTable; revision: Revision } {
+  if (next.base !== before.generation) {
+    throw new RulesError('WrongBase', `rules change is based on generation ${next.base}, but ${before.generation} is in force`);
+  }
+  const table = {
+    generation: next.generation,
+    nodes: patched(before.nodes, next.nodes),
+    nodeSets: patched(before.nodeSets, next.nodeSets),
+    listeners: patched(before.listeners, next.listeners),
+  };
+  const revision = {
+    nodes: differing(before.nodes, table.nodes, Object.keys(next.nodes)),
+    nodeSets: differing(before.nodeSets, table.nodeSets, Object.keys(next.nodeSets)),
+    listeners: differing(before.listeners, table.listeners, Object.keys(next.listeners)),
+  };
+  return { table, revision };
+}
+
+function patched<T>(before: ReadonlyMap<string, T>, patch: Readonly<Record<string, T | null>>): ReadonlyMap<string, T> {
+  const entries = Object.entries(patch);
+  if (entries.length === 0) return before;
+  const after = new Map(before);
+  for (const [id, value] of entries) {
+    if (value === null) after.delete(id);
+    else after.set(id, value);
+  }
+  return after;
+}
+
+function differing<T>(
+  before: ReadonlyMap<string, T>,
+  after: ReadonlyMap<string, T>,
+  ids: Iterable<string> = new Set([...before.keys(), ...after.keys()]),
+): Set<string> {
+  const found = new Set<string>();
+  for (const id of ids) if (!isDeepStrictEqual(before.get(id), after.get(id))) found.add(id);
+  return found;
+}
+
+function demandDocument(next: unknown): void {
+  if (!isRecord(next)) throw new RulesError('Malformed', 'rules must be an object');
+  if (next['version'] !== RULES_VERSION) {
+    throw new RulesError(
+      'UnknownVersion',
+      `rules have version ${JSON.stringify(next['version'])}; this forwarder knows ${RULES_VERSION}`,
+    );
+  }
+  const whole = !('base' in next);
+  const wrong = [
+    ...wrongNumber(next, 'generation'),
+    ...(whole ? [] : wrongNumber(next, 'base')),
+    ...wrongEntries(next, 'nodes', whole),
+    ...wrongEntries(next, 'listeners', whole),
+    ...wrongSets(next['nodeSets'], whole),
+  ];
+  if (wrong.length > 0) throw new RulesError('Malformed', `rules are malformed: ${wrong.slice(0, 10).join('; ')}`);
+}
+
+function wrongNumber(next: Record<string, unknown>, field: string): string[] {
+  return Number.isInteger(next[field]) && Number(next[field]) >= 0 ? [] : [`${field} must be a whole number from 0`];
+}
+
+/** Whole rules list their entries, a change keys them by id; either way every entry must carry its id. */
+function wrongEntries(next: Record<string, unknown>, field: 'nodes' | 'listeners', whole: boolean): string[] {
+  const value = next[field];
+  if (whole) {
+    if (!Array.isArray(value)) return [`${field} must be a list`];
+    return value.flatMap((entry, i) =>
+      isRecord(entry) && typeof entry['id'] === 'string' ? [] : [`${field}[${i}] must have an id`],
+    );
+  }
+  if (!isRecord(value)) return [`${field} must be an object`];
+  return Object.entries(value).flatMap(([id, entry]) =>
+    entry === null || (isRecord(entry) && entry['id'] === id) ? [] : [`${field}.${id} must be null or have the same id`],
+  );
+}
+
+function wrongSets(value: unknown, whole: boolean): string[] {
+  if (!isRecord(value)) return ['nodeSets must be an object'];
+  return Object.entries(value).flatMap(([name, ids]) =>
+    (ids === null && !whole) || (Array.isArray(ids) && ids.every((id) => typeof id === 'string'))
+      ? []
+      : [`nodeSets.${name} must be a list of node ids`],
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

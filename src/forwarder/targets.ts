@@ -1,0 +1,82 @@
+import { isIP } from 'node:net';
+import { parseEndpoint } from './problems.ts';
+import type { RuleNode } from './rules.ts';
+
+/** Where a NodePort of a node is reached. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A node in force. The object lives as long as the id is in the rules; what it says follows the rules. */
+export interface NodeEntry {
+  readonly id: string;
+  /** Small number, unique among the nodes in force; used again after the node has gone. */
+  readonly slot: number;
+  rule: RuleNode;
+  /** The valid ones of the rule, in its order. */
+  addresses: readonly string[];
+}
+
+/** Pure. Every way to a NodePort at a node, in the order of preference; empty when the node has no valid address. */
+export function endpointsOf(node: NodeEntry, nodePort: number): readonly Endpoint[] {
+  const mapped = node.rule.portMap?.[nodePort];
+  if (mapped !== undefined) {
+    const endpoint = parseEndpoint(mapped);
+    return endpoint ? [endpoint] : [];
+  }
+  const port = node.rule.port ?? nodePort;
+  return node.addresses.map((address) => ({ address, port }));
+}
+
+/** The nodes in force and the sets of them. */
+export class Nodes {
+  readonly #byId = new Map<string, NodeEntry>();
+  readonly #freeSlots: number[] = [];
+  #sets = new Map<string, readonly NodeEntry[]>();
+
+  /** One more than the highest slot that was ever given out. */
+  get slots(): number {
+    return this.#byId.size + this.#freeSlots.length;
+  }
+
+  get(id: string): NodeEntry | undefined {
+    return this.#byId.get(id);
+  }
+
+  all(): Iterable<NodeEntry> {
+    return this.#byId.values();
+  }
+
+  /** Each node once, in the order of the rules; an unknown set or node is as good as empty. */
+  set(name: string): readonly NodeEntry[] {
+    return this.#sets.get(name) ?? [];
+  }
+
+  /** @returns the node that has come, stayed or gone */
+  put(id: string, rule: RuleNode | undefined): NodeEntry | undefined {
+    const had = this.#byId.get(id);
+    if (rule === undefined) return this.#remove(had);
+    const addresses = validAddresses(rule);
+    if (had) return Object.assign(had, { rule, addresses });
+    const entry = { id, slot: this.#freeSlots.pop() ?? this.#byId.size, rule, addresses };
+    this.#byId.set(id, entry);
+    return entry;
+  }
+
+  resolveSets(sets: ReadonlyMap<string, readonly string[]>): void {
+    this.#sets = new Map([...sets].map(([name, ids]) => [name, [...new Set(ids)].flatMap((id) => this.#byId.get(id) ?? [])]));
+  }
+
+  #remove(entry: NodeEntry | undefined): NodeEntry | undefined {
+    if (!entry) return undefined;
+    this.#byId.delete(entry.id);
+    this.#freeSlots.push(entry.slot);
+    return entry;
+  }
+}
+
+function validAddresses(rule: RuleNode): readonly string[] {
+  const addresses: readonly unknown[] = Array.isArray(rule.addresses) ? rule.addresses : [];
+  return addresses.filter((address) => typeof address === 'string' && isIP(address) !== 0) as string[];
+}

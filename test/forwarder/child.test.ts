@@ -1,0 +1,76 @@
+import { afterEach, expect, test } from '@jest/globals';
+import { spawnForwarder } from '../../src/forwarder/child.ts';
+import { backend, Cleanup, firstLine, Known, listener, nodes, open, quiet, rules, until, whoAnswers } from './builders.ts';
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+function spawn(known: Known) {
+  return cleanup.forwarder(spawnForwarder({ onReport: known.take, log: quiet }));
+}
+
+test('a child process forwards, reports and counts as one in this process does', async () => {
+  const { port: nodePort } = await backend(cleanup, '127.0.0.1');
+  const known = new Known();
+  const forwarder = spawn(known);
+  forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort })] }));
+  expect(await whoAnswers(await known.port())).toBe('127.0.0.1');
+  expect((await forwarder.counters()).listeners['web']).toMatchObject({ connections: 1 });
+});
+
+test('a child that was killed comes back with the same rules, and an outage this short is not reported', async () => {
+  const { port: nodePort } = await backend(cleanup, '127.0.0.1');
+  const known = new Known();
+  const forwarder = spawn(known);
+  forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort })] }));
+  const port = await known.port();
+  forwarder.apply({
+    version: 1,
+    base: 1,
+    generation: 2,
+    nodes: {},
+    nodeSets: {},
+    listeners: { web: listener({ nodePort, port }) },
+  });
+  await until('generation 2', () => known.generation === 2);
+  const killed = forwarder.pid!;
+  process.kill(killed, 'SIGKILL');
+  await until('another process', () => forwarder.pid !== killed);
+  await until('the port to be served again', async () => whoAnswers(port).catch(() => undefined));
+  expect(known.history.flatMap((report) => Object.values(report.listeners)).filter((state) => state?.state === 'failed')).toEqual(
+    [],
+  );
+});
+
+test('changes of one tick arrive as one, and a change on a wrong base is refused here', async () => {
+  const { port: nodePort } = await backend(cleanup, '127.0.0.1');
+  const known = new Known();
+  const forwarder = spawn(known);
+  const empty = { version: 1, nodes: {}, nodeSets: {} } as const;
+  forwarder.apply(rules({ nodes: nodes('127.0.0.1') }));
+  forwarder.apply({ ...empty, base: 1, generation: 2, listeners: { a: listener({ id: 'a', nodePort }) } });
+  forwarder.apply({ ...empty, base: 2, generation: 3, listeners: { b: listener({ id: 'b', nodePort }) } });
+  expect(() => forwarder.apply({ ...empty, base: 1, generation: 4, listeners: {} })).toThrow(
+    'based on generation 1, but 3 is in force',
+  );
+  await known.port('a');
+  await known.port('b');
+  expect(known.history.map((report) => report.generation)).not.toContain(2);
+});
+
+test('signals to the process group do not end the child; the close that follows drains', async () => {
+  const { port: nodePort } = await backend(cleanup, '127.0.0.1');
+  const known = new Known();
+  const forwarder = spawn(known);
+  forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort })] }));
+  const client = await open(await known.port());
+  expect(await firstLine(client)).toBe('127.0.0.1');
+  process.kill(forwarder.pid!, 'SIGINT');
+  process.kill(forwarder.pid!, 'SIGTERM');
+  const closing = forwarder.close(4_000);
+  client.write('still here\n');
+  expect(await firstLine(client)).toBe('still here');
+  client.destroy();
+  await closing;
+  expect(() => process.kill(forwarder.pid!, 0)).toThrow();
+});
