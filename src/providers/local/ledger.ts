@@ -1,0 +1,99 @@
+import type { IpFamily } from '../../model.ts';
+import type { Ip } from './addresses.ts';
+import { type Pool, poolHolds } from './pools.ts';
+
+/** Who stands in the way at an address: at one port, or (port undefined) with the whole address. */
+export interface Clash {
+  readonly key: string;
+  readonly port?: string;
+}
+
+interface Use {
+  readonly ports: Map<string, ReadonlySet<string>>;
+  /** The same turned round, so that a crowded address is as quick as an empty one. */
+  readonly byPort: Map<string, string>;
+}
+
+/** Which balancer uses which address and which of its ports. Ports are written `80/TCP`. */
+export class Ledger {
+  readonly #pools: readonly Pool[];
+  readonly #uses: Record<IpFamily, Map<bigint, Use>> = { IPv4: new Map(), IPv6: new Map() };
+  /** Used addresses of each pool, so that an exhausted pool is known without a walk through it. */
+  readonly #usedIn = new Map<string, number>();
+
+  constructor(pools: readonly Pool[]) {
+    this.#pools = pools;
+  }
+
+  /** Replaces what `key` uses at the address; an empty set of ports still holds the address. @returns whether a port became free */
+  set(key: string, ip: Ip, ports: ReadonlySet<string>): boolean {
+    const use = this.#uses[ip.family].get(ip.value) ?? this.#begin(ip);
+    const freed = [...(use.ports.get(key) ?? [])].filter((port) => !ports.has(port));
+    for (const port of freed) use.byPort.delete(port);
+    for (const port of ports) use.byPort.set(port, key);
+    use.ports.set(key, ports);
+    return freed.length > 0;
+  }
+
+  drop(key: string, ip: Ip): void {
+    const use = this.#uses[ip.family].get(ip.value);
+    const ports = use?.ports.get(key);
+    if (!use || !ports) return;
+    for (const port of ports) use.byPort.delete(port);
+    use.ports.delete(key);
+    if (use.ports.size > 0) return;
+    this.#uses[ip.family].delete(ip.value);
+    this.#count(ip, -1);
+  }
+
+  isUsed(ip: Ip): boolean {
+    return this.#uses[ip.family].has(ip.value);
+  }
+
+  usedIn(pool: Pool, family: IpFamily): number {
+    return this.#usedIn.get(countName(pool, family)) ?? 0;
+  }
+
+  /** Whether every pool that has the address lets several balancers have different ports of it. */
+  isSharable(ip: Ip): boolean {
+    let found = false;
+    for (const pool of this.#pools) {
+      if (!poolHolds(pool, ip)) continue;
+      if (!pool.sharePorts) return false;
+      found = true;
+    }
+    return found;
+  }
+
+  /** Who else stands in the way of `key` at the address with these ports. */
+  clash(key: string, ip: Ip, ports: ReadonlySet<string>): Clash | undefined {
+    const use = this.#uses[ip.family].get(ip.value);
+    if (!use) return undefined;
+    if (!this.isSharable(ip)) {
+      for (const other of use.ports.keys()) if (other !== key) return { key: other };
+      return undefined;
+    }
+    for (const port of ports) {
+      const other = use.byPort.get(port);
+      if (other !== undefined && other !== key) return { key: other, port };
+    }
+    return undefined;
+  }
+
+  #begin(ip: Ip): Use {
+    const use: Use = { ports: new Map(), byPort: new Map() };
+    this.#uses[ip.family].set(ip.value, use);
+    this.#count(ip, 1);
+    return use;
+  }
+
+  #count(ip: Ip, change: 1 | -1): void {
+    for (const pool of this.#pools) {
+      if (poolHolds(pool, ip)) this.#usedIn.set(countName(pool, ip.family), this.usedIn(pool, ip.family) + change);
+    }
+  }
+}
+
+function countName(pool: Pool, family: IpFamily): string {
+  return `${pool.name} ${family}`;
+}

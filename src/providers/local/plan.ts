@@ -1,0 +1,147 @@
+import { isIPv6 } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
+import type { ListenerState, TargetState } from '../../forwarder/rules.ts';
+import type { Balancer, NodeTarget, Step } from '../../model.ts';
+import { isCarried, renderListeners, sameNodes, type WantedListener } from './rules.ts';
+
+/** What exists of one balancer. A snapshot: nothing in it changes later. */
+export interface Observed {
+  readonly key: string;
+  /** Milliseconds since the epoch, when the snapshot was taken. */
+  readonly at: number;
+  /** What the allocator keeps for it. */
+  readonly addresses: readonly string[];
+  readonly listeners: readonly ObservedListener[];
+  /** Listeners that were told to close and may still accept connections. */
+  readonly closing: readonly WantedListener[];
+  readonly targets: readonly ObservedTarget[];
+}
+
+export interface ObservedListener {
+  readonly listener: WantedListener;
+  readonly nodes: readonly NodeTarget[];
+  /** Undefined: the forwarder has not answered yet. */
+  readonly state?: ListenerState;
+}
+
+export interface ObservedTarget {
+  readonly node: string;
+  readonly nodePort: number;
+  readonly state?: TargetState;
+}
+
+export type LocalStep = ListenerStep | CloseStep | ReleaseStep;
+
+interface ListenerStep extends Step {
+  /** `refuse-listener`: a port that cannot be carried, remembered so that it is reported. */
+  readonly kind: 'open-listener' | 'update-listener' | 'refuse-listener';
+  readonly listener: WantedListener;
+  readonly nodes: readonly NodeTarget[];
+}
+
+interface CloseStep extends Step {
+  readonly kind: 'close-listener';
+  readonly listener: WantedListener;
+}
+
+interface ReleaseStep extends Step {
+  readonly kind: 'release-addresses';
+  readonly key: string;
+}
+
+/** Pure. New listeners first, then changes, then what goes: a client that may move finds the new way in before the old one closes. */
+export function planSteps(
+  wanted: Balancer | undefined,
+  observed: Observed,
+  options: { readonly portFallback: boolean },
+): readonly LocalStep[] {
+  const listeners = wanted ? renderListeners(wanted, options) : [];
+  const ids = new Set(listeners.map((listener) => listener.id));
+  const had = new Map(observed.listeners.map((entry) => [entry.listener.id, entry]));
+  const opened: LocalStep[] = [];
+  const updated: LocalStep[] = [];
+  for (const listener of listeners) {
+    const before = had.get(listener.id);
+    had.delete(listener.id);
+    const nodes = wanted!.nodes;
+    if (!before) opened.push(openStep(listener, nodes));
+    else updated.push(...updateSteps(before, listener, nodes));
+  }
+  const why = wanted ? 'nothing asks for it any more' : 'no Service wants this balancer any more';
+  const unfinished = observed.closing.filter((listener) => !ids.has(listener.id));
+  const closed = [...[...had.values()].map(({ listener }) => listener), ...unfinished].map((listener) =>
+    closeStep(listener, why),
+  );
+  return [...opened, ...updated, ...closed, ...releaseSteps(wanted, observed, why)];
+}
+
+function openStep(listener: WantedListener, nodes: readonly NodeTarget[]): LocalStep {
+  const reason = `${listener.service} asks for it`;
+  if (!isCarried(listener.protocol)) {
+    const summary = `${where(listener)} cannot be served: this version forwards TCP only`;
+    return { kind: 'refuse-listener', summary, reason, disrupts: false, listener, nodes };
+  }
+  const summary = `listen on ${where(listener)} and forward to port ${listener.nodePort} of ${countNodes(nodes)}`;
+  return { kind: 'open-listener', summary, reason, disrupts: false, listener, nodes };
+}
+
+function updateSteps(before: ObservedListener, listener: WantedListener, nodes: readonly NodeTarget[]): readonly LocalStep[] {
+  const changes = changedFields(before.listener, listener);
+  const moved = !sameNodes(before.nodes, nodes);
+  if (changes.length === 0 && !moved) return [];
+  const names = new Set(nodes.map((node) => node.name));
+  const lost = before.nodes.filter((node) => !names.has(node.name)).map((node) => node.name);
+  const what = [...changes, ...(moved ? [describeMove(before.nodes, nodes)] : [])].join(', ');
+  return [
+    {
+      kind: 'update-listener',
+      summary: `change ${where(listener)}: ${what}`,
+      reason: changes.length > 0 ? `${listener.service} has changed` : 'the nodes have changed',
+      disrupts: lost.length > 0 || before.listener.nodePort !== listener.nodePort,
+      listener,
+      nodes,
+    },
+  ];
+}
+
+/** Established connections go on inside the forwarder for the drain time; the address can be given to nobody before this. */
+function closeStep(listener: WantedListener, reason: string): LocalStep {
+  const summary = `stop listening on ${where(listener)}; open connections have ${listener.drainMs / 1_000} s to finish`;
+  return { kind: 'close-listener', summary, reason, disrupts: isCarried(listener.protocol), listener };
+}
+
+function releaseSteps(wanted: Balancer | undefined, { key, addresses }: Observed, reason: string): readonly LocalStep[] {
+  if (wanted || addresses.length === 0) return [];
+  return [{ kind: 'release-addresses', summary: `give back ${addresses.join(', ')}`, reason, disrupts: false, key }];
+}
+
+function changedFields(before: WantedListener, after: WantedListener): readonly string[] {
+  const fields = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof WantedListener)[];
+  return fields
+    .filter((field) => !isDeepStrictEqual(before[field], after[field]))
+    .map((field) => `${field} ${show(before[field])} -> ${show(after[field])}`);
+}
+
+function describeMove(before: readonly NodeTarget[], after: readonly NodeTarget[]): string {
+  const had = new Set(before.map((node) => node.name));
+  const has = new Set(after.map((node) => node.name));
+  const came = after.filter((node) => !had.has(node.name)).map((node) => `+${node.name}`);
+  const went = before.filter((node) => !has.has(node.name)).map((node) => `-${node.name}`);
+  const both = [...came, ...went];
+  if (both.length === 0) return 'addresses of nodes';
+  const more = both.length > 3 ? ` and ${both.length - 3} more` : '';
+  return `nodes ${before.length} -> ${after.length} (${both.slice(0, 3).join(' ')}${more})`;
+}
+
+function show(value: unknown): string {
+  return value === undefined ? 'none' : typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** `TCP 10.0.0.5:80`, for people. */
+export function where({ protocol, address, port }: Pick<WantedListener, 'protocol' | 'address' | 'port'>): string {
+  return `${protocol} ${isIPv6(address) ? `[${address}]` : address}:${port}`;
+}
+
+function countNodes(nodes: readonly NodeTarget[]): string {
+  return nodes.length === 1 ? '1 node' : `${nodes.length} nodes`;
+}

@@ -1,0 +1,214 @@
+import { Refusal } from '../../errors.ts';
+import { startForwarder } from '../../forwarder/forwarder.ts';
+import type { Balancer, Report, Step } from '../../model.ts';
+import type { Provider, ProviderContext, ProviderStart, Surroundings } from '../provider.ts';
+import { Allocator, type Bound } from './allocate.ts';
+import { ownerOf, portName } from './choose.ts';
+import { Link, type News, type StartForwarder } from './link.ts';
+import { type LocalOptions, readOptions } from './options.ts';
+import { type LocalStep, type Observed, type ObservedListener, type ObservedTarget, planSteps } from './plan.ts';
+import { describePools, type Pool, readPools } from './pools.ts';
+import { reportObserved } from './report.ts';
+import { DRAIN_SECONDS, IDLE_SECONDS, isCarried, type WantedListener } from './rules.ts';
+
+/** What the provider takes from outside; the tests give a forwarder of this process. */
+export interface LocalParts {
+  readonly startForwarder: StartForwarder;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Whether the controller runs in a pod of the cluster. */
+  readonly inCluster: boolean;
+}
+
+/** The provider as the program uses it: with a forwarder in a process of its own. */
+export function createProvider(context: ProviderContext): Provider<Observed> {
+  const inCluster = process.env['KUBERNETES_SERVICE_HOST'] !== undefined;
+  return createLocalProvider(context, { startForwarder: (options) => startForwarder(options), now: Date.now, inCluster });
+}
+
+/** The provider with parts of the caller's choice. */
+export function createLocalProvider(context: ProviderContext, parts: LocalParts): Provider<Observed> {
+  return new LocalProvider(context, parts);
+}
+
+/**
+ * Gives each balancer addresses out of pools of this machine, and forwards every one of its TCP ports to the nodes by a
+ * forwarder of its own. The cluster keeps what is worth keeping: the addresses. The rest is made again after a start.
+ */
+class LocalProvider implements Provider<Observed> {
+  readonly name = 'local';
+  readonly #context: ProviderContext;
+  readonly #parts: LocalParts;
+  readonly #options: LocalOptions;
+  readonly #pools: readonly Pool[];
+  readonly #allocator: Allocator;
+  readonly #link: Link;
+  /** Every listener that is wanted or not yet closed, by balancer key and id. */
+  readonly #listeners = new Map<string, Map<string, WantedListener>>();
+  /** A node port belongs to one Service, so to one balancer. */
+  readonly #keyByNodePort = new Map<number, string>();
+  #changed: (key: string) => void = () => {};
+
+  constructor(context: ProviderContext, parts: LocalParts) {
+    this.#context = context;
+    this.#parts = parts;
+    this.#options = readOptions(context.options, parts.inCluster);
+    this.#pools = readPools(this.#options.pools);
+    this.#allocator = new Allocator(this.#pools);
+    this.#link = new Link(context.log, (news) => this.#pass(news));
+  }
+
+  async open(start: ProviderStart): Promise<void> {
+    const { surroundings } = start;
+    for (const warning of describePools(this.#pools, (address) => surroundings.reservedBy(address)))
+      this.#context.log.warn({}, warning);
+    this.#allocator.restore(start.balancers, (address) => surroundings.reservedBy(address));
+    this.#changed = (key) => start.changed(key);
+    await this.#link.start(this.#parts.startForwarder);
+  }
+
+  async close(drainMs: number): Promise<void> {
+    this.#changed = () => {};
+    await this.#link.close(drainMs);
+  }
+
+  async keys(): Promise<readonly string[]> {
+    return [...new Set([...this.#allocator.keys(), ...this.#listeners.keys()])];
+  }
+
+  adjust(balancer: Balancer, surroundings: Surroundings): Balancer {
+    refuseUncarried(balancer);
+    const held = this.#allocator.assign(balancer, (address) => surroundings.reservedBy(address), this.#boundOf(balancer.key));
+    const { drainSeconds = DRAIN_SECONDS, idleTimeoutSeconds = IDLE_SECONDS } = balancer.settings;
+    return {
+      ...balancer,
+      address: { ...balancer.address, held },
+      settings: { ...balancer.settings, drainSeconds, idleTimeoutSeconds },
+    };
+  }
+
+  async observe(key: string): Promise<Observed> {
+    const listeners: ObservedListener[] = [];
+    const closing: WantedListener[] = [];
+    for (const listener of this.#listeners.get(key)?.values() ?? []) {
+      const entry = this.#link.entry(listener.id);
+      const state = this.#link.state(listener.id);
+      if (!entry) closing.push(listener);
+      else listeners.push({ listener, nodes: entry.nodes, ...(state === undefined ? {} : { state }) });
+    }
+    const addresses = this.#allocator.addressesOf(key);
+    return { key, at: this.#parts.now(), addresses, listeners, closing, targets: this.#observeTargets(listeners) };
+  }
+
+  plan(wanted: Balancer | undefined, observed: Observed): readonly Step[] {
+    return planSteps(wanted, observed, this.#options);
+  }
+
+  async apply(step: Step): Promise<void> {
+    const local = step as LocalStep; // the controller hands back what `plan` gave it
+    switch (local.kind) {
+      case 'open-listener':
+      case 'update-listener':
+      case 'refuse-listener':
+        return this.#serve(local);
+      case 'close-listener':
+        return this.#stop(local.listener);
+      case 'release-addresses':
+        return this.#wake(this.#allocator.release(local.key, this.#boundOf(local.key)));
+    }
+  }
+
+  report(observed: Observed): Report {
+    return reportObserved(observed);
+  }
+
+  /** An open socket stays open while its listener changes, so only what is new has an answer to wait for. */
+  async #serve({ kind, listener, nodes }: Extract<LocalStep, { nodes: unknown }>): Promise<void> {
+    const ofKey = this.#listeners.get(listener.key) ?? new Map<string, WantedListener>();
+    const before = ofKey.get(listener.id);
+    ofKey.set(listener.id, listener);
+    this.#listeners.set(listener.key, ofKey);
+    if (before) this.#forgetNodePort(before);
+    this.#keyByNodePort.set(listener.nodePort, listener.key);
+    this.#link.put(listener, nodes);
+    if (kind === 'open-listener') await this.#link.opened(listener.id);
+  }
+
+  async #stop({ key, id }: WantedListener): Promise<void> {
+    const listener = this.#listeners.get(key)?.get(id);
+    if (!listener) return;
+    this.#link.remove(id);
+    await this.#link.closed(id);
+    if (this.#link.entry(id)) return; // wanted again meanwhile
+    const ofKey = this.#listeners.get(key);
+    ofKey?.delete(id);
+    if (ofKey?.size === 0) this.#listeners.delete(key);
+    this.#forgetNodePort(listener);
+    this.#wake(this.#allocator.settle(key, this.#boundOf(key)));
+  }
+
+  #forgetNodePort({ key, nodePort }: WantedListener): void {
+    if (this.#keyByNodePort.get(nodePort) === key) this.#keyByNodePort.delete(nodePort);
+  }
+
+  #boundOf(key: string): readonly Bound[] {
+    return [...(this.#listeners.get(key)?.values() ?? [])].map((listener) => ({
+      address: listener.address,
+      port: portName(listener),
+    }));
+  }
+
+  #observeTargets(listeners: readonly ObservedListener[]): readonly ObservedTarget[] {
+    const seen = new Set<number>();
+    const targets: ObservedTarget[] = [];
+    for (const { listener, nodes } of listeners) {
+      if (seen.has(listener.nodePort) || !isCarried(listener.protocol)) continue;
+      seen.add(listener.nodePort);
+      for (const { name } of nodes) {
+        const state = this.#link.target(name, listener.nodePort);
+        targets.push({ node: name, nodePort: listener.nodePort, ...(state === undefined ? {} : { state }) });
+      }
+    }
+    return targets;
+  }
+
+  #wake(keys: readonly string[]): void {
+    for (const key of keys) this.#changed(key);
+  }
+
+  /** Tells the controller of the balancers whose report a forwarder's report has changed, each once. */
+  #pass(news: News): void {
+    const keys = new Set<string>();
+    for (const id of news.listeners) keys.add(this.#link.entry(id)?.listener.key ?? '');
+    for (const { node, nodePort } of news.targets) {
+      if (nodePort === undefined) this.#addKeysOfNode(node, keys);
+      else keys.add(this.#keyByNodePort.get(nodePort) ?? '');
+    }
+    keys.delete('');
+    this.#wake([...keys]);
+  }
+
+  /** A node's own health is that of most of its balancers: the walk over all of them is no more than the answer. */
+  #addKeysOfNode(node: string, keys: Set<string>): void {
+    const sets = new Set(this.#link.sets.setsWith(node));
+    for (const [key, listeners] of this.#listeners) {
+      for (const id of listeners.keys()) if (sets.has(this.#link.entry(id)?.nodeSet ?? '')) keys.add(key);
+    }
+  }
+}
+
+/** @throws {Refusal} for a balancer of which nothing could be served, or that asks for something the provider has not got */
+function refuseUncarried(balancer: Balancer): void {
+  if (balancer.settings.publish === 'hostname') {
+    throw new Refusal(
+      'AnnotationInvalid',
+      `nodeport-lb.io/publish asks for a hostname, and the local provider has addresses only`,
+    );
+  }
+  if (balancer.listeners.some((listener) => isCarried(listener.protocol))) return;
+  const ports = balancer.listeners.map(portName).join(', ');
+  throw new Refusal(
+    'ProtocolUnsupported',
+    `${ownerOf(balancer)}: port ${ports}: this version of the local provider forwards TCP only`,
+  );
+}

@@ -1,0 +1,65 @@
+import type { ListenFailure } from '../../forwarder/rules.ts';
+import type { ListenerReport, Report, TargetReport } from '../../model.ts';
+import type { Observed, ObservedListener, ObservedTarget } from './plan.ts';
+import { isCarried } from './rules.ts';
+
+/** Pure. What a person or a status may be told of what is observed. */
+export function reportObserved(observed: Observed): Report {
+  return {
+    addresses: observed.addresses.filter((address) => mayPublish(observed, address)).map((ip) => ({ ip, ipMode: 'Proxy' })),
+    listeners: reportListeners(observed.listeners),
+    targets: observed.targets.map((target) => reportTarget(target, observed.at)),
+    settled: observed.closing.length === 0 && observed.listeners.every(isSettled),
+    gone: observed.closing.length === 0 && observed.listeners.length === 0 && observed.addresses.length === 0,
+  };
+}
+
+/**
+ * An address at which nothing could be opened is not published: clients would be sent where nobody answers. While the forwarder
+ * itself is away it stays, because it comes back by itself and names that resolve to it should not be torn down.
+ */
+function mayPublish(observed: Observed, address: string): boolean {
+  const here = observed.listeners.filter(({ listener }) => listener.address === address && isCarried(listener.protocol));
+  return here.some(({ state }) => state !== undefined && (state.state !== 'failed' || state.code === 'ForwarderDown'));
+}
+
+function isSettled({ listener, state }: ObservedListener): boolean {
+  if (!isCarried(listener.protocol)) return true;
+  return state?.state === 'listening' || (state?.state === 'failed' && state.code !== 'ForwarderDown');
+}
+
+/** One entry a Service's port, whatever the number of addresses; a failure at one of them is told. */
+function reportListeners(listeners: readonly ObservedListener[]): readonly ListenerReport[] {
+  const byPort = new Map<string, ListenerReport>();
+  for (const entry of listeners) {
+    const { uid, protocol, port } = entry.listener;
+    const name = `${uid} ${port}/${protocol}`;
+    const before = byPort.get(name);
+    const report = reportListener(entry);
+    if (!before || (!before.error && (report.error || (report.servedPort && !before.servedPort)))) byPort.set(name, report);
+  }
+  return [...byPort.values()];
+}
+
+function reportListener({ listener, state }: ObservedListener): ListenerReport {
+  const { uid, protocol, port } = listener;
+  const base = { uid, protocol, port };
+  if (!isCarried(protocol)) {
+    const message = `Port ${port}/${protocol}: this version of the local provider forwards TCP only`;
+    return { ...base, error: { code: 'ProtocolUnsupported' satisfies ListenFailure, message } };
+  }
+  if (state?.state === 'failed') return { ...base, error: { code: state.code, message: state.message } };
+  if (state?.state === 'listening' && state.port !== port) return { ...base, servedPort: state.port };
+  return base;
+}
+
+function reportTarget({ node, nodePort, state }: ObservedTarget, at: number): TargetReport {
+  if (!state) return { node, port: nodePort, health: 'unknown', reason: 'not checked yet', asOf: at };
+  return {
+    node,
+    port: nodePort,
+    health: state.health,
+    ...(state.reason === undefined ? {} : { reason: state.reason }),
+    asOf: state.asOf,
+  };
+}

@@ -1,0 +1,93 @@
+import type { RuleCheck, RuleListener, RuleNode } from '../../forwarder/rules.ts';
+import { type Balancer, type HealthCheck, type Listener, type NodeTarget, nameOf, type Protocol } from '../../model.ts';
+
+/**
+ * How long established connections live on after their target or listener has gone, when the Service does not say: as long as
+ * Kubernetes gives a pod to finish, so that neither end waits for the other.
+ * @see https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
+ */
+export const DRAIN_SECONDS = 30;
+
+/**
+ * How long a connection may be silent when the Service does not say: 2 hours 4 minutes, the least that RFC 5382 REQ-5 lets a
+ * NAT grant an established connection, and just more than a TCP keep-alive's first 2 hours.
+ * @see https://www.rfc-editor.org/rfc/rfc5382#section-5
+ */
+export const IDLE_SECONDS = 7_440;
+
+/** One listener at one address, as the forwarder shall serve it. The name of its node set is chosen by the link. */
+export interface WantedListener extends Omit<RuleListener, 'nodeSet' | 'protocol'> {
+  readonly key: string;
+  /** UID of the Service that it belongs to, and `namespace/name` for people. */
+  readonly uid: string;
+  readonly service: string;
+  /** What this provider does not carry is kept and reported, so that the Service's other ports are served. */
+  readonly protocol: Protocol;
+}
+
+/** What this version's forwarder can serve. */
+export function isCarried(protocol: Protocol): protocol is 'TCP' {
+  return protocol === 'TCP';
+}
+
+/** Every listener at every address that the balancer holds. Pure; the ids are those of the last time as long as the sockets are. */
+export function renderListeners(balancer: Balancer, options: { readonly portFallback: boolean }): readonly WantedListener[] {
+  return balancer.address.held.flatMap((address) =>
+    balancer.listeners.map((listener) => renderListener(balancer, listener, address, options.portFallback)),
+  );
+}
+
+function renderListener(balancer: Balancer, listener: Listener, address: string, portFallback: boolean): WantedListener {
+  const { targetGroup, protocol, port, service } = listener;
+  const { drainSeconds = DRAIN_SECONDS, idleTimeoutSeconds = IDLE_SECONDS, proxyProtocol } = balancer.settings;
+  return {
+    id: `${balancer.key} ${port}/${protocol} ${address}`,
+    key: balancer.key,
+    uid: service.uid,
+    service: nameOf(service),
+    protocol,
+    address,
+    port,
+    portFallback,
+    nodePort: targetGroup.nodePort,
+    check: renderCheck(targetGroup.healthCheck, targetGroup.nodePort),
+    localOnly: targetGroup.localOnly,
+    sourceRanges: targetGroup.sourceRanges,
+    ...(targetGroup.affinitySeconds === undefined ? {} : { affinitySeconds: targetGroup.affinitySeconds }),
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
+    drainMs: drainSeconds * 1_000,
+    idleMs: idleTimeoutSeconds * 1_000,
+  };
+}
+
+function renderCheck(check: HealthCheck, nodePort: number): RuleCheck {
+  const kind = check.protocol === 'http' ? 'http' : check.port === nodePort ? 'nodePort' : 'tcp';
+  return {
+    kind,
+    ...(kind === 'nodePort' ? {} : { port: check.port }),
+    ...(kind === 'http' ? { path: check.path ?? '/' } : {}),
+    ...(check.intervalSeconds === undefined ? {} : { intervalMs: check.intervalSeconds * 1_000 }),
+    ...(check.timeoutSeconds === undefined ? {} : { timeoutMs: check.timeoutSeconds * 1_000 }),
+    ...(check.healthyThreshold === undefined ? {} : { rise: check.healthyThreshold }),
+    ...(check.unhealthyThreshold === undefined ? {} : { fall: check.unhealthyThreshold }),
+  };
+}
+
+/** The listener as the forwarder's document has it. */
+export function toRule(wanted: WantedListener, nodeSet: string): RuleListener | undefined {
+  const { key: _key, uid: _uid, service: _service, protocol, ...rule } = wanted;
+  return isCarried(protocol) ? { ...rule, protocol, nodeSet } : undefined;
+}
+
+export function toRuleNode(node: NodeTarget): RuleNode {
+  return { id: node.name, addresses: node.addresses, ...(node.portMap === undefined ? {} : { portMap: node.portMap }) };
+}
+
+/** Whether both name the same nodes with the same ways in. Arrays are shared by many balancers, so identity answers first. */
+export function sameNodes(a: readonly NodeTarget[], b: readonly NodeTarget[]): boolean {
+  return a === b || (a.length === b.length && a.every((node, i) => sameNode(node, b[i]!)));
+}
+
+function sameNode(a: NodeTarget, b: NodeTarget): boolean {
+  return a === b || (a.name === b.name && JSON.stringify(toRuleNode(a)) === JSON.stringify(toRuleNode(b)));
+}

@@ -1,0 +1,3 @@
+const { createProvider } = require('./complete.js');
+
+exports['createProvider'] = createProvider;

@@ -1,0 +1,3 @@
+export const createProvider = async () => {
+  throw new Error('LB_TOKEN is not set');
+};

@@ -1,0 +1,3 @@
+import { createProvider as create } from './complete.js';
+
+export const createProvider = (context) => ({ ...create(context), name: 'local' });

@@ -1,0 +1,45 @@
+import { fileURLToPath } from 'node:url';
+import { expect, test } from '@jest/globals';
+import { UsageError } from '../../src/errors.ts';
+import { createProvider } from '../../src/providers/registry.ts';
+import { quiet } from './builders.ts';
+
+const context = { clusterName: 'c1', log: quiet, options: {} };
+
+function modulePath(name: string): string {
+  return fileURLToPath(new URL(`./modules/${name}`, import.meta.url));
+}
+
+test.each(['none', 'local'])('%s comes with the program', async (name) => {
+  expect((await createProvider(name, context)).name).toBe(name);
+});
+
+test.each(['complete.js', 'common.cjs'])('a module by its path: %s', async (file) => {
+  expect(await createProvider(modulePath(file), context)).toMatchObject({ name: 'complete', clusterName: 'c1' });
+});
+
+test('a path that begins with ./ counts from the working directory', async () => {
+  const here = process.cwd();
+  const relative = `./${modulePath('complete.js').slice(here.length + 1)}`;
+  expect((await createProvider(relative, context)).name).toBe('complete');
+});
+
+test.each([
+  { why: 'aws is still to come', name: 'aws', says: /no aws provider yet/ },
+  { why: 'nothing', name: '', says: /Name a provider/ },
+  { why: 'a misspelt name', name: 'locla', says: /"locla": It is none of none, local and aws.*package must be installed/ },
+  { why: 'no such file', name: './nowhere.js', says: /"\.\/nowhere\.js": .*path begins with/ },
+  { why: 'a module that does not load', name: modulePath('broken.js'), says: /this module does not load/ },
+  { why: 'no createProvider', name: modulePath('empty.js'), says: /does not export a function createProvider/ },
+  { why: 'createProvider fails', name: modulePath('failing.js'), says: /LB_TOKEN is not set/ },
+  {
+    why: 'methods are missing',
+    name: modulePath('lacking.js'),
+    says: /lacks the methods close, adjust, observe, plan, apply, report\./,
+  },
+  { why: 'a name that is ours', name: modulePath('misnamed.js'), says: /name is "local"/ },
+])('a usage error for people: $why', async ({ name, says }) => {
+  const created = createProvider(name, context);
+  await expect(created).rejects.toThrow(UsageError);
+  await expect(created).rejects.toThrow(says);
+});
