@@ -1,32 +1,55 @@
+import type { Config } from '../config/config.ts';
+import type { KubeApi } from '../kube/api.ts';
+import { type Election, standForLeader } from '../kube/leader.ts';
+import type { Log } from '../providers/provider.ts';
+
 /** Whether this process may write, and what happens when that changes. */
-export interface Leadership {
-  /** Asked before each write. */
-  holds(): boolean;
-  /** Resolves when this process leads for the first time. */
-  readonly first: Promise<void>;
-  /** Runs until released; rejects when the election itself cannot go on. */
-  run(told: { gained(): void; lost(): Promise<void> }): Promise<void>;
-  release(): Promise<void>;
+export type Leadership = Pick<Election, 'holds' | 'first' | 'run' | 'release'>;
+
+export interface LeadershipOptions {
+  readonly api: KubeApi;
+  readonly config: Config;
+  readonly log: Log;
+  readonly inCluster: boolean;
+  /** Of the pod, in a cluster. */
+  readonly namespace?: string;
 }
 
-/** One replica that needs nobody's leave. */
+const DEFAULT_CLASS = 'nodeport-lb.io/lb';
+
+/**
+ * Stands for leader where several replicas may run: in a cluster by default, elsewhere when asked to. A dry run writes nothing,
+ * so it needs no leave and takes none.
+ */
+export function chooseLeadership({ api, config, log, inCluster, namespace }: LeadershipOptions): Leadership {
+  if (config.dryRun || !(config.leaderElect ?? inCluster)) return leadAlone();
+  return standForLeader({
+    api,
+    namespace: config.leaderElectNamespace ?? namespace ?? 'kube-system',
+    name: leaseName(config.loadBalancerClass),
+    log,
+  });
+}
+
+/** Controllers of different classes work side by side, each with a Lease of its own. */
+function leaseName(loadBalancerClass: string): string {
+  return loadBalancerClass === DEFAULT_CLASS
+    ? 'nodeport-lb'
+    : `nodeport-lb-${loadBalancerClass.toLowerCase().replaceAll(/[^a-z0-9.]+/g, '-')}`;
+}
+
+/** One process that needs nobody's leave. */
 export function leadAlone(): Leadership {
-  let begin = () => {};
-  let end = () => {};
-  const first = new Promise<void>((resolve) => {
-    begin = resolve;
-  });
-  const ended = new Promise<void>((resolve) => {
-    end = resolve;
-  });
+  const first = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<void>();
   return {
     holds: () => true,
-    first,
-    run: async ({ gained }) => {
+    first: first.promise,
+    async run({ gained }) {
       gained();
-      begin();
-      await ended;
+      first.resolve();
+      await ended.promise;
     },
-    release: async () => end(),
+    release: async () => ended.resolve(),
   };
 }

@@ -9,7 +9,7 @@ import type { Log, Provider } from '../providers/provider.ts';
 import { decideClaims } from './claims.ts';
 import { type Cluster, makeCluster } from './cluster.ts';
 import { decideIntent, type IntentInput } from './intent.ts';
-import { leadAlone } from './leadership.ts';
+import { chooseLeadership } from './leadership.ts';
 import { makeQueue, type Next, type Queue } from './queue.ts';
 import { type Desk, reconcile } from './reconcile.ts';
 import { type Meter, makeTally } from './tally.ts';
@@ -22,6 +22,8 @@ export interface ControllerOptions {
   readonly log: Log;
   readonly metrics: Meter;
   readonly inCluster: boolean;
+  /** Of the pod, in a cluster: where the leader's Lease is. */
+  readonly namespace?: string;
 }
 
 export interface RunningController {
@@ -84,7 +86,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const events: EventSink = recorder ?? {
     tell: (about, _type, reason, message) => log.info({ about: about.name, reason }, message),
   };
-  const leadership = leadAlone();
+  const leadership = chooseLeadership(options);
   const tally = makeTally(options.metrics, services);
   const desk: Desk<unknown> = {
     provider,
