@@ -19,6 +19,8 @@ export interface Cluster {
   refreshNodes(nodes: Iterable<Node>): boolean;
   /** The targets without a node selector, and who was left out. */
   targets(): Targets;
+  /** The node objects behind `targets().nodes`. */
+  targetNodes(): readonly Node[];
   nodesFor(selector: Readonly<Record<string, string>> | undefined): readonly NodeTarget[];
   readonly surroundings: Surroundings;
 }
@@ -89,6 +91,7 @@ export function makeCluster(options: ClusterOptions): Cluster {
     serviceChanged,
     refreshNodes,
     targets: () => targets,
+    targetNodes: () => nodes.filter((node) => targets.nodes.some((target) => target.name === node.name)),
     nodesFor,
     surroundings: { reservedBy: uses.reservedBy },
   };

@@ -1,18 +1,19 @@
 import type { Config } from '../config/config.ts';
-import { explain } from '../errors.ts';
-import { FIELD_MANAGER, type KubeApi } from '../kube/api.ts';
+import { explain, Refusal } from '../errors.ts';
+import { FIELD_MANAGER, type KubeApi, KubeError } from '../kube/api.ts';
 import { recordEvents } from '../kube/events.ts';
-import { type Node, readNode, readService, type Service } from '../kube/objects.ts';
-import { watchObjects } from '../kube/watch.ts';
 import type { Balancer } from '../model.ts';
 import type { Log, Provider } from '../providers/provider.ts';
-import { decideClaims } from './claims.ts';
-import { type Cluster, makeCluster } from './cluster.ts';
+import { type Claims, decideClaims } from './claims.ts';
+import type { Cluster } from './cluster.ts';
+import { followCluster } from './follow.ts';
 import { decideIntent, type IntentInput } from './intent.ts';
 import { chooseLeadership } from './leadership.ts';
-import { makeQueue, type Next, type Queue } from './queue.ts';
+import { makeQueue, type Next } from './queue.ts';
 import { type Desk, reconcile } from './reconcile.ts';
-import { type Meter, makeTally } from './tally.ts';
+import { byAge } from './share.ts';
+import { sayRefused } from './status.ts';
+import { type Meter, makeTally, type Tally } from './tally.ts';
 import { type EventSink, makeWriter, NotLeader, Stale } from './writer.ts';
 
 export interface ControllerOptions {
@@ -42,118 +43,53 @@ const SWEEP_MS = 600_000;
 const DRAIN_MS = 30_000;
 /** A write met a newer object: time for the watch to bring it, if it has not yet. */
 const STALE_MS = 50;
+/** A failure is said on the Service from this attempt on; most are over by the second. */
+const TELL_FAILURES = 2;
 
 /** Runs the controller: watches, rebuilds what is held, opens the provider, and works off balancer keys while it leads. */
 export async function startController(options: ControllerOptions): Promise<RunningController> {
   const { api, config, log, provider } = options;
-  let opened = false;
-  let addKeys: (keys: readonly string[]) => void = () => {};
-  const cluster: Cluster = makeCluster({
-    shareAcrossNamespaces: config.shareAcrossNamespaces,
-    addressTypes: config.nodeAddressTypes,
-    find: (name) => services.get(name),
-  });
-  const services = watchObjects<Service>({
-    api,
-    list: 'listServices',
-    watch: 'watchServices',
-    namespaces: config.namespaces,
-    read: readService,
-    changed: (before, after) => addKeys(cluster.serviceChanged(before, after)),
-    log,
-  });
-  const nodes = watchObjects<Node>({
-    api,
-    list: 'listNodes',
-    watch: 'watchNodes',
-    namespaces: [],
-    read: readNode,
-    changed: () => opened && nodesChanged(),
-    log,
-  });
-  await Promise.all([services.synced, nodes.synced]);
-  cluster.refreshNodes(nodes.all());
+  const followed = await followCluster(api, config, log);
+  const { cluster, services } = followed;
   const claims = await decideClaims(api, config, log);
-
-  const inputFor = (key: string): IntentInput => ({
-    key,
-    members: cluster.membersOf(key),
-    provider: provider.name,
-    claims: { loadBalancerClass: config.loadBalancerClass, claimUnset: claims.unset() },
-    nodesFor: cluster.nodesFor,
-  });
+  const inputFor = describeInput(cluster, claims, options);
   const recorder = config.dryRun ? undefined : recordEvents({ api, component: FIELD_MANAGER, now: Date.now, log });
-  const events: EventSink = recorder ?? {
-    tell: (about, _type, reason, message) => log.info({ about: about.name, reason }, message),
-  };
+  const events = recorder ?? logEvents(log);
   const leadership = chooseLeadership(options);
   const tally = makeTally(options.metrics, services);
-  const desk: Desk<unknown> = {
-    provider,
-    writer: makeWriter({ api, services, events, now: Date.now, mayWrite: () => !config.dryRun && leadership.holds() }),
-    surroundings: cluster.surroundings,
-    holder: `${provider.name}/${config.clusterName}`,
-    dryRun: config.dryRun,
-    inputFor,
-    now: Date.now,
-    stepping: (key, step) => log.info({ balancer: key, step: step.kind, reason: step.reason }, step.summary),
-    passed: tally.passed,
-  };
-  const queue: Queue = makeQueue({
+  const writer = makeWriter({ api, services, events, now: Date.now, mayWrite: () => !config.dryRun && leadership.holds() });
+  const desk = layDesk(options, { writer, inputFor, surroundings: cluster.surroundings, passed: tally.passed });
+  const queue = makeQueue({
     workers: WORKERS,
-    work: (key) => pass(key, desk, tally.reconciled),
-    failed: (key, thrown, attempt, retryMs) => reportFailure(key, thrown, attempt, retryMs),
+    work: (key) => pass(key, desk, tally),
+    failed: (key, thrown, attempt, retryMs) => tellFailure(key, desk, log, { thrown, attempt, retryMs }),
     meter: options.metrics.queue,
   });
-
-  function reportFailure(key: string, thrown: unknown, attempt: number, retryMs: number): void {
-    log.warn(
-      { balancer: key, attempt, retryMs: Math.round(retryMs), error: explain(thrown) },
-      'a balancer could not be brought to what is wanted; it is tried again',
-    );
-    for (const service of cluster.membersOf(key)) {
-      if (decideIntent(inputFor(key)).served.includes(service))
-        desk.writer.sayNotReady(service, { code: 'SyncFailed', message: explain(thrown) });
-    }
-  }
-
-  function nodesChanged(): void {
-    if (!cluster.refreshNodes(nodes.all())) return;
-    tellNodes(cluster, events, log);
-    addKeys(cluster.keys());
-  }
-
-  await provider.open({
-    balancers: wantedBalancers(cluster, inputFor),
-    surroundings: cluster.surroundings,
-    changed: (key) => queue.add(key),
+  const balancers = wantedBalancers(cluster, inputFor);
+  await provider.open({ balancers, surroundings: cluster.surroundings, changed: queue.add });
+  const addKeys = (keys: readonly string[]): void => keys.forEach(queue.add);
+  followed.tell({
+    keys: addKeys,
+    nodes() {
+      tellNodes(cluster, events, log);
+      addKeys(cluster.keys());
+    },
   });
-  opened = true;
-  addKeys = (keys) => keys.forEach(queue.add);
   tellNodes(cluster, events, log);
-  const sweep = async (): Promise<void> => {
+  addKeys([...cluster.keys(), ...(await provider.keys())]);
+  const sweeping = startSweeping(async () => {
     if (await claims.refresh()) addKeys(cluster.keys());
     const known = new Set(cluster.keys());
     addKeys((await provider.keys()).filter((key) => !known.has(key)));
-  };
-  addKeys([...cluster.keys(), ...(await provider.keys())]);
-  const sweeping = setInterval(
-    () =>
-      void sweep().catch((thrown) =>
-        log.warn({ error: explain(thrown) }, 'provider and cluster could not be compared; tried again later'),
-      ),
-    SWEEP_MS * (1 + Math.random() / 5),
-  );
-  const done = leadership.run({ gained: () => queue.start(), lost: () => queue.pause() });
+  }, log);
+  const done = leadership.run({ gained: queue.start, lost: queue.pause });
   done.catch(() => {}); // whoever holds the controller awaits `done`; an early failure must not be unhandled
-
   return {
     synced: leadership.first.then(() => queue.idle()),
     done,
     async stop(drainMs = DRAIN_MS) {
       clearInterval(sweeping);
-      addKeys = () => {};
-      await Promise.all([services.stop(), nodes.stop(), queue.pause()]);
+      await Promise.all([followed.stop(), queue.pause()]);
       tally.stop();
       await recorder?.flush();
       await leadership.release();
@@ -162,7 +98,31 @@ export async function startController(options: ControllerOptions): Promise<Runni
   };
 }
 
-async function pass(key: string, desk: Desk<unknown>, reconciled: (seconds: number) => void): Promise<Next> {
+function describeInput(cluster: Cluster, claims: Claims, { provider, config }: ControllerOptions): (key: string) => IntentInput {
+  return (key) => ({
+    key,
+    members: cluster.membersOf(key),
+    provider: provider.name,
+    claims: { loadBalancerClass: config.loadBalancerClass, claimUnset: claims.unset() },
+    nodesFor: cluster.nodesFor,
+  });
+}
+
+function layDesk(
+  { provider, config, log }: ControllerOptions,
+  parts: Pick<Desk<unknown>, 'writer' | 'inputFor' | 'surroundings' | 'passed'>,
+): Desk<unknown> {
+  return {
+    ...parts,
+    provider,
+    holder: `${provider.name}/${config.clusterName}`,
+    dryRun: config.dryRun,
+    now: Date.now,
+    stepping: (key, step) => log.info({ balancer: key, step: step.kind, reason: step.reason }, step.summary),
+  };
+}
+
+async function pass(key: string, desk: Desk<unknown>, tally: Tally): Promise<Next> {
   const began = performance.now();
   try {
     return await reconcile(key, desk);
@@ -171,17 +131,50 @@ async function pass(key: string, desk: Desk<unknown>, reconciled: (seconds: numb
     if (thrown instanceof NotLeader) return {}; // every key is looked at again once the Lease is held
     throw thrown;
   } finally {
-    reconciled((performance.now() - began) / 1000);
+    tally.reconciled((performance.now() - began) / 1000);
   }
+}
+
+interface Failure {
+  readonly thrown: unknown;
+  readonly attempt: number;
+  readonly retryMs: number;
+}
+
+function tellFailure(key: string, desk: Desk<unknown>, log: Log, { thrown, attempt, retryMs }: Failure): void {
+  const error = explain(thrown);
+  log.warn(
+    { balancer: key, attempt, retryMs: Math.round(retryMs), error },
+    'a balancer is not as it is wanted; it is tried again',
+  );
+  if (attempt < TELL_FAILURES || thrown instanceof KubeError || desk.dryRun) return; // what the API server refuses cannot be said there
+  const why = new Refusal('SyncFailed', error.replace(/\.$/, ''));
+  for (const service of decideIntent(desk.inputFor(key)).served) {
+    desk.writer.sayNotReady(service, why);
+    desk.writer
+      .say(service, sayRefused(why))
+      .catch((again) => log.debug({ error: explain(again) }, 'a failure could not be said on its Service'));
+  }
+}
+
+function startSweeping(sweep: () => Promise<void>, log: Log): NodeJS.Timeout {
+  const tellLater = (thrown: unknown): void =>
+    log.warn({ error: explain(thrown) }, 'provider and cluster could not be compared; tried again later');
+  return setInterval(() => void sweep().catch(tellLater), SWEEP_MS * (1 + Math.random() / 5));
+}
+
+/** In a dry run nothing is written, so what would be events is logged. */
+function logEvents(log: Log): EventSink {
+  return { tell: (about, _type, reason, message) => log.info({ [about.kind]: about.name, reason }, message) };
 }
 
 /** Oldest first, so that older Services keep what younger ones ask for too. */
 function wantedBalancers(cluster: Cluster, inputFor: (key: string) => IntentInput): readonly Balancer[] {
   const wanted = cluster.keys().flatMap((key) => decideIntent(inputFor(key)).wanted ?? []);
-  return wanted.sort((a, b) => (a.members[0]!.createdAt < b.members[0]!.createdAt ? -1 : 1));
+  return wanted.sort((a, b) => byAge(a.members[0]!, b.members[0]!));
 }
 
-/** Says once what is odd about the nodes: an event about each that is of no use, and one when control-plane nodes are used. */
+/** Says what is odd about the nodes: an event about each that is of no use, and one line when control-plane nodes are used. */
 function tellNodes(cluster: Cluster, events: EventSink, log: Log): void {
   const { nodes, skipped, controlPlaneOnly } = cluster.targets();
   for (const { node, uid, why } of skipped.filter((s) => s.faulty)) {
@@ -189,6 +182,10 @@ function tellNodes(cluster: Cluster, events: EventSink, log: Log): void {
   }
   const left = skipped.map((s) => `${s.node}: ${s.why}`);
   log.info({ targets: nodes.length, ...(left.length > 0 ? { skipped: left.slice(0, 10) } : {}) }, 'nodes');
-  if (controlPlaneOnly)
-    log.warn({}, 'every node is a control-plane node excluded from load balancers by its label; they are used nevertheless');
+  if (!controlPlaneOnly) return;
+  const why = 'Every node is a control-plane node that its label excludes from load balancers; they are used nevertheless';
+  log.warn({}, why);
+  for (const node of cluster.targetNodes()) {
+    events.tell({ kind: 'Node', namespace: '', name: node.name, uid: node.uid }, 'Normal', 'ControlPlaneNodesUsed', why);
+  }
 }
