@@ -1,0 +1,65 @@
+import type { Config } from '../config/config.ts';
+import type { KubeApi, Services } from '../kube/api.ts';
+import { type Node, readNode, readService, type Service } from '../kube/objects.ts';
+import { watchObjects } from '../kube/watch.ts';
+import type { Log } from '../providers/provider.ts';
+import { type Cluster, makeCluster } from './cluster.ts';
+
+/** The picture of the cluster, kept true by watches. */
+export interface Followed {
+  readonly cluster: Cluster;
+  readonly services: Services;
+  /** From now on `told` hears what has changed: balancer keys, or the nodes as a whole. */
+  tell(told: Listener): void;
+  stop(): Promise<void>;
+}
+
+export interface Listener {
+  keys(keys: readonly string[]): void;
+  nodes(): void;
+}
+
+/** Watches Services and nodes. Resolves when both have been listed once. */
+export async function followCluster(api: KubeApi, config: Config, log: Log): Promise<Followed> {
+  let told: Listener = { keys() {}, nodes() {} };
+  let synced = false;
+  const services = watchObjects<Service>({
+    api,
+    list: 'listServices',
+    watch: 'watchServices',
+    namespaces: config.namespaces,
+    read: readService,
+    changed: (before, after) => told.keys(cluster.serviceChanged(before, after)),
+    log,
+  });
+  const cluster = makeCluster({
+    shareAcrossNamespaces: config.shareAcrossNamespaces,
+    addressTypes: config.nodeAddressTypes,
+    find: (name) => services.get(name),
+  });
+  const nodes = watchObjects<Node>({
+    api,
+    list: 'listNodes',
+    watch: 'watchNodes',
+    namespaces: [],
+    read: readNode,
+    changed: () => {
+      if (synced && cluster.refreshNodes(nodes.all())) told.nodes(); // not for each node of the first list
+    },
+    log,
+  });
+  await Promise.all([services.synced, nodes.synced]);
+  synced = true;
+  cluster.refreshNodes(nodes.all());
+  return {
+    cluster,
+    services,
+    tell: (next) => {
+      told = next;
+    },
+    async stop() {
+      told = { keys() {}, nodes() {} };
+      await Promise.all([services.stop(), nodes.stop()]);
+    },
+  };
+}
