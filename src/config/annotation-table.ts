@@ -24,7 +24,7 @@ export const annotationTable = {
   share: {
     type: 'name',
     default: 'none',
-    allowed: '1 to 63 letters, digits, ".", "_" and "-", beginning and ending with a letter or digit',
+    allowed: '1 to 63 lower-case letters, digits and "-", beginning and ending with a letter or digit',
     readBy: 'all',
     help: 'Services of a namespace with the same group share one balancer; the oldest sets what concerns the whole balancer',
     example: 'web',

@@ -6,6 +6,7 @@ import { readAddress } from './addresses.ts';
  */
 
 const NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const LABEL_PREFIX = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 const MAX_ADDRESSES = 16;
 const MAX_LABELS = 16;
@@ -13,6 +14,11 @@ const MAX_PORT_MAP_ENTRIES = 10_000;
 
 export function readName(text: string): string | undefined {
   return NAME.test(text) ? text : undefined;
+}
+
+/** @see https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names */
+export function readDnsLabel(text: string): string | undefined {
+  return DNS_LABEL.test(text) ? text : undefined;
 }
 
 export function readChoice<const T extends string>(...allowed: readonly T[]): (text: string) => T | undefined {

@@ -13,6 +13,7 @@ import {
   readBoolean,
   readCheckPort,
   readChoice,
+  readDnsLabel,
   readLabels,
   readName,
   readPath,
@@ -85,7 +86,7 @@ export function readAnnotations(annotations: Readonly<Record<string, string>>, p
     return value;
   };
   const values = {
-    ...defined('share', read('share', readName)),
+    ...defined('share', read('share', readDnsLabel)),
     addresses: read('addresses', readAddresses) ?? [],
     ...defined('pool', read('pool', readName)),
     ...defined('proxyProtocol', read('proxy-protocol', readChoice('v1', 'v2'))),

@@ -3,6 +3,8 @@ export interface Config {
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly provider: string;
+  /** For a provider that is a module of its own; the built-in ones have `local` and `aws`. */
+  readonly providerOptions?: Readonly<Record<string, unknown>>;
   readonly clusterName: string;
   readonly loadBalancerClass: string;
   readonly claimUnsetClass: 'auto' | 'true' | 'false';
@@ -23,6 +25,7 @@ export interface Config {
 }
 
 export interface LocalConfig {
+  /** Empty: 127.0.0.32/27 outside a cluster, node addresses inside. */
   readonly pools: readonly PoolConfig[];
   readonly datapath: 'auto' | 'userspace' | 'nftables' | 'kube-proxy';
   /** Undefined: embedded outside a cluster, agents inside. */

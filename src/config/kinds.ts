@@ -111,6 +111,21 @@ export interface HostPort {
   readonly port: number;
 }
 
+/** What a module understands: `KEY=VALUE` pairs between commas as flag and variable, anything at all as a map of the file. */
+export const mapKind: Kind<Readonly<Record<string, unknown>>> = {
+  type: 'map',
+  metavar: 'KEY=VALUE,…',
+  allowed: 'KEY=VALUE pairs, separated by commas; in the file a map',
+  shape: 'list',
+  read(raw, fault) {
+    if (typeof raw === 'object' && raw !== null && !Array.isArray(raw)) return raw as Readonly<Record<string, unknown>>;
+    const pairs = splitItems(raw)?.map((item) => /^([^=\s]+)=(.*)$/.exec(item));
+    if (pairs?.every((pair) => pair !== null)) return Object.fromEntries(pairs.map(([, key, value]) => [key, value]));
+    fault(`must be ${mapKind.allowed}`);
+    return undefined;
+  },
+};
+
 /** Where to listen: `HOST:PORT`, `[IPv6]:PORT`, `:PORT` for every address, or `off`. */
 export const hostPortKind: Kind<HostPort | 'off'> = {
   type: 'address',
@@ -128,13 +143,6 @@ export const hostPortKind: Kind<HostPort | 'off'> = {
     return { host: match[1]!.replace(/^\[(.*)\]$/, '$1'), port };
   },
 };
-
-const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
-
-/** @see https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names */
-export function isDnsLabel(text: string): boolean {
-  return DNS_LABEL.test(text);
-}
 
 /** Labels of the file: a map of texts. */
 export function readLabelMap(raw: unknown, fault: Fault): Readonly<Record<string, string>> | undefined {

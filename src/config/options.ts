@@ -1,4 +1,5 @@
-import { booleanKind, choiceKind, hostPortKind, isDnsLabel, type Kind, listKind, switchKind, textKind } from './kinds.ts';
+import { readDnsLabel } from './annotation-values.ts';
+import { booleanKind, choiceKind, hostPortKind, type Kind, listKind, mapKind, switchKind, textKind } from './kinds.ts';
 import { poolsKind } from './pools.ts';
 
 /** An option of one or more commands. Its key in the table is its key in the file; flag and variable follow from it. */
@@ -17,7 +18,7 @@ export interface Option<T> {
 
 const path = textKind('FILE', 'a path', /^[^\0]+$/);
 const namespaceList = listKind('A,B', 'namespaces, separated by commas', (item) =>
-  isDnsLabel(item) ? undefined : 'is not the name of a namespace: at most 63 lower-case letters, digits and "-"',
+  readDnsLabel(item) ? undefined : 'is not the name of a namespace: at most 63 lower-case letters, digits and "-"',
 );
 const addressTypes = listKind('A,B', 'InternalIP, ExternalIP or both, in the order of preference', (item) =>
   item === 'InternalIP' || item === 'ExternalIP' ? undefined : 'must be InternalIP or ExternalIP',
@@ -28,7 +29,7 @@ const dnsName = '[a-z0-9]([a-z0-9.-]*[a-z0-9])?';
 export const options = {
   config: {
     kind: path,
-    default: 'none',
+    default: '',
     help: 'YAML file with any of these options, as camel-case keys',
     example: 'nodeport-lb.yaml',
     notInFile: true,
@@ -54,6 +55,12 @@ export const options = {
     default: 'none',
     help: 'who makes the balancers',
     example: 'local',
+  },
+  providerOptions: {
+    kind: mapKind,
+    default: '',
+    help: 'what a provider that is a MODULE understands',
+    example: 'socket=/run/haproxy.sock',
   },
   clusterName: {
     kind: textKind('NAME', 'at most 100 letters, digits, ".", "_" and "-"', /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/),
@@ -175,8 +182,15 @@ export const options = {
   },
   watch: { kind: switchKind, default: 'false', help: 'shows every change until interrupted', example: 'true', short: 'w' },
   probe: { kind: switchKind, default: 'false', help: 'tries each way in', example: 'true' },
+  delete: { kind: switchKind, default: 'false', help: 'takes it down', example: 'true' },
+  release: {
+    kind: textKind('NAMESPACE/NAME', 'a Service, as NAMESPACE/NAME', /^[a-z0-9-]{1,63}(\/[a-z0-9-]{1,63})?$/),
+    default: '',
+    help: 'lets go of one Service; what it made at the provider stays there',
+    example: 'shop/web',
+  },
   keep: { kind: switchKind, default: 'false', help: 'leaves everything running until interrupted', example: 'true' },
-  rules: { kind: path, default: 'none', help: 'file with a rules document, followed as it changes', example: 'rules.json' },
+  rules: { kind: path, default: '', help: 'file with a rules document, followed as it changes', example: 'rules.json' },
   datapath: {
     kind: choiceKind('auto', 'userspace', 'nftables'),
     default: 'auto',
@@ -198,6 +212,7 @@ export const controllerOptions = [
   'kubeconfig',
   'context',
   'provider',
+  'providerOptions',
   'clusterName',
   'loadBalancerClass',
   'claimUnsetClass',

@@ -1,7 +1,7 @@
 import { type AddressRange, overlaps, readRange } from './addresses.ts';
-import { readBoolean, readName } from './annotation-values.ts';
+import { readBoolean, readDnsLabel, readName } from './annotation-values.ts';
 import type { PoolConfig } from './config.ts';
-import { type Fault, isDnsLabel, type Kind, readLabelMap, splitItems } from './kinds.ts';
+import { type Fault, type Kind, readLabelMap, splitItems } from './kinds.ts';
 import { suggest } from './nearest.ts';
 
 /** Pools are walked from their first address on and never listed, so only their number and that of their entries is limited. */
@@ -63,7 +63,7 @@ const fields: { readonly [K in keyof PoolConfig]: Field<PoolConfig[K]> } = {
   addresses: readEntries,
   namespaces(raw, fault) {
     const names = splitItems(raw);
-    return names?.every(isDnsLabel) ? names : refuse(fault, 'must be a list of namespaces');
+    return names?.every(readDnsLabel) ? names : refuse(fault, 'must be a list of namespaces');
   },
   serviceSelector: readLabelMap,
   priority: (raw, fault) =>

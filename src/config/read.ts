@@ -118,8 +118,12 @@ function judgeVariables(env: Sources['env']): Problem[] {
     .map((name) => ({ where: name, message: `is not a variable of ours${didYouMean(name, known, VARIABLE_PREFIX)}` }));
 }
 
-/** Complains about flags that a command does not take. */
-export function judgeFlag(flag: string, names: readonly OptionName[]): Problem {
+/** Complains about a flag that a command does not take, or does not take so. */
+export function judgeFlag(word: string, names: readonly OptionName[]): Problem {
+  const [flag = '', value] = word.split('=', 2);
+  if (names.some((name) => flagOf(name) === flag)) {
+    return { where: flag, ...(value === undefined ? {} : { value }), message: 'must be true or false' };
+  }
   const elsewhere = optionNames.some((name) => flagOf(name) === flag);
   const message = elsewhere ? 'is not a flag of this command' : `is not a flag${didYouMean(flag, names.map(flagOf), '--')}`;
   return { where: flag, message };
@@ -131,18 +135,22 @@ function didYouMean(name: string, known: readonly string[], prefix = ''): string
   return nearest === undefined ? '' : `; did you mean ${prefix}${nearest}?`;
 }
 
-/** The controller's configuration, with every default that does not need the cluster's word. */
-export function toConfig(values: OptionValues, inCluster: boolean): Config {
-  const { kubeconfig, context, leaderElectNamespace, http, localForwarder, awsRegion, awsVpcId } = values;
+/**
+ * The controller's configuration. What depends on whether it runs in a cluster (the Lease, the forwarder, the pools) stays
+ * undefined or empty: whoever uses it decides.
+ */
+export function toConfig(values: OptionValues): Config {
+  const { kubeconfig, context, leaderElect, leaderElectNamespace, http, localForwarder, awsRegion, awsVpcId } = values;
   return {
     ...(kubeconfig === undefined ? {} : { kubeconfig }),
     ...(context === undefined ? {} : { context }),
     provider: values.provider ?? 'none',
+    providerOptions: values.providerOptions ?? {},
     clusterName: values.clusterName ?? 'kubernetes',
     loadBalancerClass: values.loadBalancerClass ?? 'nodeport-lb.io/lb',
     claimUnsetClass: values.claimUnsetClass ?? 'auto',
     namespaces: values.namespaces ?? [],
-    leaderElect: values.leaderElect ?? inCluster,
+    ...(leaderElect === undefined ? {} : { leaderElect }),
     ...(leaderElectNamespace === undefined ? {} : { leaderElectNamespace }),
     nodeAddressTypes: values.nodeAddressTypes ?? ['InternalIP', 'ExternalIP'],
     ...(http === undefined || http === 'off' ? {} : { http }),
@@ -150,9 +158,9 @@ export function toConfig(values: OptionValues, inCluster: boolean): Config {
     shareAcrossNamespaces: values.shareAcrossNamespaces ?? false,
     logLevel: values.logLevel ?? 'info',
     local: {
-      pools: values.localPool ?? (inCluster ? [] : [LOOPBACK_POOL]),
+      pools: values.localPool ?? [],
       datapath: values.localDatapath ?? 'auto',
-      forwarder: localForwarder ?? (inCluster ? 'agents' : 'embedded'),
+      ...(localForwarder === undefined ? {} : { forwarder: localForwarder }),
       portFallback: values.localPortFallback ?? false,
     },
     aws: {
@@ -162,14 +170,3 @@ export function toConfig(values: OptionValues, inCluster: boolean): Config {
     },
   };
 }
-
-/** Outside a cluster: loopback addresses that nothing else uses, and that need no rights on Linux. */
-const LOOPBACK_POOL = {
-  name: 'default',
-  addresses: ['127.0.0.32/27'],
-  namespaces: [],
-  serviceSelector: {},
-  priority: 0,
-  autoAssign: true,
-  sharePorts: false,
-} as const;

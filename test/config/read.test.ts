@@ -48,6 +48,15 @@ const rows: readonly Row[] = [
     at: (c) => c.provider,
   },
   {
+    option: 'providerOptions',
+    flag: ['host=10.0.0.1,port=80'],
+    variable: 'host=10.0.0.1, port=80',
+    yaml: '{host: 10.0.0.1, port: "80"}',
+    value: { host: '10.0.0.1', port: '80' },
+    other: 'a=b',
+    at: (c) => c.providerOptions,
+  },
+  {
     option: 'clusterName',
     flag: ['stage'],
     variable: 'stage',
@@ -203,6 +212,7 @@ test('the table has every option of the controller', () => {
 });
 
 describe.each(rows)('$option', ({ option, flag, variable, yaml, value, other, at }) => {
+  const otherYaml = JSON.stringify(other);
   const flags = { [option]: flag };
   const env = { [variableOf(option)]: variable };
   const file = fromYaml(`${fileKeyOf(option)}: ${yaml}`);
@@ -210,15 +220,15 @@ describe.each(rows)('$option', ({ option, flag, variable, yaml, value, other, at
     const { values, problems } = read(sources);
     expect(problems).toEqual([]);
     expect(values).toEqual({ [option]: value });
-    expect(at(toConfig(values, false))).toEqual(value);
+    expect(at(toConfig(values))).toEqual(value);
   };
   test('by flag', () => expectValue({ flags }));
   test('by variable', () => expectValue({ env }));
   test('by file', () => expectValue(file));
   test('the flag beats the variable and the file', () => {
-    expectValue({ flags, env: { [variableOf(option)]: other }, ...fromYaml(`${fileKeyOf(option)}: ${JSON.stringify(other)}`) });
+    expectValue({ flags, env: { [variableOf(option)]: other }, ...fromYaml(`${fileKeyOf(option)}: ${otherYaml}`) });
   });
-  test('the variable beats the file', () => expectValue({ env, ...fromYaml(`${fileKeyOf(option)}: ${JSON.stringify(other)}`) }));
+  test('the variable beats the file', () => expectValue({ env, ...fromYaml(`${fileKeyOf(option)}: ${otherYaml}`) }));
   test('an empty variable counts as not set', () => expectValue({ env: { [variableOf(option)]: '' }, ...file }));
   test('a value that is not valid is told wherever it stands', () => {
     const { problems } = read({
@@ -237,31 +247,23 @@ test.each(Object.entries(options))('the example of %s is valid', (name) => {
 });
 
 describe('defaults', () => {
-  test('outside a cluster', () => {
-    expect(toConfig({}, false)).toEqual({
+  test('what depends on the cluster stays open', () => {
+    expect(toConfig({})).toEqual({
       provider: 'none',
+      providerOptions: {},
       clusterName: 'kubernetes',
       loadBalancerClass: 'nodeport-lb.io/lb',
       claimUnsetClass: 'auto',
       namespaces: [],
-      leaderElect: false,
       nodeAddressTypes: ['InternalIP', 'ExternalIP'],
       dryRun: false,
       shareAcrossNamespaces: false,
       logLevel: 'info',
-      local: {
-        pools: [{ ...pool, name: 'default', addresses: ['127.0.0.32/27'] }],
-        datapath: 'auto',
-        forwarder: 'embedded',
-        portFallback: false,
-      },
+      local: { pools: [], datapath: 'auto', portFallback: false },
       aws: { defaultScheme: 'internet-facing' },
     });
   });
-  test('inside', () => {
-    expect(toConfig({}, true)).toMatchObject({ leaderElect: true, local: { pools: [], forwarder: 'agents' } });
-  });
-  test('http off is no http', () => expect(toConfig(read({ flags: { http: ['off'] } }).values, false).http).toBeUndefined());
+  test('http off is no http', () => expect(toConfig(read({ flags: { http: ['off'] } }).values).http).toBeUndefined());
 });
 
 describe('names that are not known', () => {
@@ -412,7 +414,7 @@ test('anything at all in the file gives values or problems', () => {
     fc.property(fc.dictionary(keys, fc.anything({ maxDepth: 4 })), (content) => {
       const { values, problems } = read({ file: { name: 'x', content } });
       for (const problem of problems) expect(problem.where).toMatch(/^x: /);
-      expect(toConfig(values, true).provider).toEqual(expect.any(String));
+      expect(toConfig(values).provider).toEqual(expect.any(String));
     }),
     { numRuns: 500 },
   );

@@ -1,0 +1,78 @@
+#!/usr/bin/env node
+// Plain JavaScript that old Nodes can parse: runs the program on this Node when it is new enough, else on the one that is
+// pinned in the lock file.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import * as nodeModule from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+/** Keep equal to `engines` in package.json: from here on types are stripped without a flag. */
+const LEAST = [22, 19];
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'];
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+function isNewEnough(version) {
+  const [major, minor] = version.split('.').map(Number);
+  return major > LEAST[0] || (major === LEAST[0] && minor >= LEAST[1]);
+}
+
+/** A checkout runs its sources, so that a bundle that was built earlier never stands in for them; a package has its bundle. */
+function findMain() {
+  const source = join(here, 'main.ts');
+  const installed = here.split(/[\\/]/).includes('node_modules'); // where Node strips no types
+  if (!installed && existsSync(source)) return source;
+  const bundle = join(here, '..', 'dist', 'main.js');
+  return existsSync(bundle) ? bundle : fail(`${bundle} is missing: the package is not whole. Install it again.`);
+}
+
+function fail(message) {
+  console.error(`nodeport-lb: ${message}`);
+  process.exit(1);
+}
+
+function findPinnedNode() {
+  const platform = process.platform === 'win32' ? 'win' : process.platform;
+  const name = `node-${platform}-${process.arch}`;
+  try {
+    const manifest = nodeModule.createRequire(import.meta.url).resolve(`${name}/package.json`);
+    const node = join(dirname(manifest), 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+    if (existsSync(node)) return node;
+  } catch {
+    // told below
+  }
+  return fail(
+    `needs Node.js ${LEAST.join('.')} or newer; this is ${process.version}, and the package ${name}, which brings one, is not ` +
+      'installed. Install a newer Node.js, or run npm install without --omit=optional.',
+  );
+}
+
+/** The child sees by its channel that this process has gone, so that it is never left alone. */
+function handOver(node) {
+  const args = [...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2)];
+  const child = spawn(node, args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
+  for (const signal of SIGNALS) process.on(signal, () => child.kill(signal));
+  child.on('error', (error) => fail(`${node} cannot be started: ${error.message}`));
+  child.on('exit', (code, signal) => {
+    if (signal === null) process.exit(code);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}
+
+async function run() {
+  if (process.channel) {
+    process.channel.unref();
+    process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+  }
+  const warn = process.emitWarning;
+  process.emitWarning = (warning, ...rest) => {
+    if (!/type stripping/i.test(String(warning))) warn.call(process, warning, ...rest);
+  };
+  nodeModule.enableCompileCache?.();
+  await import(pathToFileURL(findMain()).href);
+}
+
+if (isNewEnough(process.versions.node)) await run();
+else handOver(findPinnedNode());

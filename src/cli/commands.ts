@@ -1,0 +1,60 @@
+import { controllerOptions } from '../config/options.ts';
+import type { CommandRow } from './command.ts';
+
+const cluster = ['config', 'kubeconfig', 'context', 'logLevel'] as const;
+
+/** Every command, in the order of the help. */
+export const commands: readonly CommandRow[] = [
+  {
+    name: 'controller',
+    summary: 'gives Services of type LoadBalancer their external addresses, until SIGTERM',
+    operands: '',
+    least: 0,
+    most: 0,
+    options: controllerOptions,
+    notes: [
+      'Each option is also a variable (NODEPORT_LB_ and its name in upper snake case) and a camel-case key of the',
+      '--config file; the flag beats the variable beats the file.',
+    ],
+    run: async (call) => (await import('./controller.ts')).runController(call),
+  },
+  {
+    name: 'status',
+    summary: 'what each LoadBalancer Service has, or the whole story of one',
+    operands: '[NAMESPACE/NAME]',
+    least: 0,
+    most: 1,
+    options: [...cluster, 'namespace', 'allNamespaces', 'output', 'watch', 'loadBalancerClass'],
+    outputs: ['text', 'wide', 'json', 'yaml', 'name'],
+    run: async (call) => (await import('./status.ts')).runStatus(call),
+  },
+  {
+    name: 'url',
+    summary: 'every way in to a Service, with the curl to paste',
+    operands: 'NAMESPACE/NAME',
+    least: 1,
+    most: 1,
+    options: [...cluster, 'namespace', 'output', 'probe'],
+    outputs: ['text', 'json'],
+    run: async (call) => (await import('./url.ts')).runUrl(call),
+  },
+  {
+    name: 'gc',
+    summary: 'what is held at the provider that no Service wants any more',
+    operands: '',
+    least: 0,
+    most: 0,
+    options: [...controllerOptions, 'namespace', 'output', 'delete', 'release'],
+    outputs: ['text', 'json'],
+    run: async (call) => (await import('./gc.ts')).runGc(call),
+  },
+  {
+    name: 'demo',
+    summary: 'everything on this machine: a cluster in memory, Services, addresses, real requests through them',
+    operands: '',
+    least: 0,
+    most: 0,
+    options: ['provider', 'keep'],
+    run: async (call) => (await import('./demo.ts')).runDemo(call),
+  },
+];

@@ -1,0 +1,45 @@
+import type { OptionValues } from '../config/options.ts';
+import { UsageError } from '../errors.ts';
+import type { KubeApi } from '../kube/api.ts';
+import { connectKube, describeKube } from '../kube/client.ts';
+
+/** Which cluster was asked for. */
+export interface Choice {
+  readonly kubeconfig?: string;
+  readonly context?: string;
+}
+
+export function kubeChoice({ kubeconfig, context }: Pick<OptionValues, 'kubeconfig' | 'context'>): Choice {
+  return { ...(kubeconfig === undefined ? {} : { kubeconfig }), ...(context === undefined ? {} : { context }) };
+}
+
+/** Connects, lets the work be done, and lets go. */
+export async function withCluster<T>(values: OptionValues, work: (api: KubeApi) => Promise<T>): Promise<T> {
+  const api = await connectKube(kubeChoice(values));
+  try {
+    return await work(api);
+  } finally {
+    await api.close();
+  }
+}
+
+export interface ServiceName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+const NAME = /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/**
+ * Reads `NAMESPACE/NAME`, or a name in the namespace of `-n` or of the context.
+ * @throws {UsageError} when it is neither
+ */
+export async function readServiceName(text: string, values: OptionValues): Promise<ServiceName> {
+  const parts = text.split('/');
+  const [namespace, name = ''] = parts.length === 1 ? [values.namespace, text] : parts;
+  if (parts.length > 2 || !NAME.test(name) || (namespace !== undefined && !NAMESPACE.test(namespace))) {
+    throw new UsageError([{ where: 'argument', value: text, message: 'must be NAMESPACE/NAME of a Service' }]);
+  }
+  return { namespace: namespace ?? ((await describeKube(kubeChoice(values))).namespace || 'default'), name };
+}

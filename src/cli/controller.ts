@@ -1,0 +1,132 @@
+import type { Config } from '../config/config.ts';
+import { toConfig } from '../config/read.ts';
+import { explain, UsageError } from '../errors.ts';
+import { type KubeApi, KubeError } from '../kube/api.ts';
+import { connectKube, describeKube, type KubeDescription } from '../kube/client.ts';
+import { serveHttp } from '../ops/http.ts';
+import { createLog, logOptionsFor } from '../ops/log.ts';
+import { createMetrics } from '../ops/metrics.ts';
+import type { Log } from '../providers/provider.ts';
+import { announceClaims } from './claims.ts';
+import type { Call, Terminal } from './command.ts';
+import { kubeChoice } from './connect.ts';
+
+/** Runs the controller until SIGTERM or SIGINT. @returns 0 after a clean stop */
+export async function runController(call: Call): Promise<number> {
+  const config = toConfig(call.values);
+  const cluster = await describeKube(kubeChoice(config));
+  refuseFarServer(cluster, config);
+  const log = await createLog(logOptionsFor(config.logLevel, cluster.inCluster));
+  const stop = call.interrupted();
+  const metrics = await createMetrics(config.http !== undefined, { version: call.version, node: process.version });
+  const state: State = { unready: 'the cluster has not been read yet' };
+  const http =
+    config.http && (await serveHttp({ ...config.http, metrics, unhealthy: () => state.unhealthy, unready: () => state.unready }));
+  if (http) log.info({ host: http.host, port: http.port }, 'serving /healthz, /readyz and /metrics');
+  const api = await connectKube(kubeChoice(config));
+  try {
+    if (!cluster.inCluster && !(await introduce(call.err, api, cluster, config, log, stop))) return 0;
+    return await reconcileUntil(stop, { api, config, log, metrics, state, inCluster: cluster.inCluster });
+  } finally {
+    await http?.close();
+    await api.close();
+  }
+}
+
+/** What /healthz and /readyz say. */
+interface State {
+  unhealthy?: string;
+  unready?: string | undefined;
+}
+
+interface Parts {
+  readonly api: KubeApi;
+  readonly config: Config;
+  readonly log: Log;
+  readonly metrics: Awaited<ReturnType<typeof createMetrics>>;
+  readonly state: State;
+  readonly inCluster: boolean;
+}
+
+async function reconcileUntil(stop: AbortSignal, parts: Parts): Promise<number> {
+  const { config, log, state } = parts;
+  const [{ createProvider }, { startController }] = await Promise.all([
+    import('../providers/registry.ts'),
+    import('../controller/start.ts'),
+  ]);
+  const options = optionsOf(config);
+  const provider = await createProvider(config.provider, { clusterName: config.clusterName, log, options });
+  if (stop.aborted) return 0;
+  const controller = await startController({ ...parts, provider });
+  state.unready = undefined;
+  const stopped = new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }));
+  try {
+    if (!stop.aborted) await Promise.race([stopped, controller.done]);
+    if (!stop.aborted) throw new Error('the controller has ended by itself');
+  } finally {
+    state.unready = 'stopping';
+    log.info({}, 'stopping');
+    await controller.stop();
+  }
+  log.info({}, 'stopped');
+  return 0;
+}
+
+/** The built-in providers have a part of the configuration of their own; a module has whatever it was given. */
+function optionsOf(config: Config): Readonly<Record<string, unknown>> {
+  if (config.provider === 'local') return { ...config.local };
+  if (config.provider === 'aws') return { ...config.aws };
+  return config.providerOptions ?? {};
+}
+
+/** Nobody shall find his company's cluster reconciled because it was the kubeconfig's current context. */
+function refuseFarServer({ inCluster, server, context, nearness }: KubeDescription, config: Config): void {
+  if (inCluster || nearness.near || config.kubeconfig !== undefined || config.context !== undefined) return;
+  throw new UsageError([
+    {
+      where: 'kubeconfig',
+      value: server,
+      message: `context ${context} was not named, and its API server is not on this machine or in a private network (${nearness.reason}); if it is the one that you mean, say --context ${context}`,
+    },
+  ]);
+}
+
+/** How long to wait before an API server that does not answer is asked again. */
+const ASK_AGAIN_MS = 2_000;
+
+/** Says which cluster it is and what will be claimed there. @returns false when it was interrupted while waiting */
+async function introduce(
+  err: Terminal,
+  api: KubeApi,
+  { context, server }: KubeDescription,
+  config: Config,
+  log: Log,
+  stop: AbortSignal,
+): Promise<boolean> {
+  err.write(`context ${context}, server ${server}\n`);
+  for (let said = ''; !stop.aborted; ) {
+    try {
+      err.write(await announceClaims(api, config));
+      return true;
+    } catch (thrown) {
+      if (!(thrown instanceof KubeError) || thrown.status !== 0) throw thrown;
+      const why = explain(thrown);
+      if (why !== said) log.warn({ server, error: why }, 'the API server does not answer; waiting for it');
+      said = why;
+      await pause(ASK_AGAIN_MS, stop);
+    }
+  }
+  return false;
+}
+
+function pause(ms: number, stop: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    function done(): void {
+      clearTimeout(timer);
+      stop.removeEventListener('abort', done);
+      resolve();
+    }
+    stop.addEventListener('abort', done);
+  });
+}
