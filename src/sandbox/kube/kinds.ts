@@ -1,0 +1,321 @@
+import { at, list, text } from '../../kube/objects.ts';
+import { decode } from './decode.ts';
+import { type Cause, forbiddenField, invalidField, requiredField, unsupportedField } from './failure.ts';
+import * as format from './formats.ts';
+import { isMap, type JsonMap, type KubeObject, sameJson } from './json.ts';
+import { admitPod, defaultPod, defaultPodSpec } from './pod-defaults.ts';
+import type { Resource } from './resources.ts';
+import { structOf } from './schema.ts';
+import type { ServiceObject } from './service.ts';
+import { defaultService, dropForType } from './service-defaults.ts';
+import { checkService, checkServiceStatus } from './service-validation.ts';
+
+/** What is particular to a kind. The first three change the draft that they are given, which nobody else has yet. */
+export interface Rules {
+  /** Defaulting: on every decoded body, before anything else. */
+  readonly fill?: (draft: KubeObject) => void;
+  /** Admission and strategy of a new object. */
+  readonly begin?: (draft: KubeObject) => void;
+  readonly change?: (draft: KubeObject, old: KubeObject) => void;
+  readonly check?: (draft: KubeObject, old: KubeObject | undefined) => Cause[];
+  readonly checkStatus?: (draft: KubeObject) => Cause[];
+  /** Status given at creation stays. */
+  readonly keepsStatus?: boolean;
+  readonly checkName?: (field: string, name: string) => Cause[];
+}
+
+const rules: Readonly<Record<string, Rules>> = {
+  Service: {
+    fill: (draft) => defaultService(asService(draft)),
+    change: (draft, old) => dropForType(asService(draft), asService(old)),
+    check: (draft, old) => checkService(asService(draft), old && asService(old)),
+    checkStatus: (draft) => checkServiceStatus(asService(draft)),
+    checkName: format.checkServiceName,
+  },
+  Namespace: { fill: fillNamespace, begin: beginNamespace, change: keepNamespaceSpec, checkName: format.checkLabelName },
+  Node: { begin: beginNode, keepsStatus: true, check: checkNode },
+  Pod: { fill: (draft) => defaultPod(specOf(draft)), begin: beginPod, check: checkPod },
+  Endpoints: { fill: fillEndpoints, check: checkEndpoints },
+  EndpointSlice: { fill: fillSlice, check: checkSlice },
+  Event: { fill: fillEvent, check: checkEvent },
+  Lease: { check: checkLease },
+  Secret: { fill: fillSecret },
+  Deployment: { fill: fillDeployment, check: checkWorkload },
+  DaemonSet: { fill: fillDaemonSet, begin: beginDaemonSet, check: checkWorkload },
+  ReplicaSet: { fill: fillReplicaSet, check: checkWorkload },
+};
+
+const none: Rules = {};
+
+export function rulesOf(kind: string): Rules {
+  return rules[kind] ?? none;
+}
+
+export function asService(object: KubeObject): ServiceObject {
+  return object as unknown as ServiceObject;
+}
+
+/** The status that a new object starts with. */
+export function firstStatus(resource: Resource): JsonMap {
+  const field = structOf(resource.kind).fields.get('status');
+  const empty = field?.type.is === 'struct' ? decode(structOf(field.type.name), {}, []) : {};
+  if (resource.kind === 'Namespace') return { ...empty, phase: 'Active' };
+  return resource.kind === 'Pod' ? { ...empty, phase: 'Pending', qosClass: 'BestEffort' } : empty;
+}
+
+function specOf(draft: KubeObject): JsonMap {
+  draft.spec ??= {};
+  return draft.spec;
+}
+
+function mapAt(parent: JsonMap, key: string): JsonMap {
+  const value = parent[key];
+  if (isMap(value)) return value;
+  const made: JsonMap = {};
+  parent[key] = made;
+  return made;
+}
+
+function fillNamespace(draft: KubeObject): void {
+  if (draft.metadata.name)
+    draft.metadata.labels = { ...draft.metadata.labels, 'kubernetes.io/metadata.name': draft.metadata.name };
+}
+
+function beginNamespace(draft: KubeObject): void {
+  draft.spec = { finalizers: ['kubernetes'] };
+}
+
+/** Only /finalize may change a namespace's own finalizers. */
+function keepNamespaceSpec(draft: KubeObject, old: KubeObject): void {
+  draft.spec = old.spec ?? {};
+}
+
+const NOT_READY = 'node.kubernetes.io/not-ready';
+
+/** The real server's admission taints a new node until somebody says that it is ready. */
+function beginNode(draft: KubeObject): void {
+  const spec = specOf(draft);
+  const taints = Array.isArray(spec['taints']) ? spec['taints'] : [];
+  if (taints.some((taint) => at(taint, 'key') === NOT_READY && at(taint, 'effect') === 'NoSchedule')) return;
+  spec['taints'] = [...taints, { key: NOT_READY, effect: 'NoSchedule' }];
+}
+
+function checkNode(draft: KubeObject, old: KubeObject | undefined): Cause[] {
+  const taints = list(at(draft.spec, 'taints'));
+  const before = text(at(old?.spec, 'providerID'));
+  const after = text(at(draft.spec, 'providerID'));
+  const effects = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
+  return [
+    ...(before !== '' && before !== after
+      ? [forbiddenField('spec.providerID', 'node updates may not change providerID except from "" to valid')]
+      : []),
+    ...taints.flatMap((taint, i) => [
+      ...format.checkQualifiedName(`metadata.taints[${i}].key`, text(at(taint, 'key'))),
+      ...(effects.includes(text(at(taint, 'effect')))
+        ? []
+        : [unsupportedField(`metadata.taints[${i}].effect`, at(taint, 'effect'), effects)]),
+    ]),
+  ];
+}
+
+function beginPod(draft: KubeObject): void {
+  admitPod(specOf(draft));
+}
+
+function checkPod(draft: KubeObject, old: KubeObject | undefined): Cause[] {
+  return old ? [] : checkContainers('spec', draft.spec);
+}
+
+function checkContainers(field: string, spec: unknown): Cause[] {
+  const containers = list(at(spec, 'containers'));
+  if (containers.length === 0) return [requiredField(`${field}.containers`)];
+  return containers.flatMap((container, i) => [
+    ...format.checkPresent(`${field}.containers[${i}].name`, text(at(container, 'name'))),
+    ...format.checkPresent(`${field}.containers[${i}].image`, text(at(container, 'image'))),
+  ]);
+}
+
+interface Subset {
+  addresses?: { ip: string }[];
+  notReadyAddresses?: { ip: string }[];
+  ports?: EndpointPort[];
+}
+
+interface EndpointPort {
+  name?: string;
+  port?: number;
+  protocol?: string;
+}
+
+function subsetsOf(draft: KubeObject): Subset[] {
+  return (draft['subsets'] as Subset[] | undefined) ?? [];
+}
+
+function fillEndpoints(draft: KubeObject): void {
+  for (const subset of subsetsOf(draft)) for (const port of subset.ports ?? []) port.protocol ??= 'TCP';
+}
+
+const protocols = ['SCTP', 'TCP', 'UDP'];
+
+function checkEndpoints(draft: KubeObject, old: KubeObject | undefined): Cause[] {
+  if (old && sameJson(old['subsets'], draft['subsets'])) return [];
+  return subsetsOf(draft).flatMap((subset, i) => {
+    const field = `subsets[${i}]`;
+    const addresses = (name: 'addresses' | 'notReadyAddresses'): Cause[] =>
+      (subset[name] ?? []).flatMap(({ ip }, j) => format.checkEndpointIp(`${field}.${name}[${j}].ip`, ip));
+    const empty = !subset.addresses && !subset.notReadyAddresses;
+    return [
+      ...(empty ? [requiredField(field, 'must specify `addresses` or `notReadyAddresses`')] : []),
+      ...addresses('addresses'),
+      ...addresses('notReadyAddresses'),
+      ...(subset.ports ?? []).flatMap((port, j, all) => checkEndpointPort(`${field}.ports[${j}]`, port, all.length > 1)),
+    ];
+  });
+}
+
+function checkEndpointPort(field: string, port: EndpointPort, named: boolean): Cause[] {
+  return [
+    ...(named ? format.checkPresent(`${field}.name`, port.name) : []),
+    ...(port.name ? format.checkLabelName(`${field}.name`, port.name) : []),
+    ...format.checkPort(`${field}.port`, port.port ?? 0),
+    ...(protocols.includes(port.protocol ?? '') ? [] : [unsupportedField(`${field}.protocol`, port.protocol, protocols)]),
+  ];
+}
+
+function slicePorts(draft: KubeObject): EndpointPort[] {
+  return (draft['ports'] as EndpointPort[] | null) ?? [];
+}
+
+function fillSlice(draft: KubeObject): void {
+  for (const port of slicePorts(draft)) {
+    port.name ??= '';
+    port.protocol ??= 'TCP';
+  }
+}
+
+const families = ['FQDN', 'IPv4', 'IPv6'];
+
+function checkSlice(draft: KubeObject, old: KubeObject | undefined): Cause[] {
+  const type = text(draft['addressType']);
+  const endpoints = old && sameJson(old['endpoints'], draft['endpoints']) ? [] : list(draft['endpoints']);
+  return [
+    ...(type === ''
+      ? [requiredField('addressType')]
+      : families.includes(type)
+        ? []
+        : [unsupportedField('addressType', type, families)]),
+    ...(old && old['addressType'] !== type ? [invalidField('addressType', type, 'field is immutable')] : []),
+    ...slicePorts(draft).flatMap((port, i) => (port.name ? format.checkLabelName(`ports[${i}].name`, port.name) : [])),
+    ...endpoints.flatMap((endpoint, i) => checkEndpoint(`endpoints[${i}]`, list(at(endpoint, 'addresses')), type)),
+  ];
+}
+
+function checkEndpoint(field: string, addresses: readonly unknown[], type: string): Cause[] {
+  if (addresses.length === 0) return [requiredField(`${field}.addresses`, 'must contain at least 1 address')];
+  if (type === 'FQDN') return [];
+  return addresses.flatMap((address, i) => {
+    const ip = text(address);
+    const wrongFamily = ip.includes(':') !== (type === 'IPv6');
+    const own =
+      wrongFamily && format.checkIp('', ip).length === 0
+        ? [invalidField(`${field}.addresses`, ip, `must be an ${type} address`)]
+        : [];
+    return [...own, ...format.checkEndpointIp(`${field}.addresses[${i}]`, ip)];
+  });
+}
+
+function fillEvent(draft: KubeObject): void {
+  draft['eventTime'] ??= null;
+}
+
+function checkEvent(draft: KubeObject): Cause[] {
+  const where = text(at(draft['involvedObject'], 'namespace'));
+  const namespace = draft.metadata.namespace ?? '';
+  const home = where === '' ? namespace === 'default' || namespace === 'kube-system' : where === namespace;
+  const out = home ? [] : [invalidField('involvedObject.namespace', where, 'does not match event.namespace')];
+  if (!draft['eventTime']) return out;
+  const named = (field: string, wire: string): Cause[] => format.checkPresent(wire, text(draft[field]));
+  return [
+    ...out,
+    ...named('reportingComponent', 'reportingController'),
+    ...named('reportingInstance', 'reportingInstance'),
+    ...named('action', 'action'),
+    ...named('reason', 'reason'),
+  ];
+}
+
+function checkLease(draft: KubeObject): Cause[] {
+  const positive = (field: string, low: number): Cause[] => {
+    const value = at(draft.spec, field);
+    return typeof value === 'number' && value < low
+      ? [invalidField(`spec.${field}`, value, `must be greater than ${low === 1 ? '' : 'or equal to '}0`)]
+      : [];
+  };
+  return [...positive('leaseDurationSeconds', 1), ...positive('leaseTransitions', 0)];
+}
+
+function fillSecret(draft: KubeObject): void {
+  draft['type'] ??= 'Opaque';
+  const given = draft['stringData'];
+  if (!isMap(given)) return;
+  const encoded = Object.entries(given).map(([key, value]) => [key, Buffer.from(String(value)).toString('base64')]);
+  draft['data'] = { ...(isMap(draft['data']) ? draft['data'] : {}), ...Object.fromEntries(encoded) };
+  delete draft['stringData'];
+}
+
+function fillTemplate(spec: JsonMap): void {
+  defaultPodSpec(mapAt(mapAt(spec, 'template'), 'spec'));
+}
+
+function fillDeployment(draft: KubeObject): void {
+  const spec = specOf(draft);
+  spec['replicas'] ??= 1;
+  spec['revisionHistoryLimit'] ??= 10;
+  spec['progressDeadlineSeconds'] ??= 600;
+  const strategy = mapAt(spec, 'strategy');
+  strategy['type'] ??= 'RollingUpdate';
+  if (strategy['type'] === 'RollingUpdate')
+    strategy['rollingUpdate'] = {
+      maxUnavailable: '25%',
+      maxSurge: '25%',
+      ...(isMap(strategy['rollingUpdate']) ? strategy['rollingUpdate'] : {}),
+    };
+  fillTemplate(spec);
+}
+
+function fillDaemonSet(draft: KubeObject): void {
+  const spec = specOf(draft);
+  spec['revisionHistoryLimit'] ??= 10;
+  const strategy = mapAt(spec, 'updateStrategy');
+  strategy['type'] ??= 'RollingUpdate';
+  if (strategy['type'] === 'RollingUpdate')
+    strategy['rollingUpdate'] = {
+      maxUnavailable: 1,
+      maxSurge: 0,
+      ...(isMap(strategy['rollingUpdate']) ? strategy['rollingUpdate'] : {}),
+    };
+  fillTemplate(spec);
+}
+
+function beginDaemonSet(draft: KubeObject): void {
+  draft.metadata.annotations = { ...draft.metadata.annotations, 'deprecated.daemonset.template.generation': '1' };
+}
+
+function fillReplicaSet(draft: KubeObject): void {
+  const spec = specOf(draft);
+  spec['replicas'] ??= 1;
+  fillTemplate(spec);
+}
+
+function checkWorkload(draft: KubeObject, old: KubeObject | undefined): Cause[] {
+  const selector = at(draft.spec, 'selector');
+  const labels = at(at(at(draft.spec, 'template'), 'metadata'), 'labels');
+  const wanted = at(selector, 'matchLabels');
+  const out: Cause[] = selector === null ? [requiredField('spec.selector')] : [];
+  if (isMap(wanted) && Object.entries(wanted).some(([key, value]) => at(labels, key) !== value)) {
+    out.push(invalidField('spec.template.metadata.labels', labels ?? {}, '`selector` does not match template `labels`'));
+  }
+  if (old && !sameJson(at(old.spec, 'selector'), selector))
+    out.push(invalidField('spec.selector', selector, 'field is immutable'));
+  return [...out, ...checkContainers('spec.template.spec', at(at(draft.spec, 'template'), 'spec'))];
+}

@@ -1,0 +1,184 @@
+import { type FieldTree, isMap, type Json, type JsonMap, type KubeObject, type ManagedEntry } from './json.ts';
+import { type Struct, structOf, type Type } from './schema.ts';
+
+/**
+ * Who wrote which field. A field is a path such as `f:spec`, `f:ports`, `k:{"port":80,"protocol":"TCP"}`, joined by line ends.
+ * @see https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management
+ */
+export type FieldSet = ReadonlySet<string>;
+
+const SEPARATOR = '\n';
+/** Never owned by anybody: the server's own bookkeeping. */
+const unowned = new Set([
+  'name',
+  'namespace',
+  'uid',
+  'creationTimestamp',
+  'selfLink',
+  'generation',
+  'managedFields',
+  'resourceVersion',
+]);
+/** The real server's ceiling on entries that are not applied; the oldest go. */
+const ENTRIES_LIMIT = 10;
+
+export interface Writer {
+  readonly manager: string;
+  readonly operation: 'Apply' | 'Update';
+  readonly apiVersion: string;
+  /** `status` for a write through that subresource. */
+  readonly subresource?: string | undefined;
+  /** RFC 3339, whole seconds. */
+  readonly time: string;
+}
+
+/** Every field of an object with its value as text; lists, maps and items stand for themselves too. */
+export function fieldsOf(struct: Struct, object: KubeObject): Map<string, string> {
+  const out = new Map<string, string>();
+  const { kind: _kind, apiVersion: _apiVersion, metadata, ...rest } = object;
+  const shown = Object.fromEntries(Object.entries(metadata).filter(([key]) => !unowned.has(key)));
+  collect({ is: 'struct', name: 'ObjectMeta', atomic: false, retainKeys: false }, shown as Json, 'f:metadata', out);
+  for (const [key, value] of Object.entries(rest)) {
+    const type = struct.fields.get(key)?.type;
+    if (type) collect(type, value as Json, `f:${key}`, out);
+  }
+  out.delete('f:metadata');
+  return out;
+}
+
+function collect(type: Type, value: Json | undefined, path: string, out: Map<string, string>): void {
+  if (value === undefined) return;
+  if (value === null || type.is === 'scalar' || (type.is !== 'list' && type.atomic)) {
+    out.set(path, JSON.stringify(value));
+    return;
+  }
+  if (type.is === 'list') collectItems(type, value, path, out);
+  else if (isMap(value)) collectFields(type, value, path, out);
+}
+
+function collectFields(
+  type: Extract<Type, { is: 'struct' | 'map' }>,
+  value: JsonMap,
+  path: string,
+  out: Map<string, string>,
+): void {
+  const entries = Object.entries(value);
+  if (type.is === 'map' || entries.length === 0) out.set(path, '');
+  const struct = type.is === 'struct' ? structOf(type.name) : undefined;
+  for (const [key, item] of entries) {
+    const of = type.is === 'map' ? type.of : struct?.fields.get(key)?.type;
+    if (of) collect(of, item, `${path}${SEPARATOR}f:${key}`, out);
+  }
+}
+
+function collectItems(type: Extract<Type, { is: 'list' }>, value: Json, path: string, out: Map<string, string>): void {
+  const byKey = type.items === 'map' || type.patch === '';
+  if (!byKey && type.items === 'atomic') {
+    out.set(path, JSON.stringify(value));
+    return;
+  }
+  out.set(path, '');
+  for (const item of Array.isArray(value) ? value : []) {
+    const at = `${path}${SEPARATOR}${identify(type, item)}`;
+    out.set(at, '');
+    if (type.items === 'map') collect(type.of, item, at, out);
+  }
+}
+
+/** The path element of a list's item. */
+export function identify(type: Extract<Type, { is: 'list' }>, item: Json): string {
+  if (type.items !== 'map' || !isMap(item)) return `v:${JSON.stringify(item)}`;
+  return `k:${JSON.stringify(Object.fromEntries([...type.keys].sort().map((key) => [key, item[key]])))}`;
+}
+
+export function treeOf(fields: Iterable<string>): FieldTree {
+  const root: FieldTree = {};
+  const paths = [...fields].sort();
+  for (const [i, path] of paths.entries()) {
+    let at = root;
+    for (const part of path.split(SEPARATOR)) {
+      at[part] ??= {};
+      at = at[part];
+    }
+    if (paths[i + 1]?.startsWith(path + SEPARATOR)) at['.'] = {};
+  }
+  return root;
+}
+
+export function fieldsIn(tree: FieldTree, path = '', out: Set<string> = new Set()): Set<string> {
+  for (const [part, below] of Object.entries(tree)) {
+    if (part === '.') {
+      out.add(path);
+      continue;
+    }
+    const at = path === '' ? part : path + SEPARATOR + part;
+    if (Object.keys(below).length === 0) out.add(at);
+    else fieldsIn(below, at, out);
+  }
+  return out;
+}
+
+/** Entries after an ordinary write: what it changed is the writer's, and nobody's any more where it removed. */
+export function entriesAfterUpdate(
+  struct: Struct,
+  before: KubeObject | undefined,
+  after: KubeObject,
+  writer: Writer,
+): readonly ManagedEntry[] | undefined {
+  const entries = before?.metadata.managedFields;
+  if (before && !entries) return undefined; // the real server leaves objects alone whose fields nobody has owned so far
+  const was = before ? fieldsOf(struct, before) : new Map<string, string>();
+  const is = fieldsOf(struct, after);
+  const changed = new Set([...is].filter(([path, value]) => was.get(path) !== value).map(([path]) => path));
+  const gone = new Set([...was.keys()].filter((path) => !is.has(path)));
+  if (changed.size === 0 && gone.size === 0) return entries;
+  return withEntry(entries ?? [], writer, changed, (path) => changed.has(path) || gone.has(path));
+}
+
+/** Adds fields to the writer's entry and takes those that `lost` names from everybody else. */
+export function withEntry(
+  entries: readonly ManagedEntry[],
+  writer: Writer,
+  fields: FieldSet,
+  lost: (path: string) => boolean,
+): readonly ManagedEntry[] {
+  const own = entries.find((entry) => isBy(entry, writer));
+  const kept = own && writer.operation === 'Update' ? [...fieldsIn(own.fieldsV1)].filter((path) => !lost(path)) : [];
+  const others = entries.filter((entry) => entry !== own).flatMap((entry) => without(entry, lost));
+  const mine = new Set([...kept, ...fields]);
+  const tree = treeOf(mine);
+  const same = own && JSON.stringify(own.fieldsV1) === JSON.stringify(tree);
+  const { manager, operation, apiVersion, time, subresource } = writer;
+  const entry: ManagedEntry = {
+    manager,
+    operation,
+    apiVersion,
+    time: same ? own.time : time,
+    fieldsType: 'FieldsV1',
+    fieldsV1: tree,
+    ...(subresource ? { subresource } : {}),
+  };
+  return bounded(mine.size === 0 ? others : [...others, entry]);
+}
+
+export function isBy(entry: ManagedEntry, writer: Omit<Writer, 'time'>): boolean {
+  return (
+    entry.manager === writer.manager &&
+    entry.operation === writer.operation &&
+    entry.apiVersion === writer.apiVersion &&
+    (entry.subresource ?? '') === (writer.subresource ?? '')
+  );
+}
+
+function without(entry: ManagedEntry, lost: (path: string) => boolean): ManagedEntry[] {
+  const fields = [...fieldsIn(entry.fieldsV1)];
+  const kept = fields.filter((path) => !lost(path));
+  if (kept.length === fields.length) return [entry];
+  return kept.length === 0 ? [] : [{ ...entry, fieldsV1: treeOf(kept) }];
+}
+
+function bounded(entries: readonly ManagedEntry[]): readonly ManagedEntry[] {
+  const applied = entries.filter((entry) => entry.operation === 'Apply');
+  const updated = entries.filter((entry) => entry.operation === 'Update');
+  return [...applied, ...updated.slice(-ENTRIES_LIMIT)];
+}

@@ -1,0 +1,55 @@
+import type { JsonMap } from './json.ts';
+import { isMap } from './json.ts';
+
+/** Fills in a pod's (or pod template's) spec. @see https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ */
+export function defaultPodSpec(spec: JsonMap): void {
+  spec['restartPolicy'] ??= 'Always';
+  spec['terminationGracePeriodSeconds'] ??= 30;
+  spec['dnsPolicy'] ??= 'ClusterFirst';
+  spec['securityContext'] ??= {};
+  spec['schedulerName'] ??= 'default-scheduler';
+  for (const container of [...maps(spec['initContainers']), ...maps(spec['containers'])]) defaultContainer(container);
+}
+
+function defaultContainer(container: JsonMap): void {
+  const image = String(container['image'] ?? '');
+  const tag = /:([^/@]+)$/.exec(image)?.[1];
+  const latest = image !== '' && !image.includes('@') && (tag === undefined || tag === 'latest');
+  container['terminationMessagePath'] ??= '/dev/termination-log';
+  container['terminationMessagePolicy'] ??= 'File';
+  container['imagePullPolicy'] ??= latest ? 'Always' : 'IfNotPresent';
+  for (const port of maps(container['ports'])) port['protocol'] ??= 'TCP';
+  for (const probe of ['livenessProbe', 'readinessProbe', 'startupProbe'])
+    if (isMap(container[probe])) defaultProbe(container[probe]);
+}
+
+function defaultProbe(probe: JsonMap): void {
+  probe['timeoutSeconds'] ??= 1;
+  probe['periodSeconds'] ??= 10;
+  probe['successThreshold'] ??= 1;
+  probe['failureThreshold'] ??= 3;
+  if (!isMap(probe['httpGet'])) return;
+  probe['httpGet']['path'] ??= '/';
+  probe['httpGet']['scheme'] ??= 'HTTP';
+}
+
+/** What defaulting and the usual admission plugins add to a pod, and not to a template. */
+export function defaultPod(spec: JsonMap): void {
+  defaultPodSpec(spec);
+  spec['enableServiceLinks'] ??= true;
+}
+
+export function admitPod(spec: JsonMap): void {
+  spec['priority'] ??= 0;
+  spec['preemptionPolicy'] ??= 'PreemptLowerPriority';
+  const tolerations = maps(spec['tolerations']);
+  for (const key of ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable']) {
+    if (tolerations.some((toleration) => toleration['key'] === key)) continue;
+    tolerations.push({ key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 300 });
+  }
+  spec['tolerations'] = tolerations;
+}
+
+function maps(value: unknown): JsonMap[] {
+  return Array.isArray(value) ? value.filter(isMap) : [];
+}

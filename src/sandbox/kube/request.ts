@@ -1,0 +1,85 @@
+import type { IncomingMessage } from 'node:http';
+import { ApiFailure, badRequest } from './failure.ts';
+
+/** The real server's ceiling on a body: 3 MiB. */
+const BODY_LIMIT = 3 * 1024 * 1024;
+
+/** A request, read as far as every handler needs it. */
+export interface ApiRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly agent: string;
+  readonly accept: string;
+  /** Media type of the body, without parameters. */
+  readonly contentType: string;
+  readonly body: Buffer;
+}
+
+export async function readRequest(incoming: IncomingMessage): Promise<ApiRequest> {
+  const url = new URL(incoming.url ?? '/', 'http://sandbox');
+  return {
+    method: incoming.method ?? 'GET',
+    path: decodeURI(url.pathname),
+    query: url.searchParams,
+    agent: incoming.headers['user-agent'] ?? '',
+    accept: incoming.headers.accept ?? '',
+    contentType: (incoming.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '',
+    body: await readBody(incoming),
+  };
+}
+
+async function readBody(incoming: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > BODY_LIMIT) throw new ApiFailure(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${BODY_LIMIT}`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** The body as JSON; YAML where the media type says so, as kubectl's apply does. @throws {ApiFailure} 400, 415 */
+export async function parseBody(request: ApiRequest): Promise<unknown> {
+  const text = request.body.toString();
+  if (text.trim() === '') return undefined;
+  const { contentType } = request;
+  try {
+    if (contentType.endsWith('yaml') && !text.trimStart().startsWith('{')) return (await import('yaml')).parse(text);
+    return JSON.parse(text);
+  } catch (error) {
+    throw badRequest(
+      `the object provided is unrecognized: couldn't get version/kind; json parse error: ${(error as Error).message}`,
+    );
+  }
+}
+
+/** Non-negative whole number of a query parameter. @returns 0 when absent or not one */
+export function numberOf(query: URLSearchParams, name: string): number {
+  const value = Number(query.get(name) ?? '');
+  return Number.isSafeInteger(value) && value > 0 ? value : 0;
+}
+
+/** Go's strconv.ParseBool: also `1` and `True`. */
+export function flagOf(query: URLSearchParams, name: string): boolean {
+  return ['1', 't', 'true', 'yes'].includes((query.get(name) ?? '').toLowerCase()) || query.get(name) === '';
+}
+
+export type Shape = 'object' | 'table' | 'metadata';
+
+/** What form of answer the Accept header asks for. @throws {ApiFailure} 406 when it takes no JSON at all */
+export function shapeOf(accept: string): Shape {
+  if (accept.trim() === '') return 'object';
+  for (const option of accept.split(',')) {
+    const [type = '', ...parameters] = option.split(';').map((part) => part.trim());
+    if (!['application/json', 'application/*', '*/*', 'application/yaml'].includes(type)) continue;
+    const as = parameters.find((parameter) => parameter.startsWith('as='))?.slice(3);
+    if (as === undefined) return 'object';
+    if (as === 'Table' && parameters.includes('v=v1')) return 'table';
+    if (as.startsWith('PartialObjectMetadata') && parameters.includes('v=v1')) return 'metadata';
+  }
+  const message =
+    'only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf';
+  throw new ApiFailure(406, 'NotAcceptable', message);
+}

@@ -1,0 +1,322 @@
+import type { Allocator, Transaction } from './allocator.ts';
+import { applyConfiguration } from './apply.ts';
+import { decodeBody, viewAs, type WriteOptions } from './body.ts';
+import {
+  ApiFailure,
+  alreadyExists,
+  badRequest,
+  conflict,
+  forbidden,
+  invalid,
+  invalidField,
+  notFound,
+  staleWrite,
+} from './failure.ts';
+import { type JsonMap, type KubeObject, type ManagedEntry, sameJson } from './json.ts';
+import { asService, firstStatus, rulesOf } from './kinds.ts';
+import { entriesAfterUpdate, type Writer } from './managed-fields.ts';
+import { checkMeta, firstMeta, nextMeta, timeText } from './metadata.ts';
+import { groupVersionOf, type Resource, resourceNamed } from './resources.ts';
+import { scaleOf, withScale } from './scale.ts';
+import { structOf } from './schema.ts';
+import { allocateChange, allocateNew, freeAll } from './service-allocation.ts';
+import { alignClusterIPs, keepAllocated } from './service-defaults.ts';
+import { keyOf, type Store, type Stored } from './store.ts';
+
+/** What every read and write works on. */
+export interface Cluster {
+  readonly store: Store;
+  readonly allocator: Allocator;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+export interface Target {
+  readonly resource: Resource;
+  /** Empty for resources without namespaces. */
+  readonly namespace: string;
+  readonly name: string;
+  readonly subresource?: 'status' | 'scale' | undefined;
+}
+
+/** Attempts at a generated name that nobody has. */
+const NAME_ATTEMPTS = 8;
+
+/** Creates an object out of a request's body. @throws {ApiFailure} as the real server answers */
+export function createObject(
+  cluster: Cluster,
+  resource: Resource,
+  namespace: string,
+  raw: unknown,
+  options: WriteOptions,
+): KubeObject {
+  const draft = decodeBody(resource, raw, options);
+  placeIn(draft, resource, namespace);
+  if (draft.metadata.resourceVersion) throw new ApiFailure(500, '', 'resourceVersion should not be set on objects to be created');
+  return insert(cluster, resource, draft, options);
+}
+
+function placeIn(draft: KubeObject, resource: Resource, namespace: string): void {
+  const given = draft.metadata.namespace;
+  if (!resource.namespaced) delete draft.metadata.namespace;
+  else if (given && given !== namespace)
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+  else draft.metadata.namespace = namespace;
+}
+
+function insert(
+  cluster: Cluster,
+  resource: Resource,
+  given: KubeObject,
+  options: WriteOptions,
+  applied?: readonly ManagedEntry[],
+): KubeObject {
+  admitNamespace(cluster, resource, given);
+  const rules = rulesOf(resource.kind);
+  const draft: KubeObject = { ...given, metadata: firstMeta(given.metadata, cluster.now()) };
+  rules.fill?.(draft);
+  if (hasStatus(resource) && !rules.keepsStatus) draft.status = firstStatus(resource);
+  const writer = writerOf(cluster, resource, options, undefined);
+  const owned = rules.keepsStatus ? draft : { ...draft, status: {} };
+  const entries = applied ?? entriesAfterUpdate(structOf(resource.kind), undefined, withoutEmptyStatus(owned), writer);
+  rules.begin?.(draft);
+  if (resource.generationOf) draft.metadata.generation = 1;
+  return inTransaction(cluster, options, (transaction) => {
+    if (resource.kind === 'Service') beginService(draft, undefined, transaction);
+    checkAll(resource, draft, undefined);
+    const key = freeKey(cluster, resource, draft);
+    setEntries(draft, entries);
+    return options.dryRun ? draft : cluster.store.put(resource.table, key, draft).object;
+  });
+}
+
+function withoutEmptyStatus(draft: KubeObject): KubeObject {
+  const { status, ...rest } = draft;
+  return (status && Object.keys(status).length > 0 ? draft : rest) as KubeObject;
+}
+
+function freeKey(cluster: Cluster, resource: Resource, draft: KubeObject): string {
+  const objects = cluster.store.table(resource.table).objects;
+  for (let attempt = 1; ; attempt++) {
+    const key = keyOf(draft.metadata.namespace ?? '', draft.metadata.name);
+    if (!objects.has(key)) return key;
+    if (!draft.metadata.generateName || attempt >= NAME_ATTEMPTS) throw alreadyExists(resource, draft.metadata.name);
+    draft.metadata = { ...firstMeta({ ...draft.metadata, name: '' }, cluster.now()), uid: draft.metadata.uid };
+  }
+}
+
+function admitNamespace(cluster: Cluster, resource: Resource, draft: KubeObject): void {
+  if (!resource.namespaced) return;
+  const name = draft.metadata.namespace ?? '';
+  const namespaces = resourceNamed('namespaces');
+  const namespace = cluster.store.table(namespaces.table).objects.get(name)?.object;
+  if (!namespace) throw notFound(namespaces, name);
+  if (namespace.metadata.deletionTimestamp === undefined) return;
+  const text = `namespace ${name} is being terminated`;
+  const why = `unable to create new content in namespace ${name} because it is being terminated`;
+  throw forbidden(resource, draft.metadata.name, why, [
+    { reason: 'NamespaceTerminating', message: text, field: 'metadata.namespace' },
+  ]);
+}
+
+/** Replaces an object (PUT); creates it where the resource allows that. */
+export function replaceObject(
+  cluster: Cluster,
+  target: Target,
+  raw: unknown,
+  options: WriteOptions,
+): { object: KubeObject; created: boolean } {
+  const { resource, namespace, name } = target;
+  if (target.subresource === 'scale') return { object: changeObject(cluster, target, () => raw, options), created: false };
+  const draft = decodeBody(resource, raw, options);
+  placeIn(draft, resource, namespace);
+  const given = draft.metadata.name;
+  if (given && given !== name) throw badRequest(`the name of the object (${given}) does not match the name on the URL (${name})`);
+  if (!find(cluster, target) && resource.createsOnUpdate && !target.subresource) {
+    draft.metadata.name = name;
+    return { object: insert(cluster, resource, draft, options), created: true };
+  }
+  const current = existing(cluster, target).object;
+  checkPut(resource, draft, current);
+  return { object: store(cluster, target, draft, options, undefined), created: false };
+}
+
+function checkPut(resource: Resource, draft: KubeObject, current: KubeObject): void {
+  const { uid, resourceVersion } = draft.metadata;
+  const { name } = current.metadata;
+  if (uid && uid !== current.metadata.uid) {
+    throw conflict(
+      resource,
+      name,
+      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`,
+    );
+  }
+  if (!resourceVersion && !resource.unconditionalUpdate) {
+    throw invalid(resource, name, [invalidField('metadata.resourceVersion', 0, 'must be specified for an update')]);
+  }
+}
+
+/** Changes an object (PATCH). @param change gets the object as the resource shows it and answers with what it shall be */
+export function changeObject(
+  cluster: Cluster,
+  target: Target,
+  change: (current: JsonMap) => unknown,
+  options: WriteOptions,
+): KubeObject {
+  const { resource } = target;
+  const current = existing(cluster, target).object;
+  if (target.subresource === 'scale') {
+    const changed = withScale(current, change(scaleOf(current)));
+    return scaleOf(store(cluster, target, decodeBody(resource, changed, options), options, undefined)) as unknown as KubeObject;
+  }
+  const draft = decodeBody(resource, change(viewAs(resource, current) as unknown as JsonMap), options);
+  return store(cluster, target, draft, options, undefined);
+}
+
+/** Server-side apply; creates the object when there is none. */
+export function applyObject(
+  cluster: Cluster,
+  target: Target,
+  raw: unknown,
+  options: WriteOptions,
+): { object: KubeObject; created: boolean } {
+  const { resource } = target;
+  const config = decodeBody(resource, raw, options);
+  placeIn(config, resource, target.namespace);
+  if (config.metadata.managedFields) throw badRequest('metadata.managedFields must be nil');
+  if (config.metadata.name && config.metadata.name !== target.name) {
+    throw badRequest(`the name of the object (${config.metadata.name}) does not match the name on the URL (${target.name})`);
+  }
+  const stated: KubeObject = { ...config, metadata: { ...config.metadata, name: target.name } };
+  const current = find(cluster, target)?.object;
+  if (!current && target.subresource) throw notFound(resource, target.name);
+  const writer = { ...writerOf(cluster, resource, options, target.subresource), operation: 'Apply' as const };
+  const ignored = target.subresource === 'status' ? 'spec' : hasStatus(resource) ? 'status' : '';
+  const applied = applyConfiguration(structOf(resource.kind), current, stated, writer, { force: options.force, ignored });
+  const draft = decodeBody(resource, applied.object, { ...options, validation: 'Ignore' });
+  if (!current) return { object: insert(cluster, resource, draft, options, applied.entries), created: true };
+  return { object: store(cluster, target, draft, options, applied.entries), created: false };
+}
+
+/** Writes a new version over the one that is there, unless nothing would change. */
+function store(
+  cluster: Cluster,
+  target: Target,
+  given: KubeObject,
+  options: WriteOptions,
+  applied: readonly ManagedEntry[] | undefined,
+): KubeObject {
+  const { resource, subresource } = target;
+  const { key, object: current } = existing(cluster, target);
+  const { resourceVersion } = given.metadata;
+  if (resourceVersion && resourceVersion !== current.metadata.resourceVersion) throw staleWrite(resource, target.name);
+  const draft: KubeObject = { ...given, metadata: nextMeta(given.metadata, current.metadata) };
+  const rules = rulesOf(resource.kind);
+  rules.fill?.(draft);
+  if (hasStatus(resource)) {
+    if (subresource === 'status') draft.spec = current.spec ?? {};
+    else draft.status = current.status ?? {};
+  }
+  const writer = writerOf(cluster, resource, options, subresource);
+  const entries = applied ?? entriesAfterUpdate(structOf(resource.kind), current, draft, writer);
+  if (subresource !== 'status') rules.change?.(draft, current);
+  return inTransaction(cluster, options, (transaction) => {
+    if (resource.kind === 'Service' && subresource !== 'status') beginService(draft, current, transaction);
+    checkAll(resource, draft, current, subresource);
+    setEntries(draft, entries);
+    return commit(cluster, { resource, key }, draft, current, options, transaction);
+  });
+}
+
+function commit(
+  cluster: Cluster,
+  at: { readonly resource: Resource; readonly key: string },
+  draft: KubeObject,
+  current: KubeObject,
+  options: WriteOptions,
+  transaction: Transaction,
+): KubeObject {
+  if (sameJson(draft, current)) return current;
+  if (at.resource.generationOf === 'spec' && !sameJson(draft.spec, current.spec))
+    draft.metadata.generation = (current.metadata.generation ?? 0) + 1;
+  if (at.resource.generationOf === 'all') draft.metadata.generation = (current.metadata.generation ?? 0) + 1;
+  if (options.dryRun) return draft;
+  const stored = cluster.store.put(at.resource.table, at.key, draft).object;
+  if (isFinished(stored)) removeNow(cluster, at.resource, at.key, transaction);
+  return stored;
+}
+
+/** Deletion was asked for and nothing holds the object any more. */
+function isFinished(object: KubeObject): boolean {
+  const { deletionTimestamp, deletionGracePeriodSeconds, finalizers } = object.metadata;
+  const held = object.kind === 'Namespace' && Array.isArray(object.spec?.['finalizers']) && object.spec['finalizers'].length > 0;
+  return deletionTimestamp !== undefined && !finalizers?.length && !deletionGracePeriodSeconds && !held;
+}
+
+/** Takes an object away at once, with what was allocated for it. */
+export function removeNow(cluster: Cluster, resource: Resource, key: string, transaction: Transaction): KubeObject | undefined {
+  const gone = cluster.store.remove(resource.table, key)?.object;
+  if (gone && resource.kind === 'Service') {
+    freeAll(asService(gone), transaction);
+    cluster.store.remove(resourceNamed('endpoints').table, key);
+  }
+  return gone;
+}
+
+export function inTransaction<T>(
+  cluster: Cluster,
+  options: { readonly dryRun: boolean },
+  work: (transaction: Transaction) => T,
+): T {
+  const transaction = cluster.allocator.begin();
+  try {
+    const result = work(transaction);
+    if (options.dryRun) transaction.revert();
+    else transaction.commit();
+    return result;
+  } catch (error) {
+    transaction.revert();
+    throw error;
+  }
+}
+
+function beginService(draft: KubeObject, current: KubeObject | undefined, transaction: Transaction): void {
+  const service = asService(draft);
+  const old = current && asService(current);
+  if (old) keepAllocated(service.spec, old.spec);
+  alignClusterIPs(service.spec, old?.spec);
+  if (old) allocateChange(service, old, transaction);
+  else allocateNew(service, transaction);
+}
+
+function checkAll(resource: Resource, draft: KubeObject, current: KubeObject | undefined, subresource?: string): void {
+  const rules = rulesOf(resource.kind);
+  const own = subresource === 'status' ? rules.checkStatus?.(draft) : rules.check?.(draft, current);
+  const causes = [...checkMeta(draft, current?.metadata), ...(own ?? [])];
+  if (causes.length > 0) throw invalid(resource, draft.metadata.name, causes);
+}
+
+function setEntries(draft: KubeObject, entries: readonly ManagedEntry[] | undefined): void {
+  if (entries && entries.length > 0) draft.metadata.managedFields = entries;
+  else delete draft.metadata.managedFields;
+}
+
+function writerOf(cluster: Cluster, resource: Resource, options: WriteOptions, subresource: string | undefined): Writer {
+  const apiVersion = groupVersionOf(resource);
+  return { manager: options.manager, operation: 'Update', apiVersion, subresource, time: timeText(cluster.now()) };
+}
+
+export function hasStatus(resource: Resource): boolean {
+  return resource.subresources.includes('status');
+}
+
+export function find(cluster: Cluster, target: Target): Stored | undefined {
+  return cluster.store.table(target.resource.table).objects.get(keyOf(target.namespace, target.name));
+}
+
+/** @throws {ApiFailure} 404 */
+export function existing(cluster: Cluster, target: Target): Stored {
+  const found = find(cluster, target);
+  if (!found) throw notFound(target.resource, target.name);
+  return found;
+}
