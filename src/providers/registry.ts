@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { explain, UsageError } from '../errors.ts';
+import { type Code, cures, explain, Refusal, UsageError } from '../errors.ts';
 import type { Provider, ProviderContext } from './provider.ts';
 
 /** The providers that come with the program. Each is loaded only when it is chosen: an SDK costs memory. */
@@ -105,7 +105,38 @@ function readProvider(name: string, provider: unknown): Provider {
       `The provider's name is ${JSON.stringify(own)}; it must be lower-case letters, digits, - and . (1 to 63), and not ${BUILT_IN.join(', ')}.`,
     );
   }
-  return provider as Provider;
+  return acceptRefusals(provider as Provider);
+}
+
+/**
+ * A third party's module need not import anything of ours: an error that is called `Refusal` and has a code of the table (and
+ * perhaps a `subject`) counts as one.
+ */
+function acceptRefusals(provider: Provider): Provider {
+  return {
+    name: provider.name,
+    open: (start) => provider.open(start),
+    close: (drainMs) => provider.close(drainMs),
+    keys: () => provider.keys(),
+    adjust: (balancer, surroundings) => {
+      try {
+        return provider.adjust(balancer, surroundings);
+      } catch (thrown) {
+        throw toRefusal(thrown) ?? thrown;
+      }
+    },
+    observe: (key) => provider.observe(key),
+    plan: (wanted, observed, now) => provider.plan(wanted, observed, now),
+    apply: (step) => provider.apply(step),
+    report: (observed) => provider.report(observed),
+  };
+}
+
+function toRefusal(thrown: unknown): Refusal | undefined {
+  if (!(thrown instanceof Error) || thrown instanceof Refusal || thrown.name !== 'Refusal') return undefined;
+  const { code, subject } = thrown as Error & { readonly code?: unknown; readonly subject?: unknown };
+  if (typeof code !== 'string' || !Object.hasOwn(cures, code)) return undefined;
+  return new Refusal(code as Code, typeof subject === 'string' ? subject : thrown.message, { cause: thrown });
 }
 
 function refuse(value: string, message: string, cause?: unknown): UsageError {

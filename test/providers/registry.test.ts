@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
-import { UsageError } from '../../src/errors.ts';
+import { Refusal, UsageError } from '../../src/errors.ts';
 import { createProvider } from '../../src/providers/registry.ts';
-import { quiet } from './builders.ts';
+import { balancer, nothingReserved, quiet } from './builders.ts';
 
 const context = { clusterName: 'c1', log: quiet, options: {} };
 
@@ -15,7 +15,18 @@ test.each(['none', 'local'])('%s comes with the program', async (name) => {
 });
 
 test.each(['complete.js', 'common.cjs'])('a module by its path: %s', async (file) => {
-  expect(await createProvider(modulePath(file), context)).toMatchObject({ name: 'complete', clusterName: 'c1' });
+  const provider = await createProvider(modulePath(file), context);
+  expect(provider.name).toBe('complete');
+  expect(await provider.keys()).toEqual(['c1']);
+});
+
+test('a module refuses with a code of the table without importing anything of ours', async () => {
+  const provider = await createProvider(modulePath('complete.js'), context);
+  const refuse = (pool: string) => () => provider.adjust(balancer({ pool }), nothingReserved);
+  expect(refuse('PoolUnknown')).toThrow(Refusal);
+  expect(refuse('PoolUnknown')).toThrow('told by the module. Name a pool of the configuration.');
+  expect(refuse('NoSuchCode')).not.toThrow(Refusal);
+  expect(refuse('NoSuchCode')).toThrow('told by the module');
 });
 
 test('a path that begins with ./ counts from the working directory', async () => {

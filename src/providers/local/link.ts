@@ -135,7 +135,7 @@ export class Link {
 
   /** Resolves when nothing is accepted any more. @throws {Error} when the forwarder does not answer in time */
   closed(id: string): Promise<void> {
-    return this.#waits.until(id, () => !this.isOpen(id) || isDown(this.#states.get(id)));
+    return this.#waits.until(id, () => !this.isOpen(id));
   }
 
   #leaveSet(name: string): void {
@@ -249,7 +249,7 @@ export class Link {
     const awaited = this.#waits.ids();
     const listeners: string[] = [];
     for (const [id, state] of Object.entries(report.listeners)) {
-      if (state === null) this.#states.delete(id);
+      if (state === null || !this.#entries.has(id)) this.#states.delete(id);
       else this.#states.set(id, state);
       if (!awaited.has(id) && this.#entries.has(id)) listeners.push(id);
     }
@@ -258,7 +258,9 @@ export class Link {
       if (this.#learnTarget(key, state)) targets.push(readTargetKey(key));
     }
     for (const [id, generation] of this.#closing) {
-      if (report.generation >= generation && this.#states.get(id)?.state !== 'listening') this.#closing.delete(id);
+      if (report.generation < generation) continue;
+      this.#closing.delete(id);
+      this.#states.delete(id); // a child that took over from a dead one never knew it, so does not tell of its end
     }
     this.#waits.check();
     if (listeners.length > 0 || targets.length > 0) this.#tell({ listeners, targets });

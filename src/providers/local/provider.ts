@@ -1,5 +1,5 @@
 import { Refusal } from '../../errors.ts';
-import { startForwarder } from '../../forwarder/forwarder.ts';
+import { spawnForwarder } from '../../forwarder/child.ts';
 import type { Balancer, Report, Step } from '../../model.ts';
 import type { Provider, ProviderContext, ProviderStart, Surroundings } from '../provider.ts';
 import { Allocator, type Bound } from './allocate.ts';
@@ -23,7 +23,7 @@ export interface LocalParts {
 /** The provider as the program uses it: with a forwarder in a process of its own. */
 export function createProvider(context: ProviderContext): Provider<Observed> {
   const inCluster = process.env['KUBERNETES_SERVICE_HOST'] !== undefined;
-  return createLocalProvider(context, { startForwarder: (options) => startForwarder(options), now: Date.now, inCluster });
+  return createLocalProvider(context, { startForwarder: spawnForwarder, now: Date.now, inCluster });
 }
 
 /** The provider with parts of the caller's choice. */

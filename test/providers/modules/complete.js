@@ -1,15 +1,21 @@
-/** The least that the seam accepts. */
+/** The least that the seam accepts, from someone who imports nothing of ours. */
 export function createProvider({ clusterName }) {
   return {
     name: 'complete',
-    clusterName,
     open: async () => {},
     close: async () => {},
-    keys: async () => [],
-    adjust: (balancer) => balancer,
+    keys: async () => [clusterName],
+    adjust: (balancer) => {
+      if (balancer.address.pool !== undefined) throw refusal(balancer.address.pool);
+      return balancer;
+    },
     observe: async () => undefined,
     plan: () => [],
     apply: async () => {},
     report: () => ({ addresses: [], listeners: [], targets: [], settled: true, gone: true }),
   };
+}
+
+function refusal(code) {
+  return Object.assign(new Error('told by the module'), { name: 'Refusal', code });
 }
