@@ -90,7 +90,6 @@ export async function startController(options: ControllerOptions): Promise<Runni
     async stop(drainMs = DRAIN_MS) {
       clearInterval(sweeping);
       await Promise.all([followed.stop(), queue.pause()]);
-      tally.stop();
       await recorder?.flush();
       await leadership.release();
       await provider.close(drainMs);

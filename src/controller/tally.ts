@@ -9,34 +9,30 @@ export interface Meter {
   reconciled(seconds: number): void;
   setTargets(counts: Readonly<Record<'healthy' | 'unhealthy' | 'unknown' | 'draining', number>>): void;
   readonly queue: QueueMeter;
+  /** Calls `refresh` whenever somebody is about to read the gauges. */
+  beforeRender(refresh: () => void): void;
 }
 
-/** Remembers of each balancer what the last pass saw, and keeps the gauges true. */
+/** Remembers of each balancer what the last pass saw, and brings the gauges up to date when they are read. */
 export interface Tally {
   passed(key: string, wanted: Balancer | undefined, report: Report): { readonly sameNodes: boolean };
   reconciled(seconds: number): void;
-  stop(): void;
 }
-
-/** Gauges are brought up to date at most this often. */
-const GAUGE_MS = 2_000;
 
 type Counts = Record<'healthy' | 'unhealthy' | 'unknown' | 'draining', number>;
 
 export function makeTally(meter: Meter, services: Services): Tally {
   const nodesOf = new Map<string, readonly NodeTarget[]>();
   const healthOf = new Map<string, Counts>();
-  let timer: NodeJS.Timeout | undefined;
 
-  function refresh(): void {
-    timer = undefined;
+  meter.beforeRender(() => {
     const total = emptyCounts();
     for (const counts of healthOf.values()) {
       for (const health of Object.keys(total) as (keyof Counts)[]) total[health] += counts[health];
     }
     meter.setTargets(total);
     meter.setServices(countServices(services));
-  }
+  });
 
   return {
     passed(key, wanted, report) {
@@ -48,11 +44,9 @@ export function makeTally(meter: Meter, services: Services): Tally {
         nodesOf.delete(key);
         healthOf.delete(key);
       }
-      timer ??= setTimeout(refresh, GAUGE_MS).unref();
       return { sameNodes };
     },
     reconciled: (seconds) => meter.reconciled(seconds),
-    stop: () => clearTimeout(timer),
   };
 }
 

@@ -11,6 +11,8 @@ export interface Metrics {
   /** Connections that the forwarder has accepted since the last call. */
   forwarderConnected(connections: number): void;
   readonly queue: QueueMetrics;
+  /** Calls `refresh` before each page, for what is dear to keep true all the time. */
+  beforeRender(refresh: () => void): void;
   /** The page for Prometheus, and its content type. */
   render(): Promise<{ readonly type: string; readonly text: string }>;
 }
@@ -34,6 +36,7 @@ export const noMetrics: Metrics = {
   setTargets() {},
   forwarderConnected() {},
   queue: { depth() {}, added() {}, waited() {}, worked() {}, retried() {} },
+  beforeRender() {},
   render: async () => ({ type: 'text/plain; charset=utf-8', text: '' }),
 };
 

@@ -11,6 +11,7 @@ const HEALTH = ['healthy', 'unhealthy', 'unknown', 'draining'] as const;
 export function createPrometheus(build: { readonly version: string; readonly node: string }): Metrics {
   const registry = new Registry();
   const registers = [registry];
+  const refreshers: (() => void)[] = [];
   const services = new Gauge({
     name: 'nodeport_lb_services',
     help: 'Services that are ours, by state and reason code.',
@@ -53,7 +54,11 @@ export function createPrometheus(build: { readonly version: string; readonly nod
     },
     forwarderConnected: (count) => connections.inc(count),
     queue: createQueueMetrics(registers),
-    render: async () => ({ type: registry.contentType, text: await registry.metrics() }),
+    beforeRender: (refresh) => void refreshers.push(refresh),
+    async render() {
+      for (const refresh of refreshers) refresh();
+      return { type: registry.contentType, text: await registry.metrics() };
+    },
   };
 }
 
