@@ -1,0 +1,100 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { explain } from '../../src/errors.ts';
+import { benchController } from './controller.ts';
+import { meetsAim, renderSection, type Section } from './figures.ts';
+
+/**
+ * `npm run bench [-- --short] [--only controller|forwarder] [--json FILE] [--quiet-seconds N] [--repeat N] [--bundle]`.
+ * Exits with 1 only when something did not run; a slow machine is no failure.
+ */
+const options = {
+  short: { type: 'boolean', default: false },
+  only: { type: 'string' },
+  json: { type: 'string' },
+  'quiet-seconds': { type: 'string' },
+  repeat: { type: 'string' },
+  services: { type: 'string' },
+  nodes: { type: 'string' },
+  /** Run the controller from dist/ (`npm run build`), as an installed package does. */
+  bundle: { type: 'boolean', default: false },
+  sandbox: { type: 'boolean', default: false },
+  /** Keep CPU profiles of the controller and its forwarder in this directory. */
+  profile: { type: 'string' },
+} as const;
+
+const say = (line: string): void => console.error(`bench: ${line}`);
+
+function readArguments() {
+  const { values } = parseArgs({ options });
+  if (values.only !== undefined && values.only !== 'controller' && values.only !== 'forwarder') {
+    throw new Error(`--only ${values.only}: must be controller or forwarder`);
+  }
+  const count = (name: 'quiet-seconds' | 'repeat' | 'services' | 'nodes', usual: number): number => {
+    const value = Number(values[name] ?? usual);
+    if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} ${values[name]}: must be a whole number from 1`);
+    return value;
+  };
+  const { short } = values;
+  return {
+    ...values,
+    quietSeconds: count('quiet-seconds', short ? 3 : 600),
+    repeat: count('repeat', short ? 1 : 3),
+    services: count('services', short ? 20 : 1000),
+    nodes: count('nodes', short ? 5 : 100),
+  };
+}
+
+/** The forwarder's part, when it is there. */
+async function benchForwarder(short: boolean): Promise<Section | undefined> {
+  const file = join(import.meta.dirname, 'forwarder.ts');
+  if (!existsSync(file)) return undefined;
+  const loaded = (await import(file)) as { benchForwarder(of: { short: boolean }): Promise<Section> };
+  return loaded.benchForwarder({ short });
+}
+
+async function runAll(): Promise<readonly Section[]> {
+  const given = readArguments();
+  const { short } = given;
+  const sections: Section[] = [];
+  const add = (section: Section | undefined): void => {
+    if (!section) return;
+    sections.push(section);
+    console.log(renderSection(section));
+  };
+  if (given.only !== 'forwarder') {
+    const { services, nodes, repeat, quietSeconds, bundle, sandbox, profile } = given;
+    const singles = short ? 10 : 200;
+    add(await benchController({ services, nodes, repeat, quietSeconds, singles, bundle, sandbox, profile, say }));
+  }
+  if (given.only !== 'controller') add(await benchForwarder(short));
+  if (given.json !== undefined) writeFileSync(given.json, `${JSON.stringify(report(given, sections), null, 2)}\n`);
+  return sections;
+}
+
+function report(given: object, sections: readonly Section[]): object {
+  const { arch, platform, version } = process;
+  const machine = {
+    node: version,
+    platform,
+    arch,
+    kernel: release(),
+    cpus: cpus().length,
+    cpu: cpus()[0]?.model,
+    memoryMB: Math.round(totalmem() / 1e6),
+  };
+  const judged = sections.map((section) => ({
+    ...section,
+    figures: section.figures.map((figure) => ({ ...figure, met: meetsAim(figure) })),
+  }));
+  return { version: 1, at: new Date().toISOString(), machine, given, sections: judged };
+}
+
+try {
+  await runAll();
+} catch (error) {
+  say(explain(error));
+  process.exitCode = 1;
+}
