@@ -129,6 +129,17 @@ export function pathOf(call: CallName, namespace: string, name: string): string 
   return `${base}${scope}/${api.resource}${object}`;
 }
 
+/** What may be over in a moment; a certificate that is wrong stays wrong. */
+const PASSING: readonly unknown[] = [
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'UND_ERR_SOCKET',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+];
+
 /**
  * Pure. Whether a call may be sent again at once. A write only when it surely was not done: 429, or it never left this
  * machine. A read also after 5xx and a broken connection, but not after a timeout, which has cost enough.
@@ -139,7 +150,7 @@ export function mayRepeat(error: unknown, read: boolean): boolean {
   if (error.status === 429) return true;
   if (error.status >= 500) return read;
   const cause = error.status === 0 ? error.cause : undefined;
-  return cause instanceof NoAnswer && !cause.timedOut && (read || !cause.sent);
+  return cause instanceof NoAnswer && PASSING.includes(at(cause.cause, 'code')) && (read || !cause.sent);
 }
 
 async function waitAsAsked(error: Error): Promise<void> {

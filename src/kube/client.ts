@@ -96,6 +96,9 @@ async function loadMaterial(config: KubeConfig, target: KubeTarget): Promise<Mat
   }
   if (options.auth) headers['authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`;
   if (target.impersonateGroups.length > 0) headers['impersonate-group'] = [...target.impersonateGroups];
+  // node:tls passes over a CA that is none, and every server would then be distrusted without a reason.
+  if (options.ca !== undefined && !String(options.ca).includes('-----BEGIN '))
+    throw new Error('certificate-authority is not PEM');
   return { headers, tls: pickTls(options) };
 }
 

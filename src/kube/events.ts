@@ -178,16 +178,21 @@ class Recorder implements EventRecorder {
       const { count } = entry;
       try {
         await this.#send(entry);
-        entry.written = count;
-        entry.writtenAt = this.#now();
+        this.#noteWritten(entry, count);
         return;
       } catch (error) {
         const next = decideAfter(error, entry.written > 0);
+        if (next === 'done') return this.#noteWritten(entry, 1);
         if (next === 'recreate') this.#forget(entry);
         else if (next !== 'retry' || tries === TRIES) return this.#giveUp(entry, next, error);
         else await this.#sleep(RETRY_MS * 2 ** (tries - 1));
       }
     }
+  }
+
+  #noteWritten(entry: Entry, count: number): void {
+    entry.written = count;
+    entry.writtenAt = this.#now();
   }
 
   #send(entry: Entry): Promise<unknown> {
@@ -217,10 +222,11 @@ class Recorder implements EventRecorder {
 }
 
 /** Pure. What follows from a write that failed. @param known the API server had the event before */
-export function decideAfter(error: unknown, known: boolean): 'recreate' | 'gone' | 'denied' | 'refused' | 'retry' {
+export function decideAfter(error: unknown, known: boolean): 'done' | 'recreate' | 'gone' | 'denied' | 'refused' | 'retry' {
   const status = error instanceof KubeError ? error.status : 0;
   if (status === 404) return known ? 'recreate' : 'gone';
   if (status === 403) return 'denied';
+  if (status === 409 && !known) return 'done'; // names are ours alone: an earlier try has arrived after all
   return status === 400 || status === 409 || status === 422 ? 'refused' : 'retry';
 }
 

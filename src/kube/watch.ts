@@ -201,7 +201,7 @@ class Follower<T extends ObjectMeta> {
     const asked = error instanceof KubeError ? Math.min(error.retryAfterMs ?? 0, RETRY_AFTER_LIMIT_MS) : 0;
     const waitMs = Math.max(asked, pauseAfter(this.#failures, this.#options.delays ?? DELAYS, this.#random()));
     this.#logFailure(error, waitMs);
-    await (this.#options.sleep ?? sleep)(waitMs, signal);
+    await (this.#options.sleep ?? sleep)(waitMs, signal).catch(() => {}); // woken to stop
   }
 
   #logFailure(error: unknown, waitMs: number): void {
@@ -243,7 +243,7 @@ function readError(status: unknown): KubeError {
 }
 
 async function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  await sleepFor(ms, undefined, { signal }).catch(() => {}); // woken to stop
+  await sleepFor(ms, undefined, { signal });
 }
 
 async function orAborted<V>(promise: Promise<V>, signal: AbortSignal): Promise<V> {
