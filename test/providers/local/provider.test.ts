@@ -181,7 +181,9 @@ describe('health', () => {
       provider,
       balancer({ name: 'other', ports: [{ port: b!, nodePort: 30_081, ...quickCheck(30_081) }], nodes: [greeters[2]!.node] }),
     );
-    await reportWhen(provider, web.key, ({ targets }) => targets.every(({ health }) => health === 'healthy'));
+    for (const key of [web.key, 'default/other']) {
+      await reportWhen(provider, key, ({ targets }) => targets.every(({ health }) => health === 'healthy'));
+    }
     changed.length = 0;
     await greeters[0]!.stop();
     const report = await reportWhen(provider, web.key, ({ targets }) => targets.some(({ health }) => health === 'unhealthy'));
