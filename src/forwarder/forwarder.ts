@@ -19,7 +19,7 @@ import type {
 import { emptyTable, type Revision, type RulesTable, revise } from './table.ts';
 import { Nodes } from './targets.ts';
 import type { Wiring } from './wire.ts';
-import { netWiring } from './wire-net.ts';
+import { bestWiring } from './wire-raw.ts';
 
 /** Each connection takes two of the process's file descriptors; more than this many clients are refused. */
 export const MAX_CONNECTIONS = 30_000;
@@ -32,6 +32,10 @@ export interface ForwarderOptions {
   readonly log: ForwarderLog;
   readonly maxConnections?: number;
   readonly wiring?: Wiring;
+  /** Ceiling of all health checks together; default: MAX_PROBES_PER_SECOND. */
+  readonly probesPerSecond?: number;
+  /** Wall clock for `asOf`, milliseconds since the epoch. */
+  now?(): number;
 }
 
 /** Forwards in this process. */
@@ -52,15 +56,19 @@ class LocalForwarder implements Forwarder {
 
   constructor(options: ForwarderOptions) {
     const nodes = new Nodes();
+    const reports = new Reports(options.onReport);
+    const wiring = options.wiring ?? bestWiring();
+    const nowMs = () => performance.now();
+    const { now = Date.now, probesPerSecond } = options;
     this.#ground = {
-      wiring: options.wiring ?? netWiring,
-      health: new Health(nodes),
+      wiring,
+      health: new Health({ nodes, wiring, reports, nowMs, now, ...(probesPerSecond === undefined ? {} : { probesPerSecond }) }),
       nodes,
-      reports: new Reports(options.onReport),
+      reports,
       log: options.log,
       maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
       active: 0,
-      nowMs: () => performance.now(),
+      nowMs,
       ipv6Only: (rule) => sharesPortAcrossFamilies(rule, this.#table.listeners.values()),
       wakeSweep: () => this.#wakeSweep(),
     };
@@ -90,6 +98,7 @@ class LocalForwarder implements Forwarder {
     this.#checkEmpty();
     await gone;
     clearInterval(this.#sweep);
+    this.#ground.health.stop();
     this.#ground.reports.flush();
   }
 
@@ -106,7 +115,9 @@ class LocalForwarder implements Forwarder {
       if (problems.length > 0) this.#ground.log.warn({ node: id, problems }, 'a node of the rules is wrong');
       this.#ground.nodes.put(id, rule);
     }
-    if (revision.nodes.size > 0 || revision.nodeSets.size > 0) this.#ground.nodes.resolveSets(this.#table.nodeSets);
+    if (revision.nodes.size === 0 && revision.nodeSets.size === 0) return;
+    this.#ground.nodes.resolveSets(this.#table.nodeSets);
+    this.#ground.health.nodesChanged();
   }
 
   /** All that must go is closed before anything is opened, so that a port can pass from one listener to another. */
@@ -132,6 +143,7 @@ class LocalForwarder implements Forwarder {
   #closeListener(id: string, drainMs?: number): void {
     const listener = this.#listeners.get(id);
     this.#listeners.delete(id);
+    this.#ground.health.unwatch(id);
     if (!listener) {
       this.#ground.reports.listener(id, null);
       return;

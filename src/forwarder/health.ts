@@ -1,30 +1,295 @@
+import { Check, keyOf, retryDelayMs, specsOf } from './checks.ts';
+import type { Attempt } from './dial.ts';
+import { NodeState } from './node-state.ts';
+import { Patrol, type PatrolHost } from './patrol.ts';
+import type { Answer } from './probe.ts';
+import type { Reports } from './reports.ts';
 import type { RuleListener } from './rules.ts';
+import { nodeReport, targetReport } from './target-report.ts';
 import { type Endpoint, endpointsOf, type NodeEntry, type Nodes } from './targets.ts';
+import { standing, verdicts } from './verdict.ts';
+import type { Wiring } from './wire.ts';
 
-/** Who may get a listener's traffic now. */
+/** Errors of this machine, not of the target: no descriptors, no ports, no route of its own. */
+const OWN_ERRORS: ReadonlySet<string> = new Set([
+  'EMFILE',
+  'ENFILE',
+  'ENOBUFS',
+  'ENOMEM',
+  'EADDRNOTAVAIL',
+  'EADDRINUSE',
+  'EAGAIN',
+  'EACCES',
+]);
+
+/** Who may get a listener's traffic now. Shared: never change the arrays. */
 export interface Prospects {
-  readonly healthy: readonly NodeEntry[];
+  readonly healthy: readonly Attempt[];
   /** To be tried when no healthy one is left. */
-  readonly others: readonly NodeEntry[];
+  readonly others: readonly Attempt[];
 }
 
-export class Health {
+/** What is watched for one listener. */
+export interface Watch {
+  rule: RuleListener;
+  nodePort: Check<Watch>;
+  own: Check<Watch> | undefined;
+  prospects: Prospects;
+  /** Of what `prospects` was made. */
+  stamp: string;
+}
+
+export interface HealthOptions {
+  readonly nodes: Nodes;
+  readonly wiring: Wiring;
+  readonly reports: Reports;
+  nowMs(): number;
+  /** Wall clock, milliseconds since the epoch. */
+  now(): number;
+  readonly probesPerSecond?: number;
+}
+
+/** Knows which targets are healthy, from checks and from what clients' connections meet. */
+export class Health implements PatrolHost<Watch> {
+  readonly states = new Map<NodeEntry, NodeState>();
+  readonly #options: HealthOptions;
   readonly #nodes: Nodes;
+  readonly #watches = new Map<string, Watch>();
+  readonly #checks = new Map<string, Check<Watch>>();
+  readonly #byNodePort = new Map<number, Set<Check<Watch>>>();
+  readonly #patrol: Patrol<Watch>;
+  /** Grows when some node's standing or address has changed. */
+  #epoch = 0;
+  #someFrom = 0;
 
-  constructor(nodes: Nodes) {
-    this.#nodes = nodes;
+  constructor(options: HealthOptions) {
+    this.#options = options;
+    this.#nodes = options.nodes;
+    this.#patrol = new Patrol(this, options.wiring, () => options.nowMs(), options.probesPerSecond);
   }
 
-  prospects(rule: RuleListener): Prospects {
-    return { healthy: this.#nodes.set(rule.nodeSet), others: [] };
+  /** Begins to watch a listener's targets, or takes over its new rule. */
+  watch(rule: RuleListener): Watch {
+    const specs = specsOf(rule);
+    const had = this.#watches.get(rule.id);
+    const watch: Watch = had ?? { rule, nodePort: this.#check(specs.nodePort), own: undefined, prospects: nobody, stamp: '' };
+    const before = new Set(checksOf(watch));
+    watch.rule = rule;
+    watch.nodePort = this.#check(specs.nodePort);
+    watch.own = specs.own && this.#check(specs.own);
+    watch.stamp = '';
+    this.#watches.set(rule.id, watch);
+    for (const check of checksOf(watch)) check.users.add(watch);
+    for (const check of before) if (!checksOf(watch).includes(check)) this.#leave(watch, check);
+    for (const check of checksOf(watch)) this.#refreshMembers(check);
+    return watch;
   }
 
-  /** The ways to a target, the one in use first. */
-  waysTo(node: NodeEntry, nodePort: number): readonly Endpoint[] {
-    return endpointsOf(node, nodePort);
+  unwatch(id: string): void {
+    const watch = this.#watches.get(id);
+    if (!watch) return;
+    this.#watches.delete(id);
+    for (const check of checksOf(watch)) this.#leave(watch, check);
   }
 
-  reached(_node: NodeEntry, _nodePort: number, _endpoint: Endpoint): void {}
+  /** Nodes, their addresses or the sets have changed. */
+  nodesChanged(): void {
+    const present = new Set(this.#nodes.all());
+    for (const [node] of this.states) if (!present.has(node)) this.#forget(node);
+    for (const node of present) this.#meet(node);
+    this.#epoch++;
+    for (const check of this.#checks.values()) this.#refreshMembers(check);
+    this.#patrol.kick();
+  }
 
-  failed(_node: NodeEntry, _nodePort: number, _endpoint: Endpoint, _code: string): void {}
+  /** Whom a listener may send to now. */
+  prospects(watch: Watch): Prospects {
+    const stamp = `${this.#epoch} ${watch.nodePort.epoch} ${watch.own?.epoch ?? ''}`;
+    if (watch.stamp !== stamp) {
+      watch.prospects = this.#weigh(watch);
+      watch.stamp = stamp;
+    }
+    return watch.prospects;
+  }
+
+  /** The ways to the targets that are not in use: the last resort of a client that no target has accepted. */
+  otherWays(watch: Watch, attempts: readonly Attempt[]): readonly Attempt[] {
+    return attempts.flatMap(({ node, endpoint }) =>
+      endpointsOf(node, watch.rule.nodePort)
+        .filter((other) => other.address !== endpoint.address)
+        .map((other) => ({ node, endpoint: other })),
+    );
+  }
+
+  /** A client's connection was accepted. */
+  reached(watch: Watch, { node, endpoint }: Attempt): void {
+    const state = this.states.get(node);
+    if (!state) return;
+    if (state.verdict !== verdicts.healthy) this.nodeHeard(state, true);
+    if (watch.nodePort.verdict(node) === verdicts.healthy) return;
+    const way = endpointsOf(node, watch.rule.nodePort).findIndex(({ address }) => address === endpoint.address);
+    if (way >= 0 && watch.nodePort.setWay(node, way)) this.wayChanged(watch.nodePort, node);
+    this.targetHeard(watch.nodePort, node, 'accepted');
+  }
+
+  /** A client's connection was refused, or not answered in time. One failure makes suspect; only checks make unhealthy. */
+  failed(watch: Watch, { node }: Attempt, code: string): void {
+    const state = this.states.get(node);
+    if (!state || OWN_ERRORS.has(code)) return;
+    const refused = code === 'ECONNREFUSED' || code === 'ECONNRESET';
+    const check = watch.nodePort;
+    const known = check.verdict(node);
+    if (known === verdicts.healthy || known === verdicts.untried) this.targetHeard(check, node, refused ? 'refused' : 'silent');
+    for (const each of checksOf(watch)) this.#patrol.lookSoon(each, node);
+    if (refused || state.checking) return;
+    if (state.verdict === verdicts.healthy) this.nodeHeard(state, false);
+    state.dueMs = 0;
+    this.#patrol.kick();
+  }
+
+  stop(): void {
+    this.#patrol.stop();
+  }
+
+  /** Probes begun since the start. */
+  get probesBegun(): number {
+    return this.#patrol.probesBegun;
+  }
+
+  nodePortCheck(node: NodeEntry, nodePort: number): Check<Watch> | undefined {
+    for (const check of this.#byNodePort.get(nodePort) ?? []) if (check.verdict(node) !== verdicts.absent) return check;
+    return undefined;
+  }
+
+  somePorts(node: NodeEntry, atMost: number): readonly number[] {
+    const all = [...this.#byNodePort.keys()];
+    const found: number[] = [];
+    for (let i = 0; i < all.length && found.length < atMost; i++) {
+      const port = all[(this.#someFrom + i) % all.length]!;
+      if (this.nodePortCheck(node, port)) found.push(port);
+    }
+    this.#someFrom++;
+    return found;
+  }
+
+  targetHeard(check: Check<Watch>, node: NodeEntry, answer: Answer): void {
+    const before = check.verdict(node);
+    const changed = check.heard(node, answer);
+    const delayMs = retryDelayMs(check.judgement(node));
+    if (delayMs !== undefined) this.#patrol.lookSoon(check, node, delayMs);
+    if (!changed) return;
+    this.#reportTargets(check, node);
+    // What has changed at one node has often moved from or to another: pods are replaced, endpoints come and go.
+    const settled = before === verdicts.healthy || before === verdicts.unhealthy || before === verdicts.suspect;
+    if (settled) for (const other of check.members) if (other !== node) this.#patrol.lookSoon(check, other);
+  }
+
+  wayChanged(check: Check<Watch>, node: NodeEntry): void {
+    check.epoch++;
+    this.#reportTargets(check, node);
+  }
+
+  nodeHeard(state: NodeState, isAlive: boolean): void {
+    const before = state.verdict;
+    if (!state.heard(isAlive)) return;
+    this.#epoch++;
+    this.#reportNode(state);
+    if (before !== verdicts.unhealthy || !isAlive) return;
+    for (const check of this.#checks.values())
+      if (check.verdict(state.entry) !== verdicts.absent) this.#patrol.lookSoon(check, state.entry);
+  }
+
+  addressChanged(state: NodeState): void {
+    this.#epoch++;
+    this.#reportNode(state);
+  }
+
+  #weigh({ rule, nodePort, own }: Watch): Prospects {
+    const healthy: Attempt[] = [];
+    const others: Attempt[] = [];
+    for (const node of this.#nodes.set(rule.nodeSet)) {
+      const state = this.states.get(node);
+      const ways = endpointsOf(node, rule.nodePort);
+      const endpoint: Endpoint | undefined = ways[nodePort.way(node) ?? state?.inUse ?? 0] ?? ways[0];
+      if (!state || !endpoint) continue;
+      const facts = { node: state.verdict, nodePort: nodePort.verdict(node), own: own?.verdict(node), localOnly: rule.localOnly };
+      const place = standing(facts);
+      if (place === 'up') healthy.push({ node, endpoint });
+      else if (place === 'spare') others.push({ node, endpoint });
+    }
+    return { healthy, others };
+  }
+
+  #check(spec: Check<Watch>['spec']): Check<Watch> {
+    const key = keyOf(spec);
+    const had = this.#checks.get(key);
+    if (had) return had;
+    const made = new Check<Watch>(spec);
+    this.#checks.set(key, made);
+    this.#patrol.add(made);
+    if (spec.isNodePort && spec.path === undefined) {
+      this.#byNodePort.set(spec.port, (this.#byNodePort.get(spec.port) ?? new Set()).add(made));
+    }
+    return made;
+  }
+
+  #leave(watch: Watch, check: Check<Watch>): void {
+    check.users.delete(watch);
+    if (check.users.size > 0) {
+      this.#refreshMembers(check);
+      return;
+    }
+    this.#setMembers(check, [], watch);
+    this.#patrol.remove(check);
+    this.#checks.delete(keyOf(check.spec));
+    const peers = this.#byNodePort.get(check.spec.port);
+    if (peers?.delete(check) && peers.size === 0) this.#byNodePort.delete(check.spec.port);
+  }
+
+  #refreshMembers(check: Check<Watch>): void {
+    const names = new Set([...check.users].map(({ rule }) => rule.nodeSet));
+    const sets = [...names].map((name) => this.#nodes.set(name));
+    const members = sets.length === 1 ? sets[0]! : [...new Set(sets.flat())];
+    if (members !== check.members) this.#setMembers(check, members);
+  }
+
+  #setMembers(check: Check<Watch>, members: readonly NodeEntry[], last?: Watch): void {
+    const { come, gone } = check.setMembers(members, this.#nodes.slots);
+    for (const node of come) this.#patrol.lookSoon(check, node);
+    const users = last ? [last] : [...check.users];
+    for (const { rule } of users) for (const node of gone) this.#options.reports.target(`${node.id}:${rule.nodePort}`, null);
+  }
+
+  #meet(node: NodeEntry): void {
+    const had = this.states.get(node);
+    had?.followAddresses();
+    const state = had ?? new NodeState(node);
+    this.states.set(node, state);
+    this.#reportNode(state);
+  }
+
+  #forget(node: NodeEntry): void {
+    this.states.delete(node);
+    if (!this.#nodes.get(node.id)) this.#options.reports.target(node.id, null);
+  }
+
+  #reportNode(state: NodeState): void {
+    this.#options.reports.target(state.entry.id, nodeReport(state, this.#options.now()));
+    for (const check of this.#checks.values())
+      if (check.verdict(state.entry) !== verdicts.absent) this.#reportTargets(check, state.entry);
+  }
+
+  #reportTargets(check: Check<Watch>, node: NodeEntry): void {
+    const state = this.states.get(node);
+    if (!state) return;
+    for (const watch of check.users) {
+      this.#options.reports.target(`${node.id}:${watch.rule.nodePort}`, targetReport(state, watch, this.#options.now()));
+    }
+  }
+}
+
+const nobody: Prospects = { healthy: [], others: [] };
+
+function checksOf({ nodePort, own }: Watch): readonly Check<Watch>[] {
+  return own ? [nodePort, own] : [nodePort];
 }

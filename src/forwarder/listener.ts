@@ -3,14 +3,14 @@ import { Affinity } from './affinity.ts';
 import { firstCursor, orderTargets } from './balance.ts';
 import { zeroCounters } from './counters.ts';
 import { type Attempt, Dial, type DialHost } from './dial.ts';
-import type { Health } from './health.ts';
+import type { Health, Watch } from './health.ts';
 import { type ListenFault, type Listening, listen } from './listen.ts';
 import { allowedSources } from './problems.ts';
 import { proxyHeader } from './proxy-protocol.ts';
 import type { Reports } from './reports.ts';
 import type { ForwarderLog, ListenerCounters, RuleListener } from './rules.ts';
 import { Splice } from './splice.ts';
-import { type Endpoint, endpointsOf, type NodeEntry, type Nodes } from './targets.ts';
+import { endpointsOf, type NodeEntry, type Nodes, sameEndpoint } from './targets.ts';
 import type { Wire, Wiring } from './wire.ts';
 
 /** A port that could not be opened is tried again after this long, doubled each time. */
@@ -46,6 +46,7 @@ export class TcpListener implements DialHost {
   readonly #onGone: () => void;
   readonly #counters: { -readonly [K in keyof ListenerCounters]: number } = { ...zeroCounters };
   #rule: RuleListener;
+  #watch: Watch;
   #allowed: BlockList | undefined;
   #affinity = new Affinity<NodeEntry>();
   #cursor: number;
@@ -60,6 +61,7 @@ export class TcpListener implements DialHost {
     this.wiring = ground.wiring;
     this.#ground = ground;
     this.#rule = rule;
+    this.#watch = ground.health.watch(rule);
     this.#onGone = onGone;
     this.#cursor = firstCursor(rule.id);
     this.#allowed = allowedSources(rule.sourceRanges);
@@ -76,6 +78,7 @@ export class TcpListener implements DialHost {
   /** New settings for new connections; the same socket. */
   update(rule: RuleListener): void {
     this.#rule = rule;
+    this.#watch = this.#ground.health.watch(rule);
     this.#allowed = allowedSources(rule.sourceRanges);
     if (rule.affinitySeconds === undefined) this.#affinity = new Affinity();
     this.retarget();
@@ -134,6 +137,8 @@ export class TcpListener implements DialHost {
       if (splice.busy) {
         splice.busy = false;
         splice.idleSinceMs = nowMs;
+      } else {
+        splice.rest();
       }
       if (nowMs >= splice.cutAtMs || (idleMs > 0 && nowMs - splice.idleSinceMs >= idleMs)) splice.cut();
     }
@@ -144,35 +149,29 @@ export class TcpListener implements DialHost {
   }
 
   firstAttempt(dial: Dial): Attempt | undefined {
-    const { healthy, others } = this.#ground.health.prospects(this.#rule);
+    const { healthy, others } = this.#ground.health.prospects(this.#watch);
     const cursor = this.#cursor++;
     const sticky = this.#stickyNode(dial);
-    const node =
-      sticky && healthy.includes(sticky) ? sticky : (healthy[cursor % healthy.length] ?? others[cursor % others.length]);
-    if (!node) return undefined;
-    const endpoint = this.#waysTo(node)[0];
-    return endpoint && { node, endpoint };
+    const stuck = sticky && healthy.find(({ node }) => node === sticky);
+    return stuck ?? healthy[cursor % healthy.length] ?? others[cursor % others.length];
   }
 
   otherAttempts(first: Attempt): readonly Attempt[] {
-    const { healthy, others } = this.#ground.health.prospects(this.#rule);
-    const nodes = orderTargets(healthy, others, this.#cursor);
-    const ways = nodes.map((node) => ({ node, ways: this.#waysTo(node) }));
-    const inUse = ways.flatMap(({ node, ways }) => ways.slice(0, 1).map((endpoint) => ({ node, endpoint })));
-    const alternatives = ways.flatMap(({ node, ways }) => ways.slice(1).map((endpoint) => ({ node, endpoint })));
-    return [...inUse, ...alternatives].filter(
-      ({ node, endpoint }) => node !== first.node || !sameEndpoint(endpoint, first.endpoint),
-    );
+    const { health } = this.#ground;
+    const { healthy, others } = health.prospects(this.#watch);
+    const inUse = orderTargets(healthy, others, this.#cursor);
+    const tried = (attempt: Attempt) => attempt.node === first.node && sameEndpoint(attempt.endpoint, first.endpoint);
+    return [...inUse, ...health.otherWays(this.#watch, inUse)].filter((attempt) => !tried(attempt));
   }
 
-  attemptFailed({ node, endpoint }: Attempt, code: string): void {
+  attemptFailed(attempt: Attempt, code: string): void {
     this.#counters.retries++;
-    this.#ground.health.failed(node, this.#rule.nodePort, endpoint, code);
+    this.#ground.health.failed(this.#watch, attempt, code);
   }
 
   connected(dial: Dial, upstream: Wire, attempt: Attempt): void {
     this.#dials.delete(dial);
-    this.#ground.health.reached(attempt.node, this.#rule.nodePort, attempt.endpoint);
+    this.#ground.health.reached(this.#watch, attempt);
     this.#stick(dial, attempt.node);
     if (this.#rule.proxyProtocol) upstream.write(proxyHeader(this.#rule.proxyProtocol, dial.client.ends()));
     const splice = new Splice(dial.client, upstream, attempt, this.#counters, (done) => this.#ended(done));
@@ -245,10 +244,6 @@ export class TcpListener implements DialHost {
     return this.#phase === 'closed';
   }
 
-  #waysTo(node: NodeEntry): readonly Endpoint[] {
-    return this.#ground.health.waysTo(node, this.#rule.nodePort);
-  }
-
   #stickyNode(dial: Dial): NodeEntry | undefined {
     if (this.#rule.affinitySeconds === undefined) return undefined;
     return this.#affinity.find(dial.client.ends().remoteAddress, this.nowMs());
@@ -264,8 +259,4 @@ function isAllowed(allowed: BlockList, address: string): boolean {
   const plain = address.replace(/^::ffff:(?=\d+\.)/i, '');
   const family = isIP(plain);
   return family !== 0 && allowed.check(plain, family === 6 ? 'ipv6' : 'ipv4');
-}
-
-function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
-  return a.address === b.address && a.port === b.port;
 }

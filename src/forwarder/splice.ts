@@ -24,6 +24,7 @@ export class Splice implements WireOwner {
   readonly #meter: Meter;
   readonly #done: (splice: Splice) => void;
   #openWires = 2;
+  #watched = false;
 
   constructor(
     client: Wire,
@@ -71,6 +72,16 @@ export class Splice implements WireOwner {
     } else if (--this.#openWires === 0) {
       this.#finish();
     }
+  }
+
+  /**
+   * Nothing has passed for a while: from now on the kernel watches whether the target is still there. Most connections are over
+   * before that, and do not pay for it.
+   */
+  rest(): void {
+    if (this.#watched) return;
+    this.#watched = true;
+    this.#upstream.keepAlive();
   }
 
   /** Ends both sides now, with what they have not yet sent. */

@@ -20,13 +20,23 @@ export interface NodeEntry {
 
 /** Pure. Every way to a NodePort at a node, in the order of preference; empty when the node has no valid address. */
 export function endpointsOf(node: NodeEntry, nodePort: number): readonly Endpoint[] {
-  const mapped = node.rule.portMap?.[nodePort];
-  if (mapped !== undefined) {
-    const endpoint = parseEndpoint(mapped);
-    return endpoint ? [endpoint] : [];
-  }
-  const port = node.rule.port ?? nodePort;
-  return node.addresses.map((address) => ({ address, port }));
+  return mappedEndpoints(node, nodePort) ?? node.addresses.map((address) => ({ address, port: node.rule.port ?? nodePort }));
+}
+
+/** Pure. The same for a port that is no Service's, such as a health check's: `RuleNode.port` does not stand for it. */
+export function checkEndpointsOf(node: NodeEntry, port: number): readonly Endpoint[] {
+  return mappedEndpoints(node, port) ?? node.addresses.map((address) => ({ address, port }));
+}
+
+function mappedEndpoints(node: NodeEntry, port: number): readonly Endpoint[] | undefined {
+  const mapped = node.rule.portMap?.[port];
+  if (mapped === undefined) return undefined;
+  const endpoint = parseEndpoint(mapped);
+  return endpoint ? [endpoint] : [];
+}
+
+export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
+  return a.address === b.address && a.port === b.port;
 }
 
 /** The nodes in force and the sets of them. */

@@ -19,8 +19,6 @@ export const netWiring: Wiring = {
       port,
       allowHalfOpen: true,
       noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEPALIVE_IDLE_MS,
     });
     socket.pause();
     return new NetWire(socket, owner);
@@ -56,6 +54,10 @@ class NetWire implements Wire {
   ends(): WireEnds {
     const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = this.#socket;
     return { remoteAddress, remotePort, localAddress, localPort };
+  }
+
+  keepAlive(): void {
+    this.#socket.setKeepAlive(true, KEEPALIVE_IDLE_MS);
   }
 
   resume(): void {

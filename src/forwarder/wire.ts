@@ -8,6 +8,8 @@ export interface Wire {
   owner: WireOwner;
   /** The other end's address and port, and ours; empty and 0 when it has gone already. */
   ends(): WireEnds;
+  /** Has the kernel ask a silent other end whether it is still there; an accepted wire does so from the start. */
+  keepAlive(): void;
   /** Reading is off at first. Allowed at any time, also after the close. */
   resume(): void;
   pause(): void;

@@ -1,0 +1,306 @@
+import { createServer, isIP, type Server } from 'node:net';
+import { getSystemErrorName } from 'node:util';
+import { KEEPALIVE_IDLE_MS, noOwner, type Wire, type WireEnds, type WireOwner, type Wiring } from './wire.ts';
+import { netWiring } from './wire-net.ts';
+
+// What net.Socket itself is made of. Reached by `process.binding`, which Node documents as deprecated (DEP0111) and keeps working;
+// `bestWiring` uses it only on the release line that the tests run on, and everything works without it, slower.
+
+interface TcpHandle {
+  onread: (this: TcpHandle, buffer: ArrayBuffer | undefined) => void;
+  wire?: RawWire;
+  readStart(): number;
+  readStop(): number;
+  writeBuffer(request: WriteRequest, chunk: Uint8Array): number;
+  shutdown(request: ShutdownRequest): number;
+  connect(request: ConnectRequest, address: string, port: number): number;
+  connect6(request: ConnectRequest, address: string, port: number): number;
+  setNoDelay(on: boolean): number;
+  setKeepAlive(on: boolean, idleSeconds: number): number;
+  getsockname(into: SocketName): number;
+  getpeername(into: SocketName): number;
+  reset(): number;
+  close(): void;
+}
+
+interface SocketName {
+  address?: string;
+  port?: number;
+}
+
+interface Request {
+  wire: RawWire;
+  oncomplete(this: Request, status: number): void;
+}
+
+/** Keeps the chunk alive until the kernel has it. */
+interface WriteRequest extends Request {
+  chunk?: Uint8Array;
+}
+type ShutdownRequest = Request;
+type ConnectRequest = Request;
+
+interface RawBindings {
+  readonly TCP: { new (kind: number): TcpHandle };
+  readonly TCPConnectWrap: { new (): ConnectRequest };
+  readonly WriteWrap: { new (): WriteRequest };
+  readonly ShutdownWrap: { new (): ShutdownRequest };
+  readonly socketKind: number;
+  /** Where a handle leaves the outcome of its last call, at the three indexes that follow. */
+  readonly state: Int32Array;
+  readonly readBytesOrError: number;
+  readonly arrayBufferOffset: number;
+  readonly lastWriteWasAsync: number;
+}
+
+/** Release line of Node on which the raw wires are tested. */
+const TESTED_MAJOR = 24;
+const KEEPALIVE_IDLE_SECONDS = KEEPALIVE_IDLE_MS / 1_000;
+/** libuv's code for the end of the stream. */
+const END_OF_STREAM = -4095;
+
+/** The fastest wires that this Node can do. */
+export function bestWiring(): Wiring {
+  if (Number.parseInt(process.versions.node, 10) !== TESTED_MAJOR) return netWiring;
+  const bindings = findBindings();
+  return bindings ? rawWiring(bindings) : netWiring;
+}
+
+function findBindings(): RawBindings | undefined {
+  try {
+    const binding = (process as unknown as { binding(name: string): Record<string, never> }).binding;
+    const tcp = binding('tcp_wrap');
+    const stream = binding('stream_wrap');
+    const found = {
+      TCP: tcp['TCP'],
+      TCPConnectWrap: tcp['TCPConnectWrap'],
+      WriteWrap: stream['WriteWrap'],
+      ShutdownWrap: stream['ShutdownWrap'],
+      socketKind: tcp['constants']?.['SOCKET'],
+      state: stream['streamBaseState'],
+      readBytesOrError: stream['kReadBytesOrError'],
+      arrayBufferOffset: stream['kArrayBufferOffset'],
+      lastWriteWasAsync: stream['kLastWriteWasAsync'],
+    };
+    return Object.values(found).includes(undefined as never) ? undefined : (found as unknown as RawBindings);
+  } catch {
+    return undefined;
+  }
+}
+
+function rawWiring(bindings: RawBindings): Wiring {
+  const read = readerFor(bindings);
+  return {
+    serve(accept) {
+      const server = createServer();
+      server.on('listening', () => takeConnections(server, (handle) => accept(new RawWire(handle, bindings, read, noOwner))));
+      return server;
+    },
+    connect(address, port, owner) {
+      const handle = new bindings.TCP(bindings.socketKind);
+      handle.setNoDelay(true);
+      const wire = new RawWire(handle, bindings, read, owner);
+      const request = new bindings.TCPConnectWrap();
+      request.wire = wire;
+      request.oncomplete = connectCompleted;
+      const status = isIP(address) === 6 ? handle.connect6(request, address, port) : handle.connect(request, address, port);
+      if (status !== 0) setImmediate(() => wire.connected(status));
+      return wire;
+    },
+  };
+}
+
+/** Connections inherit the options of the socket that they come in by, at no cost. */
+function takeConnections(server: Server, accept: (handle: TcpHandle) => void): void {
+  const { _handle: listening } = server as unknown as {
+    _handle: TcpHandle & { onconnection(status: number, handle: TcpHandle): void };
+  };
+  listening.setNoDelay(true);
+  listening.setKeepAlive(true, KEEPALIVE_IDLE_SECONDS);
+  listening.onconnection = (status, handle) => {
+    if (status !== 0) return;
+    if (process.platform !== 'linux') handle.setNoDelay(true);
+    accept(handle);
+  };
+}
+
+function connectCompleted(this: Request, status: number): void {
+  this.wire.connected(status);
+}
+
+function writeCompleted(this: Request, status: number): void {
+  this.wire.written(status);
+}
+
+function shutdownCompleted(this: Request, status: number): void {
+  this.wire.shutDown(status);
+}
+
+function readerFor({ state, readBytesOrError, arrayBufferOffset }: RawBindings): TcpHandle['onread'] {
+  return function onread(buffer) {
+    const count = state[readBytesOrError]!;
+    if (count > 0 && buffer) this.wire?.read(new Uint8Array(buffer, state[arrayBufferOffset], count));
+    else if (count < 0) this.wire?.readFailed(count);
+  };
+}
+
+class RawWire implements Wire {
+  owner: WireOwner;
+  readonly #handle: TcpHandle;
+  readonly #bindings: RawBindings;
+  /** Completed at once it can be used again. */
+  #spare: WriteRequest | undefined;
+  #writing = 0;
+  #reading = false;
+  #ended = false;
+  #finished = false;
+  #closed = false;
+
+  constructor(handle: TcpHandle, bindings: RawBindings, onread: TcpHandle['onread'], owner: WireOwner) {
+    this.owner = owner;
+    this.#handle = handle;
+    this.#bindings = bindings;
+    handle.wire = this;
+    handle.onread = onread;
+  }
+
+  ends(): WireEnds {
+    const remote: SocketName = {};
+    const local: SocketName = {};
+    if (!this.#closed) {
+      this.#handle.getpeername(remote);
+      this.#handle.getsockname(local);
+    }
+    return {
+      remoteAddress: remote.address ?? '',
+      remotePort: remote.port ?? 0,
+      localAddress: local.address ?? '',
+      localPort: local.port ?? 0,
+    };
+  }
+
+  keepAlive(): void {
+    if (!this.#closed) this.#handle.setKeepAlive(true, KEEPALIVE_IDLE_SECONDS);
+  }
+
+  resume(): void {
+    if (this.#reading || this.#closed || this.#ended) return;
+    this.#reading = true;
+    const status = this.#handle.readStart();
+    if (status !== 0) setImmediate(() => this.readFailed(status));
+  }
+
+  pause(): void {
+    if (!this.#reading || this.#closed) return;
+    this.#reading = false;
+    this.#handle.readStop();
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.#closed) return true;
+    const request = this.#spare ?? this.#newWrite();
+    const status = this.#handle.writeBuffer(request, chunk);
+    if (status !== 0) {
+      setImmediate(() => this.#fail(status));
+      return true;
+    }
+    if (this.#bindings.state[this.#bindings.lastWriteWasAsync] === 0) {
+      this.#spare = request;
+      return this.#writing === 0;
+    }
+    request.chunk = chunk;
+    this.#spare = undefined;
+    this.#writing++;
+    return false;
+  }
+
+  end(): void {
+    if (this.#closed) return;
+    const request = new this.#bindings.ShutdownWrap();
+    request.wire = this;
+    request.oncomplete = shutdownCompleted;
+    const status = this.#handle.shutdown(request);
+    if (status !== 0) setImmediate(() => this.shutDown(status));
+  }
+
+  reset(): void {
+    if (this.#closed) return;
+    this.#detach();
+    if (this.#handle.reset() !== 0) this.#handle.close();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#detach();
+    this.#handle.close();
+  }
+
+  connected(status: number): void {
+    if (this.#closed) return;
+    const { owner } = this;
+    if (status === 0) {
+      owner.wireConnected(this);
+      return;
+    }
+    this.close();
+    owner.wireUnreachable(this, getSystemErrorName(status));
+  }
+
+  read(chunk: Uint8Array): void {
+    this.owner.wireData(this, chunk);
+  }
+
+  readFailed(status: number): void {
+    if (this.#closed) return;
+    if (status !== END_OF_STREAM) {
+      this.#fail(status);
+      return;
+    }
+    this.pause();
+    this.#ended = true;
+    this.owner.wireEnded(this);
+    this.#closeWhenBothDone();
+  }
+
+  written(status: number): void {
+    if (this.#closed) return;
+    if (status !== 0) this.#fail(status);
+    else if (--this.#writing === 0) this.owner.wireDrained(this);
+  }
+
+  shutDown(status: number): void {
+    if (this.#closed) return;
+    if (status !== 0) {
+      this.#fail(status);
+      return;
+    }
+    this.#finished = true;
+    this.#closeWhenBothDone();
+  }
+
+  #newWrite(): WriteRequest {
+    const request = new this.#bindings.WriteWrap();
+    request.wire = this;
+    request.oncomplete = writeCompleted;
+    return request;
+  }
+
+  #closeWhenBothDone(): void {
+    if (!this.#ended || !this.#finished || this.#closed) return;
+    const { owner } = this;
+    this.close();
+    owner.wireClosed(this, undefined);
+  }
+
+  #fail(status: number): void {
+    if (this.#closed) return;
+    const { owner } = this;
+    this.close();
+    owner.wireClosed(this, getSystemErrorName(status));
+  }
+
+  #detach(): void {
+    this.#closed = true;
+    this.owner = noOwner;
+  }
+}
