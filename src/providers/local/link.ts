@@ -1,42 +1,24 @@
-import { isDeepStrictEqual } from 'node:util';
 import { explain } from '../../errors.ts';
 import {
   type Forwarder,
   type ForwarderLog,
   type ForwarderReport,
   type ListenerState,
-  RULES_VERSION,
-  type RuleListener,
-  type RuleNode,
-  type Rules,
   type RulesChange,
   RulesError,
   type TargetState,
   targetState,
 } from '../../forwarder/rules.ts';
 import type { NodeTarget } from '../../model.ts';
-import { NodeSets } from './node-sets.ts';
-import { toRule, type WantedListener } from './rules.ts';
-import { Waits } from './waits.ts';
+import type { WantedListener } from './rules.ts';
+import { type Entry, Sheet } from './sheet.ts';
+import { ANSWER_MS, Waits } from './waits.ts';
 
 /** Makes the forwarder that the link feeds, in this process or another. */
 export type StartForwarder = (options: {
   readonly log: ForwarderLog;
   onReport(report: ForwarderReport): void;
 }) => Forwarder | Promise<Forwarder>;
-
-interface Entry {
-  readonly listener: WantedListener;
-  readonly nodes: readonly NodeTarget[];
-  readonly nodeSet: string;
-  readonly rule: RuleListener | undefined;
-}
-
-interface Changed {
-  readonly listeners: Set<string>;
-  readonly sets: Set<string>;
-  readonly nodes: Map<string, RuleNode>;
-}
 
 /** What a report has changed, for those who must be told. */
 export interface News {
@@ -48,28 +30,21 @@ export interface News {
 
 /**
  * The wire to one forwarder: gathers what is wanted during a tick, sends the difference as one change, and mirrors what the
- * forwarder reports. The number of entries is that of the wanted listeners, of the listeners that drain and of the targets.
+ * forwarder reports. It mirrors no more than the wanted listeners and the targets that the forwarder watches.
  */
 export class Link {
-  readonly sets = new NodeSets();
   readonly #log: ForwarderLog;
   readonly #tell: (news: News) => void;
-  readonly #entries = new Map<string, Entry>();
+  readonly #sheet = new Sheet();
   readonly #states = new Map<string, ListenerState>();
   readonly #targets = new Map<string, TargetState>();
-  readonly #waits = new Waits();
-  /** The generation with which a listener was sent last, or taken away; the latter until the forwarder has followed. */
-  readonly #sentAt = new Map<string, number>();
-  readonly #closing = new Map<string, number>();
+  readonly #waits: Waits;
   #forwarder: Forwarder | undefined;
-  /** What the forwarder has. */
-  readonly #sent = { listeners: new Map<string, RuleListener>(), sets: new Set<string>(), nodes: new Set<string>() };
-  #changed = noChange();
-  #generation = -1;
   #reported = -1;
   #scheduled = false;
 
-  constructor(log: ForwarderLog, tell: (news: News) => void) {
+  constructor(log: ForwarderLog, tell: (news: News) => void, answerMs = ANSWER_MS) {
+    this.#waits = new Waits(answerMs);
     this.#log = log;
     this.#tell = tell;
   }
@@ -87,7 +62,7 @@ export class Link {
   }
 
   entry(id: string): Entry | undefined {
-    return this.#entries.get(id);
+    return this.#sheet.entry(id);
   }
 
   state(id: string): ListenerState | undefined {
@@ -98,38 +73,35 @@ export class Link {
     return targetState(this.#targets, node, nodePort);
   }
 
+  /** Names of the node sets that have the node. */
+  setsWith(node: string): readonly string[] {
+    return this.#sheet.sets.setsWith(node);
+  }
+
   /** Whether the forwarder may still accept connections for the id. */
   isOpen(id: string): boolean {
-    return this.#entries.has(id) || this.#sent.listeners.has(id) || this.#closing.has(id);
+    return this.#sheet.isOpen(id);
   }
 
   /** Serves the listener from the next tick on. */
   put(listener: WantedListener, nodes: readonly NodeTarget[]): void {
-    const before = this.#entries.get(listener.id);
-    const { name, changed } = this.sets.use(nodes);
-    this.#entries.set(listener.id, { listener, nodes, nodeSet: name, rule: toRule(listener, name) });
-    for (const node of changed) this.#changed.nodes.set(node.id, node);
-    this.#changed.sets.add(name);
-    if (before) this.#leaveSet(before.nodeSet);
-    this.#touch(listener.id);
+    this.#sheet.put(listener, nodes);
+    this.#schedule();
   }
 
   /** Stops listening from the next tick on; open connections live on for the listener's drain time. */
   remove(id: string): void {
-    const before = this.#entries.get(id);
-    if (!before) return;
-    this.#entries.delete(id);
-    this.#leaveSet(before.nodeSet);
-    this.#touch(id);
+    this.#sheet.remove(id);
+    this.#schedule();
   }
 
   /** Resolves when the listener is served or has failed. @throws {Error} when the forwarder does not answer in time */
   opened(id: string): Promise<void> {
     return this.#waits.until(id, () => {
       const state = this.#states.get(id);
-      if (isDown(state)) return true;
-      const current = !this.#changed.listeners.has(id) && this.#reported >= (this.#sentAt.get(id) ?? Number.POSITIVE_INFINITY);
-      return current && (state?.state === 'listening' || state?.state === 'failed');
+      if (state?.state === 'failed' && state.code === 'ForwarderDown') return true; // it is told as that, and comes back by itself
+      const isCurrent = this.#reported >= (this.#sheet.sentAt(id) ?? Number.POSITIVE_INFINITY);
+      return isCurrent && (state?.state === 'listening' || state?.state === 'failed');
     });
   }
 
@@ -138,12 +110,7 @@ export class Link {
     return this.#waits.until(id, () => !this.isOpen(id));
   }
 
-  #leaveSet(name: string): void {
-    if (this.sets.leave(name)) this.#changed.sets.add(name);
-  }
-
-  #touch(id: string): void {
-    this.#changed.listeners.add(id);
+  #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(() => {
@@ -154,94 +121,23 @@ export class Link {
 
   #send(): void {
     if (!this.#forwarder) return;
-    const change = this.#describeChange();
-    if (change === undefined) {
-      this.#waits.check();
-      return;
-    }
-    this.#generation = change.generation;
+    const change = this.#sheet.takeChange();
     try {
-      this.#apply(this.#forwarder, change);
+      if (change) this.#apply(this.#forwarder, change);
     } catch (error) {
       // The steps that wait for it fail in their time; the next change is refused for its base and goes out whole.
-      this.#log.error({ error: explain(error), generation: change.generation }, 'the forwarder did not take its rules');
+      this.#log.error({ error: explain(error), generation: change?.generation }, 'the forwarder did not take its rules');
     }
+    this.#waits.check();
   }
 
   #apply(forwarder: Forwarder, change: RulesChange): void {
     try {
-      forwarder.apply(change.base < 0 ? this.#describeAll(change.generation) : change);
+      forwarder.apply(change.base < 0 ? this.#sheet.whole() : change);
     } catch (error) {
       if (!(error instanceof RulesError) || error.code !== 'WrongBase') throw error;
-      forwarder.apply(this.#describeAll(change.generation));
+      forwarder.apply(this.#sheet.whole());
     }
-  }
-
-  /** The difference between what is wanted and what was sent, which from now on counts as sent. */
-  #describeChange(): RulesChange | undefined {
-    const changed = this.#changed;
-    this.#changed = noChange();
-    const generation = this.#generation + 1;
-    const listeners = this.#takeListeners(changed.listeners, generation);
-    const nodeSets = this.#takeSets(changed.sets);
-    const nodes = this.#takeNodes(changed.nodes, Object.values(nodeSets).includes(null));
-    const isFirst = this.#generation < 0;
-    if (!isFirst && [listeners, nodeSets, nodes].every((part) => Object.keys(part).length === 0)) return undefined;
-    return { version: RULES_VERSION, base: this.#generation, generation, listeners, nodeSets, nodes };
-  }
-
-  #takeListeners(ids: ReadonlySet<string>, generation: number): Record<string, RuleListener | null> {
-    const changes: Record<string, RuleListener | null> = {};
-    for (const id of ids) {
-      const rule = this.#entries.get(id)?.rule;
-      if (isDeepStrictEqual(rule, this.#sent.listeners.get(id))) continue;
-      changes[id] = rule ?? null;
-      if (rule) {
-        this.#sent.listeners.set(id, rule);
-        this.#sentAt.set(id, generation);
-        this.#closing.delete(id);
-      } else {
-        this.#sent.listeners.delete(id);
-        this.#sentAt.delete(id);
-        this.#closing.set(id, generation);
-      }
-    }
-    return changes;
-  }
-
-  #takeSets(names: ReadonlySet<string>): Record<string, readonly string[] | null> {
-    const changes: Record<string, readonly string[] | null> = {};
-    for (const name of names) {
-      const ids = this.sets.idsOf(name);
-      if (ids && !this.#sent.sets.has(name)) {
-        this.#sent.sets.add(name);
-        changes[name] = ids;
-      } else if (!ids && this.#sent.sets.delete(name)) changes[name] = null;
-    }
-    return changes;
-  }
-
-  #takeNodes(changed: ReadonlyMap<string, RuleNode>, setsWent: boolean): Record<string, RuleNode | null> {
-    const changes: Record<string, RuleNode | null> = {};
-    const gone = new Set(setsWent ? this.sets.prune() : []);
-    for (const id of gone) if (this.#sent.nodes.delete(id)) changes[id] = null;
-    for (const [id, node] of changed) {
-      if (gone.has(id)) continue;
-      changes[id] = node;
-      this.#sent.nodes.add(id);
-    }
-    return changes;
-  }
-
-  #describeAll(generation: number): Rules {
-    const names = [...this.sets.names()];
-    return {
-      version: RULES_VERSION,
-      generation,
-      nodes: [...this.sets.nodes()],
-      nodeSets: Object.fromEntries(names.map((name) => [name, this.sets.idsOf(name) ?? []])),
-      listeners: [...this.#sent.listeners.values()],
-    };
   }
 
   #take(report: ForwarderReport): void {
@@ -249,19 +145,17 @@ export class Link {
     const awaited = this.#waits.ids();
     const listeners: string[] = [];
     for (const [id, state] of Object.entries(report.listeners)) {
-      if (state === null || !this.#entries.has(id)) this.#states.delete(id);
+      const isWanted = this.entry(id) !== undefined;
+      if (state === null || !isWanted) this.#states.delete(id);
       else this.#states.set(id, state);
-      if (!awaited.has(id) && this.#entries.has(id)) listeners.push(id);
+      if (isWanted && !awaited.has(id)) listeners.push(id);
     }
     const targets: News['targets'][number][] = [];
     for (const [key, state] of Object.entries(report.targets)) {
       if (this.#learnTarget(key, state)) targets.push(readTargetKey(key));
     }
-    for (const [id, generation] of this.#closing) {
-      if (report.generation < generation) continue;
-      this.#closing.delete(id);
-      this.#states.delete(id); // a child that took over from a dead one never knew it, so does not tell of its end
-    }
+    // A child that took over from a dead one never knew what was closed meanwhile, so does not tell of its end.
+    for (const id of this.#sheet.confirm(report.generation)) this.#states.delete(id);
     this.#waits.check();
     if (listeners.length > 0 || targets.length > 0) this.#tell({ listeners, targets });
   }
@@ -275,15 +169,6 @@ export class Link {
     else this.#targets.set(key, state);
     return health() !== before;
   }
-}
-
-function noChange(): Changed {
-  return { listeners: new Set(), sets: new Set(), nodes: new Map() };
-}
-
-/** The process is gone, and with it every socket; its successor gets the rules of now. */
-function isDown(state: ListenerState | undefined): boolean {
-  return state?.state === 'failed' && state.code === 'ForwarderDown';
 }
 
 /** `node` or `node:nodePort`; names of Kubernetes nodes have no colon. */

@@ -190,7 +190,7 @@ class LocalProvider implements Provider<Observed> {
 
   /** A node's own health is that of most of its balancers: the walk over all of them is no more than the answer. */
   #addKeysOfNode(node: string, keys: Set<string>): void {
-    const sets = new Set(this.#link.sets.setsWith(node));
+    const sets = new Set(this.#link.setsWith(node));
     for (const [key, listeners] of this.#listeners) {
       for (const id of listeners.keys()) if (sets.has(this.#link.entry(id)?.nodeSet ?? '')) keys.add(key);
     }

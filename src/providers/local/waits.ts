@@ -1,5 +1,5 @@
 /** How long a step waits for the forwarder's answer. It answers within milliseconds; when it does not, people shall know. */
-const ANSWER_MS = 5_000;
+export const ANSWER_MS = 5_000;
 
 interface Waiter {
   readonly id: string;
@@ -7,9 +7,14 @@ interface Waiter {
   resolve(): void;
 }
 
-/** Steps that wait for the forwarder; as many as the controller has workers, and none for longer than `ANSWER_MS`. */
+/** Steps that wait for the forwarder; as many as the controller has workers, and none for longer than `answerMs`. */
 export class Waits {
+  readonly #answerMs: number;
   readonly #waiters = new Set<Waiter>();
+
+  constructor(answerMs: number) {
+    this.#answerMs = answerMs;
+  }
 
   /** Resolves as soon as a `check` finds it done. @throws {Error} when the time is over */
   until(id: string, isDone: () => boolean): Promise<void> {
@@ -18,8 +23,8 @@ export class Waits {
       const waiter: Waiter = { id, isDone, resolve: () => this.#finish(waiter, timer, resolve) };
       const timer = setTimeout(() => {
         this.#waiters.delete(waiter);
-        reject(new Error(`The forwarder has not answered for ${ANSWER_MS / 1_000} s`));
-      }, ANSWER_MS);
+        reject(new Error(`The forwarder has not answered for ${this.#answerMs / 1_000} s`));
+      }, this.#answerMs);
       this.#waiters.add(waiter);
     });
   }
