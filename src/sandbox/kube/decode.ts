@@ -96,11 +96,16 @@ const timeShape = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 function decodeTime(scalar: 'time' | 'microtime', value: Json, place: Place): string {
   if (typeof value !== 'string') throw mismatch(value, place, scalar === 'time' ? 'v1.Time' : 'v1.MicroTime');
   const ms = timeShape.test(value) ? Date.parse(value) : Number.NaN;
-  if (Number.isNaN(ms)) throw badRequest(`parsing time ${JSON.stringify(value)} as "2006-01-02T15:04:05Z07:00": cannot parse`);
+  if (Number.isNaN(ms)) throw badTime(value, '2006-01-02T15:04:05Z07:00');
+  if (scalar === 'microtime' && !/\.\d{6}(Z|[+-])/.test(value)) throw badTime(value, '2006-01-02T15:04:05.000000Z07:00');
   const whole = new Date(ms).toISOString();
   if (scalar === 'time') return `${whole.slice(0, 19)}Z`;
   const fraction = /\.(\d+)/.exec(value)?.[1] ?? '';
-  return `${whole.slice(0, 19)}.${fraction.padEnd(6, '0').slice(0, 6)}Z`;
+  return `${whole.slice(0, 19)}.${fraction}Z`;
+}
+
+function badTime(value: string, layout: string): Error {
+  return badRequest(`parsing time ${JSON.stringify(value)} as ${JSON.stringify(layout)}: cannot parse`);
 }
 
 /** What an absent field is written as; undefined when it is left out. */

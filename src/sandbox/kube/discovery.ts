@@ -27,7 +27,7 @@ export function describe(request: ApiRequest): Answer | undefined {
   if (group)
     return groups().includes(group) ? json(200, { kind: 'APIGroup', apiVersion: 'v1', ...groupEntry(group) }) : undefined;
   const versioned = /^\/(?:api|apis\/([^/]+))\/(v\d\w*)\/?$/.exec(path);
-  if (!versioned || versioned[2] !== 'v1') return undefined;
+  if (versioned?.[2] !== 'v1') return undefined;
   const name = versioned[1] ?? '';
   return name === '' || groups().includes(name) ? json(200, resourceList(name)) : undefined;
 }

@@ -8,6 +8,7 @@ import { ApiFailure, badRequest, noSuchPath } from './failure.ts';
 import { isMap, type Json, type JsonMap, type KubeObject } from './json.ts';
 import { type ListQuery, listObjects } from './lists.ts';
 import { jsonPatch, mergePatch } from './merge-patch.ts';
+import { PROTOBUF } from './protobuf.ts';
 import { type ApiRequest, flagOf, numberOf, parseBody, shapeOf } from './request.ts';
 import { review } from './reviews.ts';
 import { type Route, routeOf } from './route.ts';
@@ -177,7 +178,7 @@ function unsupportedMedia(): ApiFailure {
 }
 
 async function bodyOf(request: ApiRequest): Promise<unknown> {
-  if (!['application/json', 'application/yaml', ''].includes(request.contentType)) throw unsupportedMedia();
+  if (!['application/json', 'application/yaml', PROTOBUF, ''].includes(request.contentType)) throw unsupportedMedia();
   return parseBody(request);
 }
 

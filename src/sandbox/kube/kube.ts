@@ -1,6 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { Allocator } from './allocator.ts';
 import { Audit, type AuditEntry } from './audit.ts';
+import { EndpointsController } from './endpoints-controller.ts';
+import { Housekeeping } from './housekeeping.ts';
 import { Objects } from './objects.ts';
 import { ApiServer } from './server.ts';
 import { Store } from './store.ts';
@@ -60,6 +62,8 @@ export async function startKube(options: KubeOptions = {}): Promise<SandboxKube>
   const server = new ApiServer(cluster, { host, port, token, tls }, audit);
   createFirstObjects(objects.as('kube-apiserver'), ranges.serviceCidr);
   await server.listen();
+  const endpoints = new EndpointsController(objects.as('kube-controller-manager'));
+  const housekeeping = new Housekeeping(cluster, options.maxEventsKept ?? 5_000);
   const kubeconfig = (): string => kubeconfigText(server.url, token, tls?.cert);
   return {
     get url() {
@@ -75,7 +79,11 @@ export async function startKube(options: KubeOptions = {}): Promise<SandboxKube>
     disconnectWatches: () => server.disconnectWatches(),
     stop: () => server.stop(),
     start: () => server.listen(),
-    close: () => server.stop(),
+    close: async () => {
+      endpoints.stop();
+      housekeeping.stop();
+      await server.stop();
+    },
   };
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { ApiFailure, badRequest } from './failure.ts';
+import { PROTOBUF, readProtobuf } from './protobuf.ts';
 
 /** The real server's ceiling on a body: 3 MiB. */
 const BODY_LIMIT = 3 * 1024 * 1024;
@@ -40,8 +41,9 @@ async function readBody(incoming: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** The body as JSON; YAML where the media type says so, as kubectl's apply does. @throws {ApiFailure} 400, 415 */
+/** The body as JSON; protobuf and YAML where the media type says so, as kubectl's apply does. @throws {ApiFailure} 400, 415 */
 export async function parseBody(request: ApiRequest): Promise<unknown> {
+  if (request.contentType === PROTOBUF) return readProtobuf(request.body);
   const text = request.body.toString();
   if (text.trim() === '') return undefined;
   const { contentType } = request;

@@ -25,6 +25,8 @@ export interface Field {
   readonly always: boolean;
   /** A zero is a value, not an absence. */
   readonly pointer: boolean;
+  /** Number in the API's protobuf messages; 0 for kind and apiVersion of an object, which are not in them. */
+  readonly number: number;
 }
 
 export interface Struct {
@@ -53,14 +55,19 @@ function readTables(tables: readonly string[]): ReadonlyMap<string, Struct> {
 
 function readStruct(line: string): [string, Struct] {
   const [name = '', rest = ''] = line.split(': ');
-  const fields = rest.split('; ').map(readField);
+  const fields = readFields(rest.split('; '));
   return [name, { name, fields: new Map(fields.map((field) => [field.name, field])) }];
 }
 
-function readField(text: string): Field {
-  const [word = '', type = ''] = text.split(' ');
-  const name = word.replaceAll(/[!*]/g, '');
-  return { name, type: readType(type), always: word.includes('!'), pointer: word.includes('*') };
+function readFields(texts: readonly string[]): Field[] {
+  const typed = texts[0]?.startsWith('kind s') && texts[1]?.startsWith('apiVersion s') && texts[2]?.startsWith('metadata');
+  let number = typed ? -2 : 0;
+  return texts.map((text) => {
+    const [word = '', type = ''] = text.split(' ');
+    const [, name = '', given] = /^(\w+)(?:=(\d+))?/.exec(word) ?? [];
+    number = given === undefined ? number + 1 : Number(given);
+    return { name, type: readType(type), always: word.includes('!'), pointer: word.includes('*'), number: Math.max(0, number) };
+  });
 }
 
 function readType(text: string): Type {

@@ -1,27 +1,29 @@
 /**
  * Shapes of the kinds that are served, but for pods and what holds pod templates.
  * One line a type, in the API's own field order: `name! type` is always written, `name* type` may hold a zero (a pointer in the
- * API), any other is left out when empty. `[T]@a,b` is a list whose items are told apart by a and b, `[T]@` a set, `{T}` a map,
+ * API), any other is left out when empty; `name=7` gives the protobuf number where that is not one more than the field's before.
+ * `[T]@a,b` is a list whose items are told apart by a and b, `[T]@` a set, `{T}` a map,
  * `~` is replaced as a whole, `^key` merges by that key in a strategic merge patch (`^` alone: plain values).
  * @see https://kubernetes.io/docs/reference/kubernetes-api/
  */
 export const coreTypes = `
-OwnerReference: apiVersion! s; kind! s; name! s; uid! s; controller* b; blockOwnerDeletion* b
-ManagedFieldsEntry: manager s; operation s; apiVersion s; time* time; fieldsType s; fieldsV1* any; subresource s
+OwnerReference: apiVersion=5! s; kind=1! s; name=3! s; uid! s; controller=6* b; blockOwnerDeletion* b
+ManagedFieldsEntry: manager s; operation s; apiVersion s; time* time; fieldsType=6 s; fieldsV1* any; subresource s
 ObjectMeta: name s; generateName s; namespace s; selfLink s; uid s; resourceVersion s; generation i64; creationTimestamp time;
   deletionTimestamp* time; deletionGracePeriodSeconds* i64; labels {s}; annotations {s}; ownerReferences
-  [OwnerReference~]@uid^uid; finalizers [s]@^; managedFields [ManagedFieldsEntry]
+  [OwnerReference~]@uid^uid; finalizers [s]@^; managedFields=17 [ManagedFieldsEntry]
 NamespaceSpec: finalizers [s]
-NamespaceCondition: type! s; status! s; lastTransitionTime time; reason s; message s
+NamespaceCondition: type! s; status! s; lastTransitionTime=4! time; reason s; message s
 NamespaceStatus: phase s; conditions [NamespaceCondition]@type^type
 Namespace: kind s; apiVersion s; metadata! ObjectMeta; spec! NamespaceSpec; status! NamespaceStatus
-ServicePort: name s; protocol s; appProtocol* s; port! i32; targetPort! intstr; nodePort i32
+ServicePort: name s; protocol s; appProtocol=6* s; port=3! i32; targetPort! intstr; nodePort i32
 ClientIPConfig: timeoutSeconds* i32
 SessionAffinityConfig: clientIP* ClientIPConfig
-ServiceSpec: ports [ServicePort]@port,protocol^port; selector {s}~; clusterIP s; clusterIPs [s]; type s; externalIPs [s];
-  sessionAffinity s; loadBalancerIP s; loadBalancerSourceRanges [s]; externalName s; externalTrafficPolicy s;
-  healthCheckNodePort i32; publishNotReadyAddresses b; sessionAffinityConfig* SessionAffinityConfig; ipFamilies [s];
-  ipFamilyPolicy* s; allocateLoadBalancerNodePorts* b; loadBalancerClass* s; internalTrafficPolicy* s; trafficDistribution* s
+ServiceSpec: ports [ServicePort]@port,protocol^port; selector {s}~; clusterIP s; clusterIPs=18 [s]; type=4 s; externalIPs [s];
+  sessionAffinity=7 s; loadBalancerIP s; loadBalancerSourceRanges [s]; externalName s; externalTrafficPolicy s;
+  healthCheckNodePort i32; publishNotReadyAddresses b; sessionAffinityConfig* SessionAffinityConfig; ipFamilies=19 [s];
+  ipFamilyPolicy=17* s; allocateLoadBalancerNodePorts=20* b; loadBalancerClass* s; internalTrafficPolicy* s;
+  trafficDistribution* s
 PortStatus: port! i32; protocol! s; error* s
 LoadBalancerIngress: ip s; hostname s; ipMode* s; ports [PortStatus]
 LoadBalancerStatus: ingress [LoadBalancerIngress]
@@ -29,16 +31,16 @@ Condition: type! s; status! s; observedGeneration i64; lastTransitionTime! time;
 ServiceStatus: loadBalancer! LoadBalancerStatus; conditions [Condition]@type^type
 Service: kind s; apiVersion s; metadata! ObjectMeta; spec! ServiceSpec; status! ServiceStatus
 ObjectReference: kind s; namespace s; name s; uid s; apiVersion s; resourceVersion s; fieldPath s
-EndpointAddress: ip! s; hostname s; nodeName* s; targetRef* ObjectReference~
+EndpointAddress: ip! s; hostname=3 s; nodeName* s; targetRef=2* ObjectReference~
 EndpointPort: name s; port! i32; protocol s; appProtocol* s
 EndpointSubset: addresses [EndpointAddress~]; notReadyAddresses [EndpointAddress~]; ports [EndpointPort~]
 Endpoints: kind s; apiVersion s; metadata! ObjectMeta; subsets [EndpointSubset]
 Taint: key! s; value s; effect! s; timeAdded* time
 ConfigMapNodeConfigSource: namespace! s; name! s; uid s; resourceVersion s; kubeletConfigKey! s
-NodeConfigSource: configMap* ConfigMapNodeConfigSource
-NodeSpec: podCIDR s; podCIDRs [s]@^; providerID s; unschedulable b; taints [Taint]; configSource* NodeConfigSource; externalID
-  s
-NodeCondition: type! s; status! s; lastHeartbeatTime time; lastTransitionTime time; reason s; message s
+NodeConfigSource: configMap=2* ConfigMapNodeConfigSource
+NodeSpec: podCIDR s; podCIDRs=7 [s]@^; providerID=3 s; unschedulable b; taints [Taint]; configSource* NodeConfigSource;
+  externalID=2 s
+NodeCondition: type! s; status! s; lastHeartbeatTime! time; lastTransitionTime! time; reason s; message s
 NodeAddress: type! s; address! s
 DaemonEndpoint: Port! i32
 NodeDaemonEndpoints: kubeletEndpoint! DaemonEndpoint
@@ -57,12 +59,12 @@ NodeStatus: capacity {quantity}; allocatable {quantity}; phase s; conditions [No
   features* NodeFeatures; declaredFeatures [s]
 Node: kind s; apiVersion s; metadata! ObjectMeta; spec! NodeSpec; status! NodeStatus
 EventSource: component s; host s
-EventSeries: count i32; lastObservedTime microtime
+EventSeries: count i32; lastObservedTime! microtime
 Event: kind s; apiVersion s; metadata! ObjectMeta; involvedObject! ObjectReference~; reason s; message s; source! EventSource;
-  firstTimestamp time; lastTimestamp time; count i32; type s; eventTime microtime; series* EventSeries; action s; related*
+  firstTimestamp! time; lastTimestamp! time; count i32; type s; eventTime! microtime; series* EventSeries; action s; related*
   ObjectReference~; reportingComponent! s; reportingInstance! s
-ConfigMap: kind s; apiVersion s; metadata! ObjectMeta; immutable* b; data {s}; binaryData {bytes}
-Secret: kind s; apiVersion s; metadata! ObjectMeta; immutable* b; data {bytes}; stringData {s}; type s
+ConfigMap: kind s; apiVersion s; metadata! ObjectMeta; immutable=4* b; data=2 {s}; binaryData {bytes}
+Secret: kind s; apiVersion s; metadata! ObjectMeta; immutable=5* b; data=2 {bytes}; stringData=4 {s}; type=3 s
 LocalObjectReference: name s
 ServiceAccount: kind s; apiVersion s; metadata! ObjectMeta; secrets [ObjectReference~]@name^name; imagePullSecrets
   [LocalObjectReference~]; automountServiceAccountToken* b
@@ -73,14 +75,15 @@ ForNode: name! s
 EndpointHints: forZones [ForZone]; forNodes [ForNode]
 Endpoint: addresses! [s]@; conditions! EndpointConditions; hostname* s; targetRef* ObjectReference~; deprecatedTopology {s};
   nodeName* s; zone* s; hints* EndpointHints
-EndpointSlice: kind s; apiVersion s; metadata! ObjectMeta; addressType! s; endpoints! [Endpoint]; ports! [SliceEndpointPort~]
+EndpointSlice: kind s; apiVersion s; metadata! ObjectMeta; addressType=4! s; endpoints=2! [Endpoint]; ports!
+  [SliceEndpointPort~]
 LeaseSpec: holderIdentity* s; leaseDurationSeconds* i32; acquireTime* microtime; renewTime* microtime; leaseTransitions* i32;
   strategy* s; preferredHolder* s
 Lease: kind s; apiVersion s; metadata! ObjectMeta; spec! LeaseSpec
 EventsEventSeries: count! i32; lastObservedTime! microtime
 EventsEvent: kind s; apiVersion s; metadata! ObjectMeta; eventTime! microtime; series* EventsEventSeries; reportingController
   s; reportingInstance s; action s; reason s; regarding! ObjectReference~; related* ObjectReference~; note s; type s;
-  deprecatedSource! EventSource; deprecatedFirstTimestamp time; deprecatedLastTimestamp time; deprecatedCount i32
+  deprecatedSource! EventSource; deprecatedFirstTimestamp! time; deprecatedLastTimestamp! time; deprecatedCount i32
 ScaleSpec: replicas i32
 ScaleStatus: replicas! i32; selector s
 Scale: kind s; apiVersion s; metadata! ObjectMeta; spec! ScaleSpec; status! ScaleStatus
@@ -92,7 +95,7 @@ ResourceAttributes: namespace s; verb s; group s; version s; resource s; subreso
   FieldSelectorAttributes; labelSelector* LabelSelectorAttributes
 NonResourceAttributes: path s; verb s
 SelfSubjectAccessReviewSpec: resourceAttributes* ResourceAttributes; nonResourceAttributes* NonResourceAttributes
-SubjectAccessReviewStatus: allowed! b; denied b; reason s; evaluationError s
+SubjectAccessReviewStatus: allowed! b; denied=4 b; reason=2 s; evaluationError s
 SelfSubjectAccessReview: kind s; apiVersion s; metadata! ObjectMeta; spec! SelfSubjectAccessReviewSpec; status!
   SubjectAccessReviewStatus
 `;

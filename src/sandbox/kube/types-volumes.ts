@@ -9,7 +9,7 @@ KeyToPath: key! s; path! s; mode* i32
 SecretVolumeSource: secretName s; items [KeyToPath]; defaultMode* i32; optional* b
 NFSVolumeSource: server! s; path! s; readOnly b
 ISCSIVolumeSource: targetPortal! s; iqn! s; lun! i32; iscsiInterface s; fsType s; readOnly b; portals [s]; chapAuthDiscovery
-  b; chapAuthSession b; secretRef* LocalObjectReference~; initiatorName* s
+  b; chapAuthSession=11 b; secretRef=10* LocalObjectReference~; initiatorName=12* s
 GlusterfsVolumeSource: endpoints! s; path! s; readOnly b
 PersistentVolumeClaimVolumeSource: claimName! s; readOnly b
 RBDVolumeSource: monitors! [s]; image! s; fsType s; pool s; user s; keyring s; secretRef* LocalObjectReference~; readOnly b
@@ -23,17 +23,17 @@ DownwardAPIVolumeFile: path! s; fieldRef* ObjectFieldSelector~; resourceFieldRef
 DownwardAPIVolumeSource: items [DownwardAPIVolumeFile]; defaultMode* i32
 FCVolumeSource: targetWWNs [s]; lun* i32; fsType s; readOnly b; wwids [s]
 AzureFileVolumeSource: secretName! s; shareName! s; readOnly b
-ConfigMapVolumeSource: name s; items [KeyToPath]; defaultMode* i32; optional* b
+ConfigMapVolumeSource: name s; items=2 [KeyToPath]; defaultMode* i32; optional* b
 VsphereVirtualDiskVolumeSource: volumePath! s; fsType s; storagePolicyName s; storagePolicyID s
 QuobyteVolumeSource: registry! s; volume! s; readOnly b; user s; group s; tenant s
 AzureDiskVolumeSource: diskName! s; diskURI! s; cachingMode* s; fsType* s; readOnly* b; kind* s
 PhotonPersistentDiskVolumeSource: pdID! s; fsType s
-SecretProjection: name s; items [KeyToPath]; optional* b
+SecretProjection: name s; items=2 [KeyToPath]; optional=4* b
 DownwardAPIProjection: items [DownwardAPIVolumeFile]
-ConfigMapProjection: name s; items [KeyToPath]; optional* b
+ConfigMapProjection: name s; items=2 [KeyToPath]; optional=4* b
 ServiceAccountTokenProjection: audience s; expirationSeconds* i64; path! s
 LabelSelector: matchLabels {s}; matchExpressions [LabelSelectorRequirement]
-ClusterTrustBundleProjection: name* s; signerName* s; labelSelector* LabelSelector~; optional* b; path! s
+ClusterTrustBundleProjection: name* s; signerName* s; labelSelector* LabelSelector~; optional=5* b; path=4! s
 PodCertificateProjection: signerName s; keyType s; maxExpirationSeconds* i32; credentialBundlePath s; keyPath s;
   certificateChainPath s; userAnnotations {s}
 VolumeProjection: secret* SecretProjection; downwardAPI* DownwardAPIProjection; configMap* ConfigMapProjection;
@@ -48,8 +48,8 @@ CSIVolumeSource: driver! s; readOnly* b; fsType* s; volumeAttributes {s}; nodePu
 VolumeResourceRequirements: limits {quantity}; requests {quantity}
 TypedLocalObjectReference: apiGroup!* s; kind! s; name! s
 TypedObjectReference: apiGroup!* s; kind! s; name! s; namespace* s
-PersistentVolumeClaimSpec: accessModes [s]; selector* LabelSelector~; resources! VolumeResourceRequirements; volumeName s;
-  storageClassName* s; volumeMode* s; dataSource* TypedLocalObjectReference~; dataSourceRef* TypedObjectReference;
+PersistentVolumeClaimSpec: accessModes [s]; selector=4* LabelSelector~; resources=2! VolumeResourceRequirements; volumeName s;
+  storageClassName=5* s; volumeMode* s; dataSource* TypedLocalObjectReference~; dataSourceRef* TypedObjectReference;
   volumeAttributesClassName* s
 PersistentVolumeClaimTemplate: metadata! ObjectMeta; spec! PersistentVolumeClaimSpec
 EphemeralVolumeSource: volumeClaimTemplate* PersistentVolumeClaimTemplate
@@ -60,7 +60,7 @@ Volume: name! s; hostPath* HostPathVolumeSource; emptyDir* EmptyDirVolumeSource;
   PersistentVolumeClaimVolumeSource; rbd* RBDVolumeSource; flexVolume* FlexVolumeSource; cinder* CinderVolumeSource; cephfs*
   CephFSVolumeSource; flocker* FlockerVolumeSource; downwardAPI* DownwardAPIVolumeSource; fc* FCVolumeSource; azureFile*
   AzureFileVolumeSource; configMap* ConfigMapVolumeSource; vsphereVolume* VsphereVirtualDiskVolumeSource; quobyte*
-  QuobyteVolumeSource; azureDisk* AzureDiskVolumeSource; photonPersistentDisk* PhotonPersistentDiskVolumeSource; projected*
-  ProjectedVolumeSource; portworxVolume* PortworxVolumeSource; scaleIO* ScaleIOVolumeSource; storageos* StorageOSVolumeSource;
-  csi* CSIVolumeSource; ephemeral* EphemeralVolumeSource; image* ImageVolumeSource
+  QuobyteVolumeSource; azureDisk* AzureDiskVolumeSource; photonPersistentDisk* PhotonPersistentDiskVolumeSource; projected=26*
+  ProjectedVolumeSource; portworxVolume=24* PortworxVolumeSource; scaleIO* ScaleIOVolumeSource; storageos=27*
+  StorageOSVolumeSource; csi* CSIVolumeSource; ephemeral* EphemeralVolumeSource; image* ImageVolumeSource
 `;
