@@ -18,6 +18,8 @@ export interface LocalParts {
   now(): number;
   /** Whether the controller runs in a pod of the cluster. */
   readonly inCluster: boolean;
+  /** How long a step waits for the forwarder; default 5 s. */
+  readonly answerMs?: number;
 }
 
 /** The provider as the program uses it: with a forwarder in a process of its own. */
@@ -55,7 +57,7 @@ class LocalProvider implements Provider<Observed> {
     this.#options = readOptions(context.options, parts.inCluster);
     this.#pools = readPools(this.#options.pools);
     this.#allocator = new Allocator(this.#pools);
-    this.#link = new Link(context.log, (news) => this.#pass(news));
+    this.#link = new Link(context.log, (news) => this.#pass(news), parts.answerMs);
   }
 
   async open(start: ProviderStart): Promise<void> {

@@ -7,6 +7,7 @@ import { createLocalProvider } from '../../../src/providers/local/provider.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import { balancer, holding, node, nothingReserved, pool, quiet, refusalOf } from '../builders.ts';
 import { drop, pass, reportOf, reportWhen, want } from '../drive.ts';
+import { FakeForwarder } from './fake-forwarder.ts';
 import { closeServer, freePorts, type Greeter, greetingAt, listenOn, startGreeter } from './sockets.ts';
 
 const shared = [pool('loopback', ['127.0.0.1'], { sharePorts: true })];
@@ -25,13 +26,19 @@ afterEach(async () => {
   for (const end of toEnd.splice(0).reverse()) await end();
 });
 
+interface Opening {
+  readonly start?: StartForwarder;
+  readonly balancers?: readonly Balancer[];
+  readonly answerMs?: number;
+}
+
 async function open(
   options: object = {},
-  start: StartForwarder = startForwarder,
-  balancers: readonly Balancer[] = [],
+  { start = startForwarder, balancers = [], answerMs = 5_000 }: Opening = {},
 ): Promise<Provider> {
   const context = { clusterName: 'c', log: quiet, options: { pools: shared, ...options } };
-  const provider: Provider = createLocalProvider(context, { startForwarder: start, now: Date.now, inCluster: false });
+  const parts = { startForwarder: start, now: Date.now, inCluster: false, answerMs };
+  const provider: Provider = createLocalProvider(context, parts);
   await provider.open({ balancers, surroundings: nothingReserved, changed: (key) => changed.push(key) });
   toEnd.push(() => provider.close(0));
   return provider;
@@ -64,11 +71,12 @@ describe('traffic', () => {
   test('starts again by itself after the forwarder was killed, at the same addresses', async () => {
     const [port] = await freePorts(1);
     let pid: number | undefined;
-    const provider = await open({}, (options) => {
+    const start: StartForwarder = (options) => {
       const forwarder = spawnForwarder(options);
       pid = forwarder.pid;
       return forwarder;
-    });
+    };
+    const provider = await open({}, { start });
     const web = await want(provider, balancer({ ports: [{ port: port!, nodePort: 30_080 }], nodes: nodes() }));
     process.kill(pid!, 'SIGKILL');
     const deadline = Date.now() + 5_000;
@@ -89,6 +97,89 @@ describe('traffic', () => {
     expect(changed).toContain('default/b');
     await want(provider, b);
     expect(await greetings(port!, 4)).toEqual(['n2']);
+  });
+});
+
+describe('with a forwarder that a test holds', () => {
+  let forwarder: FakeForwarder;
+
+  const start: StartForwarder = ({ onReport }) => {
+    forwarder = new FakeForwarder(onReport);
+    return forwarder;
+  };
+
+  test('a port that a balancer gives up is free for one that waits for it', async () => {
+    const provider = await open({}, { start });
+    const a = (...ports: number[]) => balancer({ name: 'a', ports: ports.map((port) => ({ port })) });
+    await want(provider, a(80, 443));
+    const b = balancer({ name: 'b', ports: [{ port: 443 }], requested: ['127.0.0.1'] });
+    expect(refusalOf(() => provider.adjust(b, nothingReserved)).code).toBe('AddressInUse');
+    await want(provider, a(80));
+    expect(changed).toContain('default/b');
+    await want(provider, b);
+    expect([...forwarder.table.listeners.values()].map(({ port }) => port)).toEqual([80, 443]);
+  });
+
+  test('a listener whose end was not confirmed in time is closed again, and only then is anything gone', async () => {
+    const provider = await open({}, { start, answerMs: 20 });
+    const web = await want(provider, balancer());
+    forwarder.silent = true;
+    await expect(drop(provider, web.key)).rejects.toThrow('has not answered');
+    expect(await reportOf(provider, web.key)).toMatchObject({ settled: false, gone: false });
+    expect(provider.plan(undefined, await provider.observe(web.key), 0).map(({ kind }) => kind)).toEqual([
+      'close-listener',
+      'release-addresses',
+    ]);
+    forwarder.report({});
+    await drop(provider, web.key);
+    expect(await provider.keys()).toEqual([]);
+  });
+
+  test('a forwarder that is down leaves the address published, says so, and its return is pushed', async () => {
+    const provider = await open({}, { start });
+    const web = await want(provider, balancer());
+    const [id, rule] = [...forwarder.table.listeners][0]!;
+    forwarder.report({ listeners: { [id]: { state: 'failed', code: 'ForwarderDown', message: 'it died' } } });
+    expect(await reportOf(provider, web.key)).toMatchObject({
+      addresses: [{ ip: '127.0.0.1' }],
+      listeners: [{ error: { code: 'ForwarderDown', message: 'it died' } }],
+      settled: false,
+    });
+    changed.length = 0;
+    forwarder.report({ listeners: { [id]: { state: 'listening', address: rule.address, port: rule.port } } });
+    expect(changed).toEqual([web.key]);
+    expect((await reportOf(provider, web.key)).settled).toBe(true);
+  });
+
+  test('a node’s health is pushed to the balancers that use the node, once each', async () => {
+    const provider = await open({}, { start });
+    const [n1, n2] = [node('n1', '10.0.0.1'), node('n2', '10.0.0.2')];
+    await want(provider, balancer({ name: 'a', ports: [{ port: 80 }, { port: 81 }], nodes: [n1, n2] }));
+    await want(provider, balancer({ name: 'b', ports: [{ port: 82 }], nodes: [n2] }));
+    changed.length = 0;
+    forwarder.report({ targets: { n1: { health: 'unhealthy', asOf: 2, reason: 'refused' } } });
+    expect(changed.splice(0)).toEqual(['default/a']);
+    forwarder.report({ targets: { n2: { health: 'unhealthy', asOf: 2, reason: 'refused' } } });
+    expect(changed.splice(0)).toEqual(['default/a', 'default/b']);
+    const { targets } = await reportOf(provider, 'default/b');
+    expect(targets).toEqual([{ node: 'n2', port: 30_082, health: 'unhealthy', reason: 'refused', asOf: 2 }]);
+  });
+
+  test('a thousand balancers on a hundred nodes: a node that joins is one small change, and quick', async () => {
+    const provider = await open({ pools: [pool('wide', ['10.1.0.0/16'])] }, { start });
+    const many = (count: number) => Array.from({ length: count }, (_, i) => node(`node-${i}`, `10.0.0.${i}`));
+    const all = async (list: Balancer['nodes']) => {
+      const begun = performance.now();
+      await Promise.all(Array.from({ length: 1_000 }, (_, i) => want(provider, balancer({ name: `s${i}`, nodes: list }))));
+      return performance.now() - begun;
+    };
+    expect(await all(many(100))).toBeLessThan(5_000);
+    const before = forwarder.taken.length;
+    expect(await all(many(101))).toBeLessThan(2_000);
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    expect(forwarder.taken.length - before).toBeLessThan(10);
+    expect([forwarder.table.nodeSets.size, forwarder.table.listeners.size]).toEqual([1, 1_000]);
+    expect(JSON.stringify(forwarder.taken.slice(before)).length).toBeLessThan(400_000);
   });
 });
 
@@ -205,9 +296,7 @@ describe('after a start', () => {
   test('a Service that was deleted meanwhile holds nothing, and its address is free', async () => {
     const [port] = await freePorts(1);
     const kept = balancer({ name: 'kept', ports: [{ port: port!, nodePort: 30_080 }], nodes: nodes() });
-    const provider = await open({ pools: [pool('two', ['127.0.0.1-127.0.0.2'])] }, startForwarder, [
-      holding(kept, ['127.0.0.2']),
-    ]);
+    const provider = await open({ pools: [pool('two', ['127.0.0.1-127.0.0.2'])] }, { balancers: [holding(kept, ['127.0.0.2'])] });
     expect(await provider.keys()).toEqual(['default/kept']);
     expect((await reportOf(provider, 'default/deleted')).gone).toBe(true);
     expect(provider.adjust(balancer({ name: 'new' }), nothingReserved).address.held).toEqual(['127.0.0.1']);
