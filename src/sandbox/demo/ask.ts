@@ -14,17 +14,9 @@ export interface Answer {
 
 /** One GET on a connection of its own. @param dial how to get there instead of by address and port */
 export function ask(address: string, port: number, path = '/', dial?: () => Promise<Socket>): Promise<Answer> {
-  const through = dial && {
-    createConnection: (_: unknown, done: (error: Error | null, socket: Socket) => void) => {
-      dial().then(
-        (socket) => done(null, socket),
-        (error: Error) => done(error, undefined as never),
-      );
-      return undefined;
-    },
-  };
+  const through = dial ? { createConnection: connectThrough(dial) } : { agent: false as const };
   return new Promise((resolve, reject) => {
-    const asked = request({ host: address, port, path, agent: false, timeout: SILENCE_MS, ...through }, (answer) => {
+    const asked = request({ host: address, port, path, timeout: SILENCE_MS, ...through }, (answer) => {
       let body = '';
       answer.setEncoding('utf8');
       answer.on('data', (chunk) => {
@@ -40,6 +32,17 @@ export function ask(address: string, port: number, path = '/', dial?: () => Prom
     asked.on('error', reject);
     asked.end();
   });
+}
+
+/** Only asked when the request has no agent at all, not even `false`. */
+function connectThrough(dial: () => Promise<Socket>) {
+  return (_: unknown, done: (error: Error | null, socket: Socket) => void) => {
+    dial().then(
+      (socket) => done(null, socket),
+      (error: Error) => done(error, undefined as never),
+    );
+    return undefined;
+  };
 }
 
 /** Asks as a tutorial's curl would: only a 200 of a pod counts. @throws anything else */

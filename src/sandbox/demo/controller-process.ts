@@ -18,7 +18,7 @@ export class ControllerProcess {
     const [program, ...first] = command;
     const env = Object.entries(process.env).filter(([name]) => !/^(NODEPORT_LB_|KUBECONFIG$)/.test(name));
     this.#child = spawn(program!, [...first, 'controller', ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'], // by the channel it sees that we are gone, and ends
       env: Object.fromEntries(env),
     });
     for (const stream of [this.#child.stdout!, this.#child.stderr!]) {

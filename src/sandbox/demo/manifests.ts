@@ -18,13 +18,20 @@ const kinds: Readonly<Record<string, { readonly group: string; readonly resource
 export async function apply(api: ApiClient, file: string): Promise<void> {
   for (const document of parseAllDocuments(await readFile(new URL(file, FOLDER), 'utf8'))) {
     const object = document.toJS() as object;
-    const path = pathFor(object);
-    try {
-      await api.create(path, object);
-    } catch (error) {
-      if (!(error instanceof ApiFailure) || error.reason !== 'AlreadyExists') throw error;
-      await api.patch(`${path}/${text(at(at(object, 'metadata'), 'name'))}`, object, 'strategic');
-    }
+    const collection = pathFor(object);
+    const path = `${collection}/${text(at(at(object, 'metadata'), 'name'))}`;
+    if (await exists(api, path)) await api.patch(path, object, 'strategic');
+    else await api.create(collection, object);
+  }
+}
+
+async function exists(api: ApiClient, path: string): Promise<boolean> {
+  try {
+    await api.get(path);
+    return true;
+  } catch (error) {
+    if (error instanceof ApiFailure && error.status === 404) return false;
+    throw error;
   }
 }
 

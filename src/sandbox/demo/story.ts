@@ -11,13 +11,15 @@ const POLL_MS = 5;
 /** What is told as it happens, and what turned out not to be true. */
 export class Story {
   readonly #write: (line: string) => void;
+  readonly #colour: boolean;
   readonly #begun = performance.now();
   readonly #untrue: string[] = [];
   #true = 0;
 
   /** @param write one line, without its end */
-  constructor(write: (line: string) => void) {
+  constructor(write: (line: string) => void, style: { readonly colour: boolean }) {
     this.#write = write;
+    this.#colour = style.colour;
   }
 
   get untrue(): readonly string[] {
@@ -35,7 +37,7 @@ export class Story {
 
   chapter(title: string): void {
     this.#write('');
-    this.#write(styleText('bold', title, { stream: process.stdout }));
+    this.#write(this.#colour ? styleText('bold', title, { validateStream: false }) : title);
   }
 
   /** A line of the timeline: the milliseconds since the start, and what happened. */

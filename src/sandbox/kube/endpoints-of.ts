@@ -146,7 +146,8 @@ function mirrored(address: unknown, ready: boolean): JsonMap {
 }
 
 export function sliceLabels(service: KubeObject, managedBy: string): Record<string, string> {
-  const headless: Record<string, string> = isHeadless(asService(service).spec) ? { 'service.kubernetes.io/headless': '' } : {};
+  const headless: Record<string, string> =
+    service.kind === 'Service' && isHeadless(asService(service).spec) ? { 'service.kubernetes.io/headless': '' } : {};
   return { ...service.metadata.labels, ...headless, [MANAGED_BY]: managedBy, [SERVICE_LABEL]: service.metadata.name };
 }
 

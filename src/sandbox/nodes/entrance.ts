@@ -22,6 +22,7 @@ export class NodePort implements OpenPort {
   #endpoints: readonly Endpoint[];
   #next = 0;
   #silent = false;
+  #takenAt = Number.NEGATIVE_INFINITY;
   readonly #server: Server;
   readonly #dial: Dial;
   readonly #open = new Set<Socket>();
@@ -46,6 +47,11 @@ export class NodePort implements OpenPort {
     this.#endpoints = endpoints;
   }
 
+  /** When the last connection was taken, by `performance.now()`. */
+  get takenAt(): number {
+    return this.#takenAt;
+  }
+
   /** Connections are taken and never answered, as by a machine that hangs. */
   silence(silent: boolean): void {
     this.#silent = silent;
@@ -64,6 +70,7 @@ export class NodePort implements OpenPort {
   }
 
   async #take(client: Socket): Promise<void> {
+    this.#takenAt = performance.now();
     this.#keep(client);
     if (this.#silent) return;
     const endpoint = this.#endpoints[this.#next++ % this.#endpoints.length]!;

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { KUBE_PROXY_PORT } from './addresses.ts';
 import { type Dial, NodePort, type OpenPort, openHealthPort, openProxyHealth } from './entrance.ts';
 import type { Endpoint, HealthEntrance, NodeEntrances } from './entrances.ts';
@@ -7,6 +8,8 @@ export type NodeState = 'up' | 'refusing' | 'silent';
 
 /** Connections to a port that has gone may live on for this long. */
 const DRAIN_MS = 60_000;
+/** A node that nobody has come to for this long has been forgotten by everybody. */
+const QUIET_MS = 100;
 const NOTHING: NodeEntrances = { entrances: [], health: [] };
 
 /** The network side of a node: the sockets that kube-proxy's rules amount to. */
@@ -64,6 +67,21 @@ export class NodeNetwork {
     } else {
       await this.#work();
     }
+  }
+
+  /**
+   * Goes on until nobody has come for a moment, then takes no more: closing a socket while connections wait in its queue
+   * would reset them. @param limitMs for waiting, and then for established connections
+   */
+  async retire(limitMs: number): Promise<void> {
+    const end = performance.now() + limitMs;
+    await sleep(QUIET_MS);
+    while (performance.now() < Math.min(end, this.#lastTakenAt() + QUIET_MS)) await sleep(QUIET_MS / 10);
+    await this.stop(limitMs);
+  }
+
+  #lastTakenAt(): number {
+    return Math.max(...[...this.#ports.values()].map(({ open }) => (open instanceof NodePort ? open.takenAt : 0)));
   }
 
   /** Resolves when every socket is closed. */

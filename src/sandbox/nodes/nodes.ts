@@ -34,10 +34,10 @@ export interface SandboxNode {
   /** Up again, refusing connections, or taking them and never answering. @param drainMs for established ones when refusing */
   become(state: NodeState, drainMs?: number): Promise<void>;
   /**
-   * Takes the node out of the cluster: no new connection from the moment of the call, its pods are deleted, and so is its
-   * Node object. Resolves when established connections have ended or had `drainMs`; pods answer a moment longer.
+   * Takes the node out of the cluster as an autoscaler does: its Node object and its pods are deleted, and when nobody comes
+   * any more the machine is off. Resolves then. @param limitMs for new connections to cease, and for established ones to end
    */
-  leave(drainMs: number): Promise<void>;
+  leave(limitMs: number): Promise<void>;
 }
 
 export interface SandboxNodes {
@@ -66,6 +66,8 @@ class Nodes implements SandboxNodes {
   readonly #api: ApiClient;
   readonly #backends = new Backends((address) => address.startsWith(`${POD_NETWORK}.`));
   #members: readonly Member[];
+  /** Out of the cluster, and not yet off. */
+  readonly #leaving = new Set<Member>();
   readonly #services: Followed;
   readonly #slices: Followed;
   readonly #workloadObjects: readonly Followed[];
@@ -116,7 +118,11 @@ class Nodes implements SandboxNodes {
 
   async stop(): Promise<void> {
     await Promise.all([...this.#workloadObjects, this.#services, this.#slices].map((f) => f.close()));
-    await Promise.all([this.#pods.stop(), this.#workloads.stop(), ...this.#members.map((m) => m.network.stop())]);
+    await Promise.all([
+      this.#pods.stop(),
+      this.#workloads.stop(),
+      ...[...this.#members, ...this.#leaving].map((m) => m.network.stop()),
+    ]);
     await this.#backends.stop();
     this.#api.close();
   }
@@ -126,7 +132,7 @@ class Nodes implements SandboxNodes {
     const dial = (endpoint: { address: string; port: number }) => this.#backends.connect(endpoint.address, endpoint.port, name);
     const network: NodeNetwork = new NodeNetwork({ name, address, dial, portMapChanged: () => void this.#publish(network) });
     const place = { name, address, podPrefix: `${POD_NETWORK}.${number}` };
-    return new Member(network, place, (member, drainMs) => this.#remove(member, drainMs));
+    return new Member(network, place, (leaving, limitMs) => this.#remove(leaving, limitMs));
   }
 
   async #register({ place }: Member): Promise<void> {
@@ -149,11 +155,13 @@ class Nodes implements SandboxNodes {
     }
   }
 
-  async #remove(member: Member, drainMs: number): Promise<void> {
+  async #remove(member: Member, limitMs: number): Promise<void> {
+    this.#leaving.add(member);
     this.#members = this.#members.filter((m) => m !== member);
-    const closing = member.network.stop(drainMs);
+    await this.#api.remove(`/api/v1/nodes/${member.name}`);
     this.#pods.runOn(this.#members.map((m) => m.place));
-    await Promise.all([closing, this.#api.remove(`/api/v1/nodes/${member.name}`)]);
+    await member.network.retire(limitMs);
+    this.#leaving.delete(member);
   }
 
   /** A burst of events is one plan. */
@@ -167,7 +175,8 @@ class Nodes implements SandboxNodes {
     this.#planned = false;
     const services = this.#allServices();
     const slices = this.#allSlices();
-    await Promise.all(this.#members.map(({ network }) => network.serve(planEntrances(network.name, services, slices))));
+    const serving = [...this.#members, ...this.#leaving];
+    await Promise.all(serving.map(({ network }) => network.serve(planEntrances(network.name, services, slices))));
   }
 
   #allServices(): readonly Service[] {
@@ -190,9 +199,9 @@ class Nodes implements SandboxNodes {
 class Member implements SandboxNode {
   readonly network: NodeNetwork;
   readonly place: PodPlace;
-  readonly #leave: (member: Member, drainMs: number) => Promise<void>;
+  readonly #leave: (member: Member, limitMs: number) => Promise<void>;
 
-  constructor(network: NodeNetwork, place: PodPlace, leave: (member: Member, drainMs: number) => Promise<void>) {
+  constructor(network: NodeNetwork, place: PodPlace, leave: (member: Member, limitMs: number) => Promise<void>) {
     this.network = network;
     this.place = place;
     this.#leave = leave;
@@ -216,8 +225,8 @@ class Member implements SandboxNode {
     return this.network.become(state, drainMs);
   }
 
-  leave(drainMs: number): Promise<void> {
-    return this.#leave(this, drainMs);
+  leave(limitMs: number): Promise<void> {
+    return this.#leave(this, limitMs);
   }
 }
 

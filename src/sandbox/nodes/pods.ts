@@ -95,12 +95,7 @@ export class PodRunner {
 
   async #assign(pod: unknown): Promise<void> {
     const place = this.#places[this.#nextPlace++ % this.#places.length]!;
-    await this.#api.create(`${pathOf(pod)}/binding`, {
-      apiVersion: 'v1',
-      kind: 'Binding',
-      metadata: { name: text(at(at(pod, 'metadata'), 'name')) },
-      target: { apiVersion: 'v1', kind: 'Node', name: place.name },
-    });
+    await this.#api.patch(pathOf(pod), { spec: { nodeName: place.name } });
     await this.#untilChanged(pod);
   }
 

@@ -11,8 +11,8 @@ const MAX_STEPS = 50;
 type Raw = Record<string, unknown>;
 
 /**
- * Keeps Deployments and ReplicaSets true: pods are made, replaced when the template changes (new ones first) and deleted with
- * their owner. Passes run one after another; each looks at everything.
+ * Keeps Deployments and ReplicaSets true: pods are made, and replaced when the template changes (new ones first). The API's own
+ * garbage collector deletes them with their owner. Passes run one after another; each looks at everything.
  */
 export class Workloads {
   readonly #api: ApiClient;
@@ -68,20 +68,13 @@ export class Workloads {
     const pods = this.#current(this.#pods);
     const sets = this.#current(this.#sets);
     const deployments = [...this.#deployments.objects.values()].filter(alive);
-    const gone = (owner: string, owners: readonly unknown[]) => owner !== '' && !owners.some((o) => uidOf(o) === owner);
     for (const deployment of deployments) await this.#try(() => this.#roll(deployment, sets.filter(ownedBy(deployment)), pods));
-    for (const set of sets) {
-      const orphan = gone(ownerOf(set, 'Deployment'), deployments);
-      await this.#try(() => (orphan ? this.#remove(set, setPath(set)) : this.#fill(set, pods.filter(ownedBy(set)))));
-    }
-    for (const pod of pods.filter((p) => gone(ownerOf(p, 'ReplicaSet'), sets))) {
-      await this.#try(() => this.#remove(pod, pathOf(pod)));
-    }
+    for (const set of sets) await this.#try(() => this.#fill(set, pods.filter(ownedBy(set))));
     this.#forgetDoomed();
   }
 
   #forgetDoomed(): void {
-    const there = new Set([...this.#pods.objects.values(), ...this.#sets.objects.values()].map(uidOf));
+    const there = new Set([...this.#pods.objects.values()].map(uidOf));
     for (const uid of this.#doomed) if (!there.has(uid)) this.#doomed.delete(uid);
   }
 
@@ -113,7 +106,7 @@ export class Workloads {
     const missing = replicasOf(set) - pods.length;
     for (let i = 0; i < Math.min(missing, MAX_STEPS); i++) await this.#make(podsPath(set), podFor(set));
     for (const pod of [...pods].reverse().slice(0, Math.max(0, Math.min(-missing, MAX_STEPS)))) {
-      await this.#remove(pod, pathOf(pod));
+      await this.#remove(pod);
     }
     await this.#report(set, setPath(set), {
       replicas: pods.length,
@@ -128,10 +121,10 @@ export class Workloads {
     this.#made.set(uidOf(made), made);
   }
 
-  async #remove(object: unknown, path: string): Promise<void> {
-    this.#doomed.add(uidOf(object));
-    this.#made.delete(uidOf(object));
-    await this.#api.remove(path);
+  async #remove(pod: unknown): Promise<void> {
+    this.#doomed.add(uidOf(pod));
+    this.#made.delete(uidOf(pod));
+    await this.#api.remove(pathOf(pod));
   }
 
   async #report(object: unknown, path: string, counts: Readonly<Record<string, number>>): Promise<void> {
@@ -191,11 +184,6 @@ function reference(owner: unknown, kind: string): object {
 function templateHash(deployment: unknown): string {
   const template = JSON.stringify(at(at(deployment, 'spec'), 'template'));
   return createHash('sha256').update(template).digest('hex').slice(0, 10);
-}
-
-function ownerOf(object: unknown, kind: string): string {
-  const owner = list(at(at(object, 'metadata'), 'ownerReferences')).find((o) => at(o, 'kind') === kind && at(o, 'controller'));
-  return text(at(owner, 'uid'));
 }
 
 function ownedBy(owner: unknown): (object: unknown) => boolean {

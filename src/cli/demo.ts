@@ -1,0 +1,23 @@
+import { UsageError } from '../errors.ts';
+import { runDemo as tellDemo } from '../sandbox/demo/demo.ts';
+import type { Call } from './command.ts';
+
+/** @returns 0 when all of it was true, 1 when something was not, 130 when it was interrupted */
+export async function runDemo(call: Call): Promise<number> {
+  const provider = call.values.provider ?? 'local';
+  if (provider !== 'local') {
+    const message = provider === 'aws' ? 'the demo of AWS comes later; use local' : 'must be local (or aws, which comes later)';
+    throw new UsageError([{ where: '--provider', value: provider, message }]);
+  }
+  const signal = call.interrupted();
+  const keep = call.values.keep === true;
+  const allTrue = await tellDemo({
+    command: [process.execPath, ...process.execArgv, process.argv[1]!],
+    keep,
+    write: (line) => call.out.write(`${line}\n`),
+    colour: call.out.colour,
+    signal,
+  });
+  if (signal.aborted && !keep) return 130;
+  return allTrue ? 0 : 1;
+}

@@ -1,0 +1,81 @@
+import type { Service } from '../../kube/objects.ts';
+import type { Landing } from '../nodes/backends.ts';
+import type { DemoCluster } from './cluster.ts';
+import type { ControllerProcess } from './controller-process.ts';
+import { type Story, until } from './story.ts';
+import { externalAddresses, type Way, waysInto } from './ways.ts';
+
+/** What the parts of the demo act on. */
+export interface Scene {
+  readonly story: Story;
+  readonly cluster: DemoCluster;
+  controller: ControllerProcess;
+  /** Services whose ways in must answer from now on, as `namespace/name`, in the order of their coming. */
+  readonly told: Set<string>;
+}
+
+/** Nothing in the demo takes as long, unless it never comes. */
+export const DEADLINE_MS = 4_000;
+
+/** Applies a manifest and waits until every way in to the Service answers; an external address counts once it is there. */
+export async function applyService(scene: Scene, file: string, key: string): Promise<Service | undefined> {
+  const { story, cluster } = scene;
+  await cluster.apply(file);
+  scene.told.add(key);
+  const service = await cluster.serviceNow(key);
+  const ways = service ? waysInto(service, cluster.nodes).filter((way) => way.kind !== 'balancer') : [];
+  const open = await until(async () => ((await failures(ways)).length === 0 ? true : undefined), DEADLINE_MS);
+  const where = ways.map((way) => way.label).join(', ');
+  story.claim(open === true, `${file}: answers at ${where}`, 'not all of them answered in time');
+  return service;
+}
+
+/** Waits for the external address of a Service and asks there, at once and more often than there are nodes. */
+export async function awaitAddress(scene: Scene, key: string, since: number): Promise<void> {
+  const { story, cluster } = scene;
+  const service = await cluster.serviceWhen(key, (s) => externalAddresses(s).length > 0, DEADLINE_MS);
+  const elapsed = Math.round(performance.now() - since);
+  if (!service) {
+    const verdict = cluster
+      .service(key)
+      ?.conditions.map((c) => `${c.reason}: ${c.message}`)
+      .join('; ');
+    story.claim(false, `${key} gets an external IP`, verdict || 'no condition says why');
+    return;
+  }
+  story.claim(true, `EXTERNAL-IP ${externalAddresses(service).join(', ')} ${elapsed} ms after it was asked for`);
+  const nodes = cluster.nodes.nodes.map((node) => node.name);
+  for (const way of balancerWays(scene, key)) {
+    const landings = await askMany(way, nodes.length * 4);
+    const entered = new Set(landings.map((l) => l.entered));
+    const all = nodes.every((node) => entered.has(node));
+    story.claim(all, `${way.label} answers, by way of every node`, `entered: ${[...entered].join(', ') || 'none'}`);
+  }
+}
+
+export function balancerWays(scene: Scene, key: string): readonly Way[] {
+  const service = scene.cluster.service(key);
+  return service ? waysInto(service, scene.cluster.nodes).filter((way) => way.kind === 'balancer') : [];
+}
+
+/** Every way in that was opened so far, each asked once: none may fail. */
+export async function claimAllStillAnswer({ story, cluster, told }: Scene): Promise<void> {
+  const services = [...told].flatMap((key) => cluster.service(key) ?? []);
+  const ways = services.flatMap((service) => waysInto(service, cluster.nodes));
+  const failed = await failures(ways);
+  const answered = ways.length - failed.length;
+  const found = failed.slice(0, 3).join('; ');
+  story.claim(failed.length === 0, `every way in so far still answers: ${answered} of ${ways.length}`, found);
+}
+
+/** @throws when one of the requests fails */
+export async function askMany(way: Way, count: number): Promise<readonly Landing[]> {
+  const landings: Landing[] = [];
+  for (let i = 0; i < count; i++) landings.push(await way.ask());
+  return landings;
+}
+
+export async function failures(ways: readonly Way[]): Promise<readonly string[]> {
+  const outcomes = await Promise.allSettled(ways.map((way) => way.ask()));
+  return outcomes.flatMap((o, i) => (o.status === 'rejected' ? `${ways[i]!.label}: ${(o.reason as Error).message}` : []));
+}
