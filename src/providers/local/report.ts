@@ -1,3 +1,4 @@
+import { cures } from '../../errors.ts';
 import type { ListenFailure } from '../../forwarder/rules.ts';
 import type { ListenerReport, Report, TargetReport } from '../../model.ts';
 import type { Observed, ObservedListener, ObservedTarget } from './plan.ts';
@@ -6,7 +7,7 @@ import { isCarried } from './rules.ts';
 /** Pure. What a person or a status may be told of what is observed. */
 export function reportObserved(observed: Observed): Report {
   return {
-    addresses: observed.addresses.filter((address) => mayPublish(observed, address)).map((ip) => ({ ip, ipMode: 'Proxy' })),
+    addresses: observed.addresses.filter((address) => isAnswered(observed, address)).map((ip) => ({ ip, ipMode: 'Proxy' })),
     listeners: reportListeners(observed.listeners),
     targets: observed.targets.map((target) => reportTarget(target, observed.at)),
     settled: observed.closing.length === 0 && observed.listeners.every(isSettled),
@@ -15,12 +16,11 @@ export function reportObserved(observed: Observed): Report {
 }
 
 /**
- * An address at which nothing could be opened is not published: clients would be sent where nobody answers. While the forwarder
- * itself is away it stays, because it comes back by itself and names that resolve to it should not be torn down.
+ * An address is told once the forwarder has answered for a listener at it, also when the answer is a failure: whether an address
+ * at which nothing is served is shown to people is decided where it is known what they were shown before.
  */
-function mayPublish(observed: Observed, address: string): boolean {
-  const here = observed.listeners.filter(({ listener }) => listener.address === address && isCarried(listener.protocol));
-  return here.some(({ state }) => state !== undefined && (state.state !== 'failed' || state.code === 'ForwarderDown'));
+function isAnswered({ listeners }: Observed, address: string): boolean {
+  return listeners.some(({ listener, state }) => listener.address === address && state !== undefined);
 }
 
 function isSettled({ listener, state }: ObservedListener): boolean {
@@ -45,12 +45,15 @@ function reportListener({ listener, state }: ObservedListener): ListenerReport {
   const { uid, protocol, port } = listener;
   const base = { uid, protocol, port };
   if (!isCarried(protocol)) {
-    const message = `Port ${port}/${protocol}: this version of the local provider forwards TCP only`;
-    return { ...base, error: { code: 'ProtocolUnsupported' satisfies ListenFailure, message } };
+    return { ...base, error: describeError('ProtocolUnsupported', 'this version of the local provider forwards TCP only') };
   }
-  if (state?.state === 'failed') return { ...base, error: { code: state.code, message: state.message } };
+  if (state?.state === 'failed') return { ...base, error: describeError(state.code, state.message) };
   if (state?.state === 'listening' && state.port !== port) return { ...base, servedPort: state.port };
   return base;
+}
+
+function describeError(code: ListenFailure, what: string): ListenerReport['error'] {
+  return { code, message: `${what}. ${cures[code]}` };
 }
 
 function reportTarget({ node, nodePort, state }: ObservedTarget, at: number): TargetReport {

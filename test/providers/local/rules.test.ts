@@ -98,15 +98,15 @@ describe('a report', () => {
     return { key: 'default/web', at: 5, addresses: ['10.9.0.1'], listeners, closing: [], targets: [], ...more };
   }
 
-  test.each<{ why: string; states: readonly (ObservedListener['state'] | undefined)[]; published: boolean; settled: boolean }>([
-    { why: 'listening', states: [listening], published: true, settled: true },
-    { why: 'no answer yet', states: [undefined], published: false, settled: false },
-    { why: 'failed', states: [failed('PortInUse')], published: false, settled: true },
-    { why: 'one of two failed', states: [listening, failed('PortInUse')], published: true, settled: true },
-    { why: 'the forwarder is down: the address stays', states: [failed('ForwarderDown')], published: true, settled: false },
-  ])('$why', ({ states, published, settled }) => {
+  test.each<{ why: string; states: readonly (ObservedListener['state'] | undefined)[]; told: boolean; settled: boolean }>([
+    { why: 'listening', states: [listening], told: true, settled: true },
+    { why: 'no answer yet', states: [undefined], told: false, settled: false },
+    { why: 'failed', states: [failed('PortInUse')], told: true, settled: true },
+    { why: 'one of two failed', states: [listening, failed('PortInUse')], told: true, settled: true },
+    { why: 'the forwarder is down', states: [failed('ForwarderDown')], told: true, settled: false },
+  ])('$why', ({ states, told, settled }) => {
     const report = reportObserved(observe(states));
-    expect(report).toMatchObject({ addresses: published ? [{ ip: '10.9.0.1', ipMode: 'Proxy' }] : [], settled, gone: false });
+    expect(report).toMatchObject({ addresses: told ? [{ ip: '10.9.0.1', ipMode: 'Proxy' }] : [], settled, gone: false });
   });
 
   test('a listener that still closes is neither settled nor gone', () => {
@@ -126,8 +126,8 @@ describe('a report', () => {
       ],
     });
     expect(reportObserved(both)).toMatchObject({
-      addresses: [{ ip: '10.9.0.1' }],
-      listeners: [{ port: 80, error: { code: 'PortInUse', message: 'told' } }],
+      addresses: [{ ip: '10.9.0.1' }, { ip: 'fd00::1' }],
+      listeners: [{ port: 80, error: { code: 'PortInUse', message: expect.stringMatching(/^told\. Stop the process/) } }],
     });
   });
 
