@@ -131,6 +131,8 @@ function addressesOf(service: Service): readonly Use[] {
   ];
 }
 
+/** A loopback address is this machine's as much as a node's: where it is the only one, nodes and balancers share it. */
 function nodeAddresses(node: Node): readonly Use[] {
-  return node.addresses.map(({ address }) => ({ address, by: `node ${node.name}` }));
+  const own = node.addresses.filter(({ address }) => !/^(127\.|::1$)/.test(address));
+  return own.map(({ address }) => ({ address, by: `node ${node.name}` }));
 }

@@ -28,6 +28,7 @@ interface Holding {
  */
 export class Allocator {
   readonly #pools: readonly Pool[];
+  readonly #portFallback: boolean;
   readonly #ledger: Ledger;
   readonly #holdings = new Map<string, Holding>();
   /** What each key has in the ledger: what it holds, and what it still has open. */
@@ -37,8 +38,10 @@ export class Allocator {
   /** Refused balancers; one entry a key, gone when it is woken. */
   readonly #waiting = new Set<string>();
 
-  constructor(pools: readonly Pool[]) {
+  /** @param portFallback ports that clash at a shared address are served on other ones, so they keep nobody away */
+  constructor(pools: readonly Pool[], { portFallback }: { readonly portFallback: boolean }) {
     this.#pools = pools;
+    this.#portFallback = portFallback;
     this.#ledger = new Ledger(pools);
   }
 
@@ -101,6 +104,7 @@ export class Allocator {
         ledger: this.#ledger,
         mine: this.#holdings.get(balancer.key)?.ips ?? [],
         reservedBy,
+        portFallback: this.#portFallback,
         nameHolder: (key) => this.#holdings.get(key)?.owner ?? key,
         startOf: (pool, family) => this.#next.get(cursorName(pool, family)) ?? 0n,
       });
@@ -118,7 +122,10 @@ export class Allocator {
       const ip = parseIp(text);
       if (!ip || includesIp(ips, ip) || !pools.some((pool) => poolHolds(pool, ip)) || reservedBy(formatIp(ip)) !== undefined)
         continue;
-      const free = [...kept].filter((port) => !this.#ledger.clash(balancer.key, ip, new Set([port])));
+      const free = [...kept].filter((port) => {
+        const clash = this.#ledger.clash(balancer.key, ip, new Set([port]));
+        return !clash || (this.#portFallback && clash.port !== undefined);
+      });
       if (free.length === 0) continue;
       ips.push(ip);
       kept = new Set(free); // a port that somebody older has there is refused when the balancer is assigned

@@ -16,6 +16,8 @@ export interface Ask {
   /** What the balancer has in memory. */
   readonly mine: readonly Ip[];
   readonly reservedBy: ReservedBy;
+  /** A port that somebody else has at a shared address is no obstacle: the younger is served on another port. */
+  readonly portFallback: boolean;
   /** Name of the balancer's oldest member, for messages. */
   nameHolder(key: string): string;
   /** Where in the pool the search for a free address begins. */
@@ -91,8 +93,14 @@ function whyNot(ask: Ask, ip: Ip, pools: readonly Pool[], ports: ReadonlySet<str
   if (!pools.some((pool) => poolHolds(pool, ip))) return refuseAddress(ask, ip, address);
   const who = ask.reservedBy(address);
   if (who !== undefined) return new Refusal('AddressReserved', `Address ${address} is in use by ${who}`);
-  const clash = ask.ledger.clash(ask.balancer.key, ip, ports);
+  const clash = obstacle(ask, ip, ports);
   return clash && refuseClash(ask, address, clash);
+}
+
+/** Who stands in the way at the address, unless the clash is over a port that can be served elsewhere. */
+function obstacle({ ledger, balancer, portFallback }: Ask, ip: Ip, ports: ReadonlySet<string>): Clash | undefined {
+  const clash = ledger.clash(balancer.key, ip, ports);
+  return portFallback && clash?.port !== undefined ? undefined : clash;
 }
 
 function refuseAddress({ balancer, pools }: Ask, ip: Ip, address: string): Refusal {
@@ -124,7 +132,7 @@ function keepHeld(ask: Ask, family: IpFamily, pools: readonly Pool[], ports: Rea
   for (const ip of [...ask.mine, ...recorded]) {
     if (ip.family !== family || !pools.some((pool) => poolHolds(pool, ip)) || ask.reservedBy(formatIp(ip)) !== undefined)
       continue;
-    const clash = ask.ledger.clash(ask.balancer.key, ip, ports);
+    const clash = obstacle(ask, ip, ports);
     if (!clash) return ip;
     // A new port that somebody else has at this address: told, and not solved by moving a balancer that people use.
     if (includesIp(ask.mine, ip)) throw refuseClash(ask, formatIp(ip), clash);
@@ -151,7 +159,8 @@ function findFree(ask: Ask, family: IpFamily, pools: readonly Pool[], ports: Rea
   for (const pool of candidates) {
     const free =
       search(ask, pool, family, (ip) => !ledger.isUsed(ip)) ??
-      (pool.sharePorts ? search(ask, pool, family, (ip) => !ledger.clash(balancer.key, ip, ports)) : undefined);
+      (pool.sharePorts ? search(ask, pool, family, (ip) => !ledger.clash(balancer.key, ip, ports)) : undefined) ??
+      (pool.sharePorts && ask.portFallback ? search(ask, pool, family, (ip) => !obstacle(ask, ip, ports)) : undefined);
     if (free) return free;
   }
   const full = candidates.map((pool) => `${pool.name}: ${ledger.usedIn(pool, family)} of ${pool.sizes[family]} in use`);

@@ -29,8 +29,8 @@ export class Ledger {
   set(key: string, ip: Ip, ports: ReadonlySet<string>): boolean {
     const use = this.#uses[ip.family].get(ip.value) ?? this.#begin(ip);
     const freed = [...(use.ports.get(key) ?? [])].filter((port) => !ports.has(port));
-    for (const port of freed) use.byPort.delete(port);
-    for (const port of ports) use.byPort.set(port, key);
+    for (const port of freed) if (use.byPort.get(port) === key) use.byPort.delete(port);
+    for (const port of ports) if (!use.byPort.has(port)) use.byPort.set(port, key); // the older keeps a port that two have
     use.ports.set(key, ports);
     return freed.length > 0;
   }
@@ -39,7 +39,7 @@ export class Ledger {
     const use = this.#uses[ip.family].get(ip.value);
     const ports = use?.ports.get(key);
     if (!use || !ports) return;
-    for (const port of ports) use.byPort.delete(port);
+    for (const port of ports) if (use.byPort.get(port) === key) use.byPort.delete(port);
     use.ports.delete(key);
     if (use.ports.size > 0) return;
     this.#uses[ip.family].delete(ip.value);

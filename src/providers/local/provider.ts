@@ -56,7 +56,7 @@ class LocalProvider implements Provider<Observed> {
     this.#parts = parts;
     this.#options = readOptions(context.options, parts.inCluster);
     this.#pools = readPools(this.#options.pools);
-    this.#allocator = new Allocator(this.#pools);
+    this.#allocator = new Allocator(this.#pools, this.#options);
     this.#link = new Link(context.log, (news) => this.#pass(news), parts.answerMs);
   }
 

@@ -8,8 +8,8 @@ import { balancer, holding, pool, refusalOf } from '../builders.ts';
 const free = () => undefined;
 const small = [pool('small', ['10.0.0.1-10.0.0.3'])];
 
-function allocator(pools: readonly PoolConfig[] = small): Allocator {
-  return new Allocator(readPools(pools));
+function allocator(pools: readonly PoolConfig[] = small, portFallback = false): Allocator {
+  return new Allocator(readPools(pools), { portFallback });
 }
 
 function assign(from: Allocator, wanted: Balancer): readonly string[] {
@@ -230,6 +230,20 @@ describe('ports of one address', () => {
     const refusal = refusalOf(() => assign(from, balancer({ name: 'c', ports: [{ port: 443 }], requested: ['10.0.0.1'] })));
     expect(refusal).toMatchObject({ code: 'AddressInUse', message: expect.stringMatching(/443\/TCP.*default\/b/) });
     expect(refusalOf(() => assign(from, balancer({ name: 'c', ports: [{ port: 443 }] }))).code).toBe('PoolExhausted');
+  });
+
+  test('with portFallback a port that clashes keeps nobody away, but an address without a clash goes first', () => {
+    const from = allocator([pool('two', ['10.0.0.1-10.0.0.2'], { sharePorts: true })], true);
+    const wanted = [80, 81, 80, 80].map((port, i) => balancer({ name: `b${i}`, ports: [{ port }] }));
+    const given = wanted.map((each) => assign(from, each));
+    expect(given).toEqual([['10.0.0.1'], ['10.0.0.2'], ['10.0.0.2'], ['10.0.0.1']]);
+    expect(wanted.map((each) => assign(from, each))).toEqual(given);
+  });
+
+  test('with portFallback an address that is not shared still belongs to one', () => {
+    const from = allocator([pool('one', ['10.0.0.1'])], true);
+    assign(from, balancer({ name: 'a' }));
+    expect(refusalOf(() => assign(from, balancer({ name: 'b' }))).code).toBe('PoolExhausted');
   });
 
   test('an unused address goes before a shared one', () => {
