@@ -31,7 +31,7 @@ async function run(how: DemoRun): Promise<{ told: string; elapsedMs: number }> {
   const { code, told } = await demo.exited;
   const elapsedMs = performance.now() - begun;
   expect({ code, told }).toEqual({ code: 0, told: expect.stringContaining('All of it was true') });
-  expect(demo.files).toEqual([]);
+  expect(demo.leftovers).toEqual([]);
   return { told, elapsedMs };
 }
 

@@ -22,7 +22,7 @@ describe('the demo', () => {
       demo = startDemo([]);
       expect(await demo.exited).toEqual({ code: 0, told: expect.stringMatching(/All of it was true/) });
       const told = demo.told;
-      expect(demo.files).toEqual([]);
+      expect(demo.leftovers).toEqual([]);
       for (const line of told.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
       expect(told).toMatch(/^NAME +TYPE +CLUSTER-IP +EXTERNAL-IP +PORT\(S\)$/m);
       expect(told).toMatch(/^kubia-nodeport +NodePort +\S+ +<none> +80:30123\/TCP$/m);
@@ -68,7 +68,7 @@ describe('the demo', () => {
       await demo.says(/EXTERNAL-IP (\S+)/);
       demo.interrupt();
       expect((await demo.exited).code).toBe(130);
-      expect(demo.files).toEqual([]);
+      expect(demo.leftovers).toEqual([]);
     },
     DEMO_MS,
   );

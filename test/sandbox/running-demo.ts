@@ -36,9 +36,9 @@ export class RunningDemo {
     return this.#aside;
   }
 
-  /** Temporary files that are there now. */
-  get files(): readonly string[] {
-    return readdirSync(this.folder);
+  /** Temporary files that are there now, but for what Node itself caches. */
+  get leftovers(): readonly string[] {
+    return readdirSync(this.folder).filter((name) => name !== 'node-compile-cache');
   }
 
   /** Waits until the output matches. @returns what the first group matched @throws when it ends without */
