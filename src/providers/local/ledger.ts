@@ -10,7 +10,7 @@ export interface Clash {
 
 interface Use {
   readonly ports: Map<string, ReadonlySet<string>>;
-  /** The same turned round, so that a crowded address is as quick as an empty one. */
+  /** The same turned round, so that a crowded address is as quick as an empty one. Of several at one port, the first come. */
   readonly byPort: Map<string, string>;
 }
 
@@ -29,9 +29,9 @@ export class Ledger {
   set(key: string, ip: Ip, ports: ReadonlySet<string>): boolean {
     const use = this.#uses[ip.family].get(ip.value) ?? this.#begin(ip);
     const freed = [...(use.ports.get(key) ?? [])].filter((port) => !ports.has(port));
-    for (const port of freed) if (use.byPort.get(port) === key) use.byPort.delete(port);
-    for (const port of ports) if (!use.byPort.has(port)) use.byPort.set(port, key); // the older keeps a port that two have
     use.ports.set(key, ports);
+    for (const port of freed) passOn(use, port, key);
+    for (const port of ports) if (!use.byPort.has(port)) use.byPort.set(port, key); // the older keeps a port that two have
     return freed.length > 0;
   }
 
@@ -39,8 +39,8 @@ export class Ledger {
     const use = this.#uses[ip.family].get(ip.value);
     const ports = use?.ports.get(key);
     if (!use || !ports) return;
-    for (const port of ports) if (use.byPort.get(port) === key) use.byPort.delete(port);
     use.ports.delete(key);
+    for (const port of ports) passOn(use, port, key);
     if (use.ports.size > 0) return;
     this.#uses[ip.family].delete(ip.value);
     this.#count(ip, -1);
@@ -92,6 +92,14 @@ export class Ledger {
       if (poolHolds(pool, ip)) this.#usedIn.set(countName(pool, ip.family), this.usedIn(pool, ip.family) + change);
     }
   }
+}
+
+/** The port of one who has left it is the next one's who shares it. */
+function passOn(use: Use, port: string, from: string): void {
+  if (use.byPort.get(port) !== from) return;
+  const next = [...use.ports].find(([, ports]) => ports.has(port));
+  if (next) use.byPort.set(port, next[0]);
+  else use.byPort.delete(port);
 }
 
 function countName(pool: Pool, family: IpFamily): string {

@@ -240,6 +240,24 @@ describe('ports of one address', () => {
     expect(wanted.map((each) => assign(from, each))).toEqual(given);
   });
 
+  test('with portFallback a port that two have stays taken when the older goes, and both are rebuilt after a start', () => {
+    const two = [pool('two', ['10.0.0.1-10.0.0.2'], { sharePorts: true })];
+    const [a, b] = ['a', 'b'].map((name, i) =>
+      balancer({ name, createdAt: `2026-01-0${i + 1}T00:00:00Z`, requested: ['10.0.0.1'] }),
+    );
+    const from = allocator(two, true);
+    for (const wanted of [a!, b!]) expect(assign(from, wanted)).toEqual(['10.0.0.1']);
+    from.release(a!.key, []);
+    expect(assign(from, balancer({ name: 'd', ports: [{ port: 81 }] }))).toEqual(['10.0.0.2']);
+    expect(assign(from, balancer({ name: 'c' }))).toEqual(['10.0.0.2']); // no clash there
+    const rebuilt = allocator(two, true);
+    rebuilt.restore(
+      [b!, a!].map((wanted) => holding(wanted, ['10.0.0.1'])),
+      free,
+    );
+    expect(rebuilt.keys()).toEqual([a!.key, b!.key]);
+  });
+
   test('with portFallback an address that is not shared still belongs to one', () => {
     const from = allocator([pool('one', ['10.0.0.1'])], true);
     assign(from, balancer({ name: 'a' }));

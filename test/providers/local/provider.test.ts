@@ -213,6 +213,17 @@ describe('what cannot be served is told', () => {
     expect(await greetings(listener!.servedPort!, 3)).not.toEqual([]);
   });
 
+  test('with portFallback and one shared address two Services may have one port: the younger is served elsewhere', async () => {
+    const [port] = await freePorts(1);
+    const provider = await open({ portFallback: true });
+    const [n1, n2] = nodes(2);
+    await want(provider, balancer({ name: 'old', ports: [{ port: port!, nodePort: 30_080 }], nodes: [n1!] }));
+    await want(provider, balancer({ name: 'young', ports: [{ port: port!, nodePort: 30_081 }], nodes: [n2!] }));
+    const { servedPort } = (await reportOf(provider, 'default/young')).listeners[0]!;
+    expect(await greetings(port!, 3)).toEqual(['n1']);
+    expect(await greetings(servedPort!, 3)).toEqual(['n2']);
+  });
+
   test('an address that this machine has not got', async () => {
     const provider = await open({ pools: [pool('elsewhere', ['192.0.2.1'])] });
     const web = await want(provider, balancer({ ports: [{ port: 8_080, nodePort: 30_080 }], nodes: nodes() }));
