@@ -80,7 +80,9 @@ describe('traffic', () => {
     const web = await want(provider, balancer({ ports: [{ port: port!, nodePort: 30_080 }], nodes: nodes() }));
     process.kill(pid!, 'SIGKILL');
     const deadline = Date.now() + 5_000;
-    while ((await greetingAt('127.0.0.1', port!).catch(() => '')) === '' && Date.now() < deadline);
+    while ((await greetingAt('127.0.0.1', port!).catch(() => '')) === '' && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
     expect(await greetings(port!, 3)).not.toEqual([]);
     expect((await reportOf(provider, web.key)).addresses).toEqual([{ ip: '127.0.0.1', ipMode: 'Proxy' }]);
     await drop(provider, web.key);
