@@ -3,8 +3,8 @@ import type { Call, Terminal } from './cli/command.ts';
 import { commands } from './cli/commands.ts';
 import { type Parsed, parseCommandLine } from './cli/program.ts';
 import { readConfigFile } from './config/file.ts';
+import { variableOf } from './config/option-names.ts';
 import type { OptionValues } from './config/options.ts';
-import { variableOf } from './config/options.ts';
 import { readOptions } from './config/read.ts';
 import { explain, type Problem, UsageError } from './errors.ts';
 

@@ -10,6 +10,7 @@ export interface FollowOptions {
   readonly log: Log;
   /** Empty: all. */
   readonly namespaces: readonly string[];
+  readonly loadBalancerClass: string;
   /** `NAMESPACE/NAME`; undefined: every Service of interest. */
   readonly only: string | undefined;
   /** Told of everything there is first, then of each change; `all` has what was shown before, the change included. */
@@ -42,7 +43,7 @@ export async function followStatus(options: FollowOptions, stop: AbortSignal): P
 
   function note(before: Service | undefined, after: Service | undefined): void {
     const name = nameOf((after ?? before)!);
-    const shown = after && isShown(after, options.only) ? describe(after) : undefined;
+    const shown = after && isShown(after, options.only) ? describeStatus(after, surroundings()) : undefined;
     const had = known.get(name);
     if (!shown && !had) return;
     if (shown && had && JSON.stringify(shown) === JSON.stringify(had)) return;
@@ -57,17 +58,17 @@ export async function followStatus(options: FollowOptions, stop: AbortSignal): P
     if (!shown) known.delete(name);
   }
 
-  const describe = (service: Service) => describeStatus(service, targetCounter([...nodes.all()]));
+  const surroundings = () => ({ count: targetCounter([...nodes.all()]), loadBalancerClass: options.loadBalancerClass });
   const ended = new Promise<void>((resolve) => {
     if (stop.aborted) resolve();
     stop.addEventListener('abort', () => resolve(), { once: true });
   });
   const started = Promise.all([nodes.synced, services.synced]).then(() => {
-    const count = targetCounter([...nodes.all()]);
+    const now = surroundings();
     const first = [...services.all()]
       .filter((service) => isShown(service, options.only))
       .sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
-    for (const service of first) known.set(nameOf(service), describeStatus(service, count));
+    for (const service of first) known.set(nameOf(service), describeStatus(service, now));
     if (known.size > 0) options.show([...known.values()], [...known.values()]);
     live = true;
   });

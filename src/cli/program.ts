@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { switchKind } from '../config/kinds.ts';
-import { flagOf, type OptionName, type Option as OptionRow, options } from '../config/options.ts';
+import { flagOf } from '../config/option-names.ts';
+import { type OptionName, type Option as OptionRow, options } from '../config/options.ts';
 import { judgeFlag, type Sources } from '../config/read.ts';
 import type { Problem } from '../errors.ts';
 import type { CommandRow } from './command.ts';

@@ -1,5 +1,5 @@
 import { readAnnotations } from '../config/annotations.ts';
-import { CONDITION, FINALIZER, HELD_BY, SERVED_PORTS, TARGETS } from '../controller/claim.ts';
+import { CONDITION, claim, FINALIZER, HELD_BY, SERVED_PORTS, TARGETS } from '../controller/claim.ts';
 import { balancerKeyOf } from '../controller/share.ts';
 import { chooseTargets } from '../controller/targets.ts';
 import type { Condition, Node, Service } from '../kube/objects.ts';
@@ -21,7 +21,7 @@ export interface ServiceStatus {
   readonly addresses: readonly string[];
   /** Zeros while there is no balancer. */
   readonly targets: { readonly healthy: number; readonly total: number };
-  /** Reason code, or `Unseen` (no word of a controller yet). */
+  /** Reason code, `Unseen` (no word of a controller yet) or `NotOurs`. */
   readonly reason: string;
   readonly message: string;
   /** RFC 3339: since when the condition has been so; else the Service's creation. */
@@ -43,10 +43,8 @@ export interface PortStatus {
   readonly error?: string;
 }
 
-/** Everything else that a Service of type LoadBalancer waits for is somebody else's, or nobody's. */
-const UNSEEN =
-  'Neither this controller nor another one has said anything about it yet: is one running, and does it claim the Service?';
-const ELSEWHERE = 'It has addresses from another controller.';
+/** Said of a Service that is ours to serve, for all that can be seen, and on which nobody has said anything. */
+const UNSEEN = 'No controller has said anything about it yet: is one running, and does it claim the Service?';
 
 /** Services that `status` is about: those that ask for a balancer, and those that still have something of one. */
 export function isOfInterest(service: Service): boolean {
@@ -72,27 +70,41 @@ export function targetCounter(nodes: readonly Node[]): CountTargets {
   };
 }
 
+/** What is asked beside the Service itself. */
+export interface Surroundings {
+  readonly count: CountTargets;
+  /** Class that counts as ours. */
+  readonly loadBalancerClass: string;
+}
+
 /** What the cluster knows of a Service's balancer. Pure. */
-export function describeStatus(service: Service, count: CountTargets): ServiceStatus {
+export function describeStatus(service: Service, { count, loadBalancerClass }: Surroundings): ServiceStatus {
   const condition = readyCondition(service);
   const held = service.finalizers.includes(FINALIZER);
-  const published = service.ingress.flatMap((entry) => entry.ip ?? entry.hostname ?? []);
+  const said = condition ?? sayUnspoken(service, loadBalancerClass);
   return {
     namespace: service.namespace,
     name: service.name,
     class: service.loadBalancerClass ?? '',
     provider: held ? (service.annotations[HELD_BY]?.split('/')[0] ?? '') : '',
     balancer: held ? balancerKeyOf(service, false) : '',
-    addresses: published,
+    addresses: service.ingress.flatMap((entry) => entry.ip ?? entry.hostname ?? []),
     targets: held ? countTargets(service, count) : { healthy: 0, total: 0 },
-    reason: condition?.reason ?? (published.length > 0 ? 'NotOurs' : 'Unseen'),
-    message: condition?.message ?? (published.length > 0 ? ELSEWHERE : UNSEEN),
+    reason: said.reason,
+    message: said.message,
     since: condition?.lastTransitionTime || service.createdAt,
     ready: condition?.status === 'True',
     type: service.type,
     createdAt: service.createdAt,
     ports: describePorts(service),
   };
+}
+
+/** Without a condition of ours: somebody else's, not for a balancer, or not looked at yet. */
+function sayUnspoken(service: Service, loadBalancerClass: string): { readonly reason: string; readonly message: string } {
+  const decided = claim(service, { loadBalancerClass, claimUnset: true });
+  if (decided.kind === 'ours') return { reason: 'Unseen', message: UNSEEN };
+  return { reason: 'NotOurs', message: `This controller leaves it alone: ${decided.why}.` };
 }
 
 /** The controller notes the count only while a target is not healthy; else all that may be targets are. */

@@ -1,3 +1,4 @@
+import { OUR_CLASS } from '../config/options.ts';
 import { UsageError } from '../errors.ts';
 import type { KubeApi } from '../kube/api.ts';
 import { readService, type Service } from '../kube/objects.ts';
@@ -33,8 +34,8 @@ async function describeAll(api: KubeApi, { values }: Call, one: ServiceName | un
   const namespaces = values.namespace === undefined ? [] : [values.namespace];
   const [services, nodes] = await Promise.all([one ? getService(api, one) : listServices(api, namespaces), listNodes(api)]);
   const shown = one ? services : services.filter(isOfInterest);
-  const count = targetCounter(nodes);
-  return shown.toSorted(byName).map((service) => describeStatus(service, count));
+  const surroundings = { count: targetCounter(nodes), loadBalancerClass: values.loadBalancerClass ?? OUR_CLASS };
+  return shown.toSorted(byName).map((service) => describeStatus(service, surroundings));
 }
 
 /** @throws {import('../kube/api.ts').KubeError} NotFound */
@@ -71,7 +72,7 @@ async function follow(call: Call, api: KubeApi, one: ServiceName | undefined): P
     else out.write(lineOf(await render(call, all), all.indexOf(changed[0]!)));
     began = true;
   };
-  const options = { api, log, namespaces, only: one && nameOf(one) };
+  const options = { api, log, namespaces, loadBalancerClass: values.loadBalancerClass ?? OUR_CLASS, only: one && nameOf(one) };
   await followStatus({ ...options, show: (changed, all) => (last = last.then(() => show(changed, all))) }, call.interrupted());
   await last;
 }

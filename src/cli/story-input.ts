@@ -1,4 +1,4 @@
-import type { OptionValues } from '../config/options.ts';
+import { type OptionValues, OUR_CLASS } from '../config/options.ts';
 import { explain } from '../errors.ts';
 import { type KubeApi, KubeError } from '../kube/api.ts';
 import { at, list, type Node, readService, type Service, text } from '../kube/objects.ts';
@@ -37,7 +37,7 @@ export async function readStoryInput(api: KubeApi, { namespace, name }: ServiceN
     externalName: text(at(at(raw, 'spec'), 'externalName')),
     nodes,
     endpoints,
-    loadBalancerClass: values.loadBalancerClass ?? 'nodeport-lb.io/lb',
+    loadBalancerClass: values.loadBalancerClass ?? OUR_CLASS,
     now: Date.now(),
   };
 }

@@ -1,5 +1,5 @@
 import { readAnnotations } from '../config/annotations.ts';
-import { claim, FINALIZER, HELD_BY, heldAddresses } from '../controller/claim.ts';
+import { FINALIZER, HELD_BY, heldAddresses } from '../controller/claim.ts';
 import { chooseTargets } from '../controller/targets.ts';
 import { cures } from '../errors.ts';
 import type { Condition, Service } from '../kube/objects.ts';
@@ -19,7 +19,7 @@ interface Chapter {
 
 /** The whole story of one Service, in words. Pure. @param columns of the terminal */
 export function tellStory(input: StoryInput, columns: number | undefined): string {
-  const status = describeStatus(input.service, targetCounter(input.nodes));
+  const status = describeStatus(input.service, { count: targetCounter(input.nodes), loadBalancerClass: input.loadBalancerClass });
   const chapters = [
     tellWhat(input),
     tellVerdict(input, status),
@@ -56,12 +56,10 @@ function tellClass({ loadBalancerClass }: Service, ours: string): string {
   return `loadBalancerClass ${loadBalancerClass}: ${loadBalancerClass === ours ? 'ours' : `not ours, which is ${ours}`}`;
 }
 
-function tellVerdict({ service, loadBalancerClass, now }: StoryInput, status: ServiceStatus): Chapter {
+function tellVerdict({ service, now }: StoryInput, { message, reason }: ServiceStatus): Chapter {
   const condition = readyCondition(service);
-  const decided = claim(service, { loadBalancerClass, claimUnset: true });
-  if (condition) return { title: titleOf(condition, now), lines: [condition.message, ...staleLine(condition, service)] };
-  if (decided.kind === 'foreign') return { title: 'Not ours', lines: [`This controller leaves it alone: ${decided.why}.`] };
-  return { title: `Not looked at yet`, lines: [status.message] };
+  if (condition) return { title: titleOf(condition, now), lines: [message, ...staleLine(condition, service)] };
+  return { title: reason === 'NotOurs' ? 'Not ours' : 'Not looked at yet', lines: [message] };
 }
 
 function titleOf(condition: Condition, now: number): string {

@@ -25,6 +25,9 @@ const addressTypes = listKind('A,B', 'InternalIP, ExternalIP or both, in the ord
 );
 const dnsName = '[a-z0-9]([a-z0-9.-]*[a-z0-9])?';
 
+/** Services with this class are ours unless another is configured. */
+export const OUR_CLASS = 'nodeport-lb.io/lb';
+
 /** The one table of options: the parser, the help, the variables, the file's keys and the README's table come from here. */
 export const options = {
   config: {
@@ -74,7 +77,7 @@ export const options = {
       'a label key, such as example.com/lb',
       new RegExp(`^(${dnsName}/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`),
     ),
-    default: 'nodeport-lb.io/lb',
+    default: OUR_CLASS,
     help: 'Services with this spec.loadBalancerClass are ours',
     example: 'example.com/lb',
   },
@@ -232,22 +235,3 @@ export const controllerOptions = [
   'awsVpcId',
   'awsDefaultScheme',
 ] as const satisfies readonly OptionName[];
-
-/** `--local-pool` */
-export function flagOf(name: string): string {
-  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-}
-
-/** Prefix of every variable that is ours. */
-export const VARIABLE_PREFIX = 'NODEPORT_LB_';
-
-/** `NODEPORT_LB_LOCAL_POOL` */
-export function variableOf(name: string): string {
-  return VARIABLE_PREFIX + name.replace(/[A-Z]/g, '_$&').toUpperCase();
-}
-
-/** Key of the file; undefined when the option is not one of the file's. */
-export function fileKeyOf(name: OptionName): string | undefined {
-  const option: Option<unknown> = options[name];
-  return option.notInFile ? undefined : (option.fileKey ?? name);
-}

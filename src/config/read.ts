@@ -2,7 +2,8 @@ import type { Problem } from '../errors.ts';
 import type { Config } from './config.ts';
 import type { Fault, Kind } from './kinds.ts';
 import { nearestName } from './nearest.ts';
-import { fileKeyOf, flagOf, type OptionName, type OptionValues, options, VARIABLE_PREFIX, variableOf } from './options.ts';
+import { fileKeyOf, flagOf, VARIABLE_PREFIX, variableOf } from './option-names.ts';
+import { type OptionName, type OptionValues, OUR_CLASS, options } from './options.ts';
 
 /** Everything that was given, still as it came. */
 export interface Sources {
@@ -147,7 +148,7 @@ export function toConfig(values: OptionValues): Config {
     provider: values.provider ?? 'none',
     providerOptions: values.providerOptions ?? {},
     clusterName: values.clusterName ?? 'kubernetes',
-    loadBalancerClass: values.loadBalancerClass ?? 'nodeport-lb.io/lb',
+    loadBalancerClass: values.loadBalancerClass ?? OUR_CLASS,
     claimUnsetClass: values.claimUnsetClass ?? 'auto',
     namespaces: values.namespaces ?? [],
     ...(leaderElect === undefined ? {} : { leaderElect }),

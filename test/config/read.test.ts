@@ -2,7 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { parse } from 'yaml';
 import type { Config } from '../../src/config/config.ts';
-import { controllerOptions, fileKeyOf, flagOf, type OptionName, options, variableOf } from '../../src/config/options.ts';
+import { fileKeyOf, flagOf, variableOf } from '../../src/config/option-names.ts';
+import { controllerOptions, type OptionName, options } from '../../src/config/options.ts';
 import { readOptions, type Sources, toConfig } from '../../src/config/read.ts';
 
 function read(sources: Partial<Sources>, names: readonly OptionName[] = controllerOptions) {

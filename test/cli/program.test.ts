@@ -1,0 +1,65 @@
+import { describe, expect, test } from '@jest/globals';
+import type { CommandRow } from '../../src/cli/command.ts';
+import { parseCommandLine } from '../../src/cli/program.ts';
+
+const row: CommandRow = {
+  name: 'status',
+  summary: 'what there is',
+  operands: '[NAMESPACE/NAME]',
+  least: 0,
+  most: 1,
+  options: ['namespace', 'allNamespaces', 'output', 'watch', 'localPool', 'dryRun'],
+  outputs: ['text', 'json'],
+  run: async () => 0,
+};
+
+function parse(...argv: string[]) {
+  return parseCommandLine(argv, [row], { version: '1.2.3', columns: 80 });
+}
+
+describe('command line', () => {
+  test.each<{ argv: string[]; flags: object; operands?: string[] }>([
+    { argv: [], flags: {} },
+    { argv: ['-n', 'shop', 'web'], flags: { namespace: ['shop'] }, operands: ['web'] },
+    { argv: ['--namespace=shop', 'web'], flags: { namespace: ['shop'] }, operands: ['web'] },
+    { argv: ['-nshop', '-ojson'], flags: { namespace: ['shop'], output: ['json'] } },
+    { argv: ['-A', 'web'], flags: { allNamespaces: [true] }, operands: ['web'] },
+    { argv: ['-Aw'], flags: { allNamespaces: [true], watch: [true] } },
+    { argv: ['--watch', 'shop/web'], flags: { watch: [true] }, operands: ['shop/web'] },
+    { argv: ['--watch=false', 'shop/web'], flags: {}, operands: ['shop/web'] },
+    { argv: ['--watch=true'], flags: { watch: [true] } },
+    { argv: ['--dry-run'], flags: { dryRun: [true] } },
+    { argv: ['--dry-run=false'], flags: { dryRun: ['false'] } },
+    { argv: ['--dry-run', 'false'], flags: { dryRun: ['false'] } },
+    { argv: ['--local-pool', 'a', '--local-pool', 'b'], flags: { localPool: ['a', 'b'] } },
+    { argv: ['-n', '--watch'], flags: { namespace: [true], watch: [true] } },
+  ])('$argv', ({ argv, flags, operands = [] }) => {
+    expect(parse('status', ...argv)).toMatchObject({ flags, operands, problems: [] });
+  });
+
+  test('everything that is wrong is told at once', () => {
+    const parsed = parse('status', '--wacth', 'shop/web', '--keep', '--output', 'json', 'a', 'b', 'c', '--watch=perhaps');
+    expect('problems' in parsed && parsed.problems.map((p) => `${p.where} ${p.value ?? ''}: ${p.message}`)).toEqual([
+      '--wacth : is not a flag; did you mean --watch?',
+      '--keep : is not a flag of this command',
+      '--watch perhaps: must be true or false',
+      'argument c: is one too many',
+    ]);
+  });
+});
+
+describe('what is shown', () => {
+  test.each([
+    { argv: ['--version'], exitCode: 0, text: /^1\.2\.3\n$/ },
+    { argv: ['--help'], exitCode: 0, text: /status +what there is/ },
+    { argv: ['help', 'status'], exitCode: 0, text: /-o, --output text\|json/ },
+    { argv: ['status', '-h'], exitCode: 0, text: /\[OPTIONS\] \[NAMESPACE\/NAME\]/ },
+    { argv: [], exitCode: 2, text: /Usage: nodeport-lb/ },
+    { argv: ['stauts'], exitCode: 2, text: /unknown command 'stauts'\n\(Did you mean status\?\)/ },
+    { argv: ['--kubeconfig', 'x', 'status'], exitCode: 2, text: /unknown option '--kubeconfig'/ },
+  ])('$argv', ({ argv, exitCode, text }) => {
+    const shown = parse(...argv);
+    expect(shown).toMatchObject({ exitCode });
+    expect('text' in shown && shown.text).toMatch(text);
+  });
+});
