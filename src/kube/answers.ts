@@ -1,6 +1,6 @@
 import { explain } from '../errors.ts';
 import { type CallName, calls, KubeError } from './api.ts';
-import { at, text } from './objects.ts';
+import { at, list, text } from './objects.ts';
 import { type Answer, NoAnswer } from './transport.ts';
 
 /** Maps whatever came back, or did not, to a KubeError that says what was tried, where, why not, and what to do. */
@@ -57,19 +57,25 @@ export function errorOfEvent(status: unknown, attempt: Attempt): KubeError {
 }
 
 function errorOfStatus(code: number, status: unknown, attempt: Attempt, retryMs: number | undefined): KubeError {
-  const reason = text(at(status, 'reason')) || REASONS[code] || 'Unknown';
+  const reason = endingNamespace(status) ?? (text(at(status, 'reason')) || REASONS[code] || 'Unknown');
   const said = text(at(status, 'message')) || `HTTP ${code}`;
   const options = retryMs === undefined ? {} : { retryAfterMs: retryMs };
-  return new KubeError(code, reason, adviseOn(code, said, attempt), options);
+  return new KubeError(code, reason, adviseOn(code, reason, said, attempt), options);
 }
 
-function adviseOn(code: number, said: string, attempt: Attempt): string {
+/** Forbidden because the namespace is being deleted is no lack of rights; the status says so among its causes. */
+function endingNamespace(status: unknown): string | undefined {
+  const causes = list(at(at(status, 'details'), 'causes'));
+  return causes.some((cause) => at(cause, 'reason') === 'NamespaceTerminating') ? 'NamespaceTerminating' : undefined;
+}
+
+function adviseOn(code: number, reason: string, said: string, attempt: Attempt): string {
   const what = describeAttempt(attempt);
   const { context, server } = attempt.where;
   if (code === 401) {
     return `${what}: the API server ${server} does not accept the credentials of context ${context} (401 ${said}); log in again, or choose another --context`;
   }
-  if (code === 403) return `${what}: ${said}; ${ruleFor(attempt)}`;
+  if (reason === 'Forbidden') return `${what}: ${said}; ${ruleFor(attempt)}`;
   return `${what}: ${said}`;
 }
 
@@ -117,7 +123,7 @@ export function errorOfFailure(thrown: unknown, attempt: Attempt): KubeError {
   const why = CAUSES[code] ?? explain(cause);
   const reason = timedOut ? 'Timeout' : 'Unreachable';
   const message = `${describeAttempt(attempt)}: no answer from ${server} (context ${context}): ${why}`;
-  return new KubeError(0, reason, message, { cause: thrown });
+  return new KubeError(0, reason, message, { cause });
 }
 
 /** Pure. Seconds or a date, as HTTP has it. @returns milliseconds from now, not negative; undefined when absent or garbage */

@@ -29,7 +29,10 @@ export class KubeError extends Error {
   override readonly name = 'KubeError';
   /** HTTP status; 0 when no answer came. */
   readonly status: number;
-  /** metav1.Status reason: NotFound, Conflict, Forbidden, Invalid, Expired, …; `Unreachable` when no answer came. */
+  /**
+   * metav1.Status reason: NotFound, Conflict, Forbidden, Invalid, Expired, …; NamespaceTerminating instead of Forbidden when that
+   * is the cause; `Unreachable` or `Timeout` when no answer came.
+   */
   readonly reason: string;
   /** From the Retry-After header, when there was one. */
   readonly retryAfterMs?: number;

@@ -24,100 +24,126 @@ const RETRY_AFTER_LIMIT_MS = 10_000;
 
 /** The port, spoken as plain JSON over HTTP/1.1. */
 export function openCalls(options: CallOptions): KubeApi {
-  const { credentials, where } = options;
-  const prefix = new URL(where.server).pathname.replace(/\/$/, '');
-  const shared = { accept: 'application/json', 'user-agent': options.userAgent };
+  return new JsonCalls(options);
+}
 
-  const call = async (attempt: Attempt, request: Request): Promise<unknown> => {
-    const answer = await pRetry(() => once(attempt, request), {
+class JsonCalls implements KubeApi {
+  readonly where: KubeApi['where'];
+  readonly #options: CallOptions;
+  /** Of every path: a server URL may have one of its own. */
+  readonly #prefix: string;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  constructor(options: CallOptions) {
+    this.where = options.where;
+    this.#options = options;
+    this.#prefix = new URL(options.where.server).pathname.replace(/\/$/, '');
+    this.#headers = { accept: 'application/json', 'user-agent': options.userAgent };
+  }
+
+  async list(name: CallName, namespace: string, query: Parameters<KubeApi['list']>[2]): Promise<Page> {
+    const { limit, next, labelSelector, fieldSelector } = query;
+    const search = searchOf({ limit, continue: next, labelSelector, fieldSelector });
+    return readPage(await this.#read(name, namespace, '', search));
+  }
+
+  get(name: CallName, namespace: string, object: string): Promise<unknown> {
+    return this.#read(name, namespace, object, '');
+  }
+
+  create(name: CallName, namespace: string, body: object): Promise<unknown> {
+    return this.#write('POST', name, { namespace, name: '' }, { type: 'application/json', body });
+  }
+
+  update(name: CallName, namespace: string, object: string, body: object): Promise<unknown> {
+    return this.#write('PUT', name, { namespace, name: object }, { type: 'application/json', body });
+  }
+
+  patch(name: CallName, namespace: string, object: string, body: object, type: 'strategic' | 'merge'): Promise<unknown> {
+    const mediaType = type === 'merge' ? 'application/merge-patch+json' : 'application/strategic-merge-patch+json';
+    return this.#write('PATCH', name, { namespace, name: object }, { type: mediaType, body });
+  }
+
+  async watch(
+    name: CallName,
+    namespace: string,
+    query: Parameters<KubeApi['watch']>[2],
+    onEvent: (event: WatchEvent) => void,
+    signal: AbortSignal,
+    onOpen?: () => void,
+  ): Promise<void> {
+    const attempt = { call: name, namespace, name: '', where: this.where };
+    const search = searchOf({ watch: 'true', allowWatchBookmarks: 'true', ...query });
+    const path = `${this.#prefix}${pathOf(name, namespace, '')}${search}`;
+    const limits = { headMs: this.#options.requestTimeoutMs, silenceMs: this.#options.silenceMs };
+    const data = splitJsonLines((value) => {
+      const event = readEvent(value, attempt);
+      onEvent(event);
+      if (event.type === 'ERROR') throw errorOfEvent(event.object, attempt);
+    });
+    const sink = { opened: () => onOpen?.(), data };
+    const open = (session: Session): Promise<Answer | undefined> =>
+      stream(
+        session.connections,
+        { method: 'GET', path, headers: { ...this.#headers, ...session.headers } },
+        limits,
+        sink,
+        signal,
+      );
+    const refused = await this.#withCredentials(open).catch((error: unknown): never => {
+      throw errorOfFailure(error, attempt);
+    });
+    if (refused) throw errorOfAnswer(refused, attempt);
+  }
+
+  close(): Promise<void> {
+    return this.#options.credentials.close();
+  }
+
+  #read(call: CallName, namespace: string, name: string, search: string): Promise<unknown> {
+    const path = `${this.#prefix}${pathOf(call, namespace, name)}${search}`;
+    return this.#call({ call, namespace, name, where: this.where }, { method: 'GET', path, headers: {} });
+  }
+
+  #write(
+    method: Request['method'],
+    call: CallName,
+    target: { readonly namespace: string; readonly name: string },
+    { type, body }: { readonly type: string; readonly body: object },
+  ): Promise<unknown> {
+    const path = `${this.#prefix}${pathOf(call, target.namespace, target.name)}?fieldManager=${FIELD_MANAGER}`;
+    const request: Request = { method, path, headers: { 'content-type': type }, body: JSON.stringify(body) };
+    return this.#call({ call, ...target, where: this.where }, request);
+  }
+
+  async #call(attempt: Attempt, request: Request): Promise<unknown> {
+    const answer = await pRetry(() => this.#once(attempt, request), {
       ...REPEATS,
       onFailedAttempt: ({ error, retriesLeft }) => (retriesLeft > 0 ? waitAsAsked(error) : undefined),
       shouldRetry: ({ error }) => mayRepeat(error, request.method === 'GET'),
+    }).catch((error: unknown): never => {
+      throw errorOfFailure(error, attempt);
     });
     return parseAnswer(answer, attempt);
-  };
-  const once = async (attempt: Attempt, request: Request): Promise<Answer> => {
-    const answer = await withCredentials(attempt, (session) =>
-      send(
-        session.connections,
-        { ...request, headers: { ...shared, ...request.headers, ...session.headers } },
-        options.requestTimeoutMs,
-      ),
-    );
+  }
+
+  async #once(attempt: Attempt, request: Request): Promise<Answer> {
+    const answer = await this.#withCredentials((session) => {
+      const headers = { ...this.#headers, ...request.headers, ...session.headers };
+      return send(session.connections, { ...request, headers }, this.#options.requestTimeoutMs);
+    });
     if (answer.status >= 300) throw errorOfAnswer(answer, attempt);
     return answer;
-  };
-  /** A 401 is answered by newer credentials, once. */
-  const withCredentials = async <A extends Answer | undefined>(
-    attempt: Attempt,
-    use: (session: Session) => Promise<A>,
-  ): Promise<A> => {
-    try {
-      const session = await credentials.current();
-      const answer = await use(session);
-      const renewed = answer?.status === 401 ? await credentials.renew(session) : undefined;
-      return renewed ? await use(renewed) : answer;
-    } catch (error) {
-      throw errorOfFailure(error, attempt);
-    }
-  };
-  const write = (
-    name: CallName,
-    method: Request['method'],
-    target: { namespace: string; name: string },
-    type: string,
-    body: object,
-  ): Promise<unknown> => {
-    const path = `${prefix}${pathOf(name, target.namespace, target.name)}?fieldManager=${FIELD_MANAGER}`;
-    return call(
-      { call: name, ...target, where },
-      { method, path, headers: { 'content-type': type }, body: JSON.stringify(body) },
-    );
-  };
+  }
 
-  return {
-    where,
-    async list(name, namespace, query) {
-      const attempt = { call: name, namespace, name: '', where };
-      const search = searchOf({
-        limit: query.limit,
-        continue: query.next,
-        labelSelector: query.labelSelector,
-        fieldSelector: query.fieldSelector,
-      });
-      return readPage(
-        await call(attempt, { method: 'GET', path: `${prefix}${pathOf(name, namespace, '')}${search}`, headers: {} }),
-      );
-    },
-    async watch(name, namespace, query, onEvent, signal, onOpen) {
-      const attempt = { call: name, namespace, name: '', where };
-      const search = searchOf({ watch: 'true', allowWatchBookmarks: 'true', ...query });
-      const request: Request = { method: 'GET', path: `${prefix}${pathOf(name, namespace, '')}${search}`, headers: {} };
-      const limits = { headMs: options.requestTimeoutMs, silenceMs: options.silenceMs };
-      const data = splitJsonLines((value) => {
-        const event = readEvent(value, attempt);
-        onEvent(event);
-        if (event.type === 'ERROR') throw errorOfEvent(event.object, attempt);
-      });
-      const refused = await withCredentials(attempt, (session) => {
-        const headers = { ...shared, ...session.headers };
-        return stream(session.connections, { ...request, headers }, limits, { opened: () => onOpen?.(), data }, signal);
-      });
-      if (refused) throw errorOfAnswer(refused, attempt);
-    },
-    get: (name, namespace, object) =>
-      call(
-        { call: name, namespace, name: object, where },
-        { method: 'GET', path: `${prefix}${pathOf(name, namespace, object)}`, headers: {} },
-      ),
-    create: (name, namespace, body) => write(name, 'POST', { namespace, name: '' }, 'application/json', body),
-    update: (name, namespace, object, body) => write(name, 'PUT', { namespace, name: object }, 'application/json', body),
-    patch: (name, namespace, object, body, type) => {
-      const contentType = type === 'merge' ? 'application/merge-patch+json' : 'application/strategic-merge-patch+json';
-      return write(name, 'PATCH', { namespace, name: object }, contentType, body);
-    },
-    close: () => credentials.close(),
-  };
+  /** A 401 is answered by newer credentials, once. */
+  async #withCredentials<A extends Answer | undefined>(use: (session: Session) => Promise<A>): Promise<A> {
+    const { credentials } = this.#options;
+    const session = await credentials.current();
+    const answer = await use(session);
+    const renewed = answer?.status === 401 ? await credentials.renew(session) : undefined;
+    return renewed ? use(renewed) : answer;
+  }
 }
 
 /** Pure. @param namespace empty: all, or none @param name empty: the collection */
@@ -145,12 +171,9 @@ const PASSING: readonly unknown[] = [
  * machine. A read also after 5xx and a broken connection, but not after a timeout, which has cost enough.
  */
 export function mayRepeat(error: unknown, read: boolean): boolean {
-  if (!(error instanceof KubeError)) return false;
-  if ((error.retryAfterMs ?? 0) > RETRY_AFTER_LIMIT_MS) return false;
-  if (error.status === 429) return true;
-  if (error.status >= 500) return read;
-  const cause = error.status === 0 ? error.cause : undefined;
-  return cause instanceof NoAnswer && PASSING.includes(at(cause.cause, 'code')) && (read || !cause.sent);
+  if (error instanceof NoAnswer) return PASSING.includes(at(error.cause, 'code')) && (read || !error.sent);
+  if (!(error instanceof KubeError) || (error.retryAfterMs ?? 0) > RETRY_AFTER_LIMIT_MS) return false;
+  return error.status === 429 || (error.status >= 500 && read);
 }
 
 async function waitAsAsked(error: Error): Promise<void> {

@@ -1,18 +1,17 @@
-import { createHash } from 'node:crypto';
 import { setTimeout as sleepFor } from 'node:timers/promises';
 import { explain } from '../errors.ts';
 import type { Log } from '../providers/provider.ts';
-import { type KubeApi, KubeError } from './api.ts';
-
-/** The object that an event is about. */
-export interface EventSubject {
-  readonly kind: 'Service' | 'Node';
-  /** Empty for a Node. */
-  readonly namespace: string;
-  readonly name: string;
-  readonly uid: string;
-  readonly resourceVersion?: string;
-}
+import type { KubeApi } from './api.ts';
+import {
+  cutBytes,
+  decideAfter,
+  type EventContent,
+  type EventSubject,
+  eventBody,
+  eventName,
+  MESSAGE_BYTES,
+  timestamp,
+} from './event-body.ts';
 
 export interface EventRecorder {
   /** Never blocks and never fails: what cannot be recorded is logged. */
@@ -44,17 +43,10 @@ const GATHER_MS = 10_000;
 const TRIES = 4;
 const RETRY_MS = 1000;
 const FLUSH_MS = 5000;
-/** The API refuses longer ones. https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/core/validation/events.go */
-const MESSAGE_BYTES = 1024;
-const NAME_BYTES = 253;
 
 /** One event as the API server has it, or is to have it. */
-interface Entry {
+interface Entry extends EventContent {
   readonly key: string;
-  readonly about: EventSubject;
-  readonly type: 'Normal' | 'Warning';
-  readonly reason: string;
-  readonly message: string;
   name: string;
   first: number;
   last: number;
@@ -221,57 +213,7 @@ class Recorder implements EventRecorder {
   }
 }
 
-/** Pure. What follows from a write that failed. @param known the API server had the event before */
-export function decideAfter(error: unknown, known: boolean): 'done' | 'recreate' | 'gone' | 'denied' | 'refused' | 'retry' {
-  const status = error instanceof KubeError ? error.status : 0;
-  if (status === 404) return known ? 'recreate' : 'gone';
-  if (status === 403) return 'denied';
-  if (status === 409 && !known) return 'done'; // names are ours alone: an earlier try has arrived after all
-  return status === 400 || status === 409 || status === 422 ? 'refused' : 'retry';
-}
-
 function newEntry(key: string, about: EventSubject, type: Entry['type'], reason: string, message: string, now: number): Entry {
   const name = eventName(about.name, `${key}\0${now}`);
   return { key, about, type, reason, message, name, first: now, last: now, count: 0, written: 0, writtenAt: 0, state: 'idle' };
-}
-
-/** Pure. `tomcat-service.18d1a2b3c4d5e6f7`, as client-go names events; at most 253 bytes. */
-export function eventName(subject: string, unique: string): string {
-  const hash = createHash('sha256').update(unique).digest('hex').slice(0, 16);
-  return `${subject.slice(0, NAME_BYTES - hash.length - 1).replace(/[-.]+$/, '')}.${hash}`;
-}
-
-/** Pure. A core/v1 Event in the form that client-go's recorder writes and `kubectl describe` looks for. */
-function eventBody(entry: Entry, component: string): object {
-  const { about } = entry;
-  const namespace = about.namespace || 'default';
-  return {
-    apiVersion: 'v1',
-    kind: 'Event',
-    metadata: { name: entry.name, namespace },
-    involvedObject: { apiVersion: 'v1', ...about, ...(about.namespace === '' ? { namespace: undefined } : {}) },
-    type: entry.type,
-    reason: entry.reason,
-    message: entry.message,
-    source: { component },
-    reportingComponent: component,
-    reportingInstance: '',
-    firstTimestamp: timestamp(entry.first),
-    lastTimestamp: timestamp(entry.last),
-    count: entry.count,
-  };
-}
-
-/** metav1.Time has whole seconds. */
-function timestamp(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
-}
-
-/** Pure. Cuts to so many bytes of UTF-8 without splitting a character. */
-export function cutBytes(value: string, limit: number): string {
-  const bytes = Buffer.from(value);
-  if (bytes.length <= limit) return value;
-  let end = limit - 3;
-  while (end > 0 && (bytes[end]! & 0xc0) === 0x80) end -= 1;
-  return `${bytes.toString('utf8', 0, end)}…`;
 }

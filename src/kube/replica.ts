@@ -27,85 +27,109 @@ export interface Replica<T> extends Store<T> {
 const REFUSED_LIMIT = 1000;
 
 export function openReplica<T extends ObjectMeta>(options: ReplicaOptions<T>): Replica<T> {
-  const objects = new Map<string, T>();
-  const refused = new Set<string>();
+  return new Copy(options);
+}
 
-  const tell = (before: T | undefined, after: T | undefined): void => {
+class Copy<T extends ObjectMeta> implements Replica<T> {
+  readonly #options: ReplicaOptions<T>;
+  readonly #objects = new Map<string, T>();
+  readonly #refused = new Set<string>();
+
+  constructor(options: ReplicaOptions<T>) {
+    this.#options = options;
+  }
+
+  get(key: string): T | undefined {
+    return this.#objects.get(key);
+  }
+
+  all(): Iterable<T> {
+    return this.#objects.values();
+  }
+
+  put(object: T): void {
+    // What is not here has been deleted meanwhile, or is another of that name: the watch knows better.
+    const key = keyOf(object);
+    const before = this.#objects.get(key);
+    if (!before || before.uid !== object.uid) return;
+    const order = compareVersions(object.resourceVersion, before.resourceVersion);
+    if (order === undefined || order > 0) this.#objects.set(key, object);
+  }
+
+  take(raw: unknown): void {
+    const object = this.#read(raw);
+    if (object) this.#set(object, false);
+  }
+
+  remove(raw: unknown): void {
+    const object = this.#read(raw);
+    const before = object && this.#objects.get(keyOf(object));
+    if (!object || !before) return;
+    const newer = (compareVersions(object.resourceVersion, before.resourceVersion) ?? 1) > 0;
+    if (before.uid === object.uid || newer) this.#drop(keyOf(object), before);
+  }
+
+  relist(namespace: string, reset: boolean): { take(raw: unknown): void; finish(): void } {
+    const seen = new Set<string>();
+    return {
+      take: (raw) => {
+        const object = this.#read(raw);
+        if (!object) return;
+        seen.add(keyOf(object));
+        this.#set(object, reset);
+      },
+      finish: () => {
+        for (const [key, object] of [...this.#objects]) {
+          if (!seen.has(key) && (namespace === '' || object.namespace === namespace)) this.#drop(key, object);
+        }
+      },
+    };
+  }
+
+  #set(object: T, force: boolean): void {
+    const key = keyOf(object);
+    const before = this.#objects.get(key);
+    const order = before && !force ? compareVersions(object.resourceVersion, before.resourceVersion) : undefined;
+    if (before && order !== undefined && order <= 0) return;
+    const namesake = before !== undefined && before.uid !== object.uid;
+    if (namesake) this.#drop(key, before);
+    this.#objects.set(key, object);
+    this.#tell(namesake ? undefined : before, object);
+  }
+
+  #drop(key: string, before: T): void {
+    this.#objects.delete(key);
+    this.#tell(before, undefined);
+  }
+
+  #tell(before: T | undefined, after: T | undefined): void {
     try {
-      options.changed(before, after);
+      this.#options.changed(before, after);
     } catch (error) {
-      options.log.error({ object: keyOf((after ?? before)!), error: explain(error) }, 'a change could not be handled');
+      this.#options.log.error({ object: keyOf((after ?? before)!), error: explain(error) }, 'a change could not be handled');
     }
-  };
-  const read = (raw: unknown): T | undefined => {
+  }
+
+  #read(raw: unknown): T | undefined {
     let why = 'it lacks what it must have';
     try {
-      const object = options.read(raw);
+      const object = this.#options.read(raw);
       if (object) return object;
     } catch (error) {
       why = explain(error);
     }
+    this.#tellRefused(raw, why);
+    return undefined;
+  }
+
+  #tellRefused(raw: unknown, why: string): void {
     const meta = readMeta(raw);
     const name = meta ? keyOf(meta) : 'an object without name and uid';
-    if (refused.size >= REFUSED_LIMIT) refused.clear();
-    if (!refused.has(name)) options.log.warn({ object: name }, `${name} cannot be read and is passed over: ${why}`);
-    refused.add(name);
-    return undefined;
-  };
-  const drop = (key: string, before: T): void => {
-    objects.delete(key);
-    tell(before, undefined);
-  };
-  const set = (object: T, force: boolean): void => {
-    const key = keyOf(object);
-    const before = objects.get(key);
-    const order = before && !force ? compareVersions(object.resourceVersion, before.resourceVersion) : undefined;
-    if (before && order !== undefined && order <= 0) return;
-    const namesake = before !== undefined && before.uid !== object.uid;
-    if (namesake) drop(key, before);
-    objects.set(key, object);
-    tell(namesake ? undefined : before, object);
-  };
-
-  return {
-    get: (key) => objects.get(key),
-    all: () => objects.values(),
-    put(object) {
-      // What is not here has been deleted meanwhile, or is another of that name: the watch knows better.
-      const before = objects.get(keyOf(object));
-      if (!before || before.uid !== object.uid) return;
-      const order = compareVersions(object.resourceVersion, before.resourceVersion);
-      if (order === undefined || order > 0) objects.set(keyOf(object), object);
-    },
-    take(raw) {
-      const object = read(raw);
-      if (object) set(object, false);
-    },
-    remove(raw) {
-      const object = read(raw);
-      const before = object && objects.get(keyOf(object));
-      if (!object || !before) return;
-      if (before.uid === object.uid || (compareVersions(object.resourceVersion, before.resourceVersion) ?? 1) > 0) {
-        drop(keyOf(object), before);
-      }
-    },
-    relist(namespace, reset) {
-      const seen = new Set<string>();
-      return {
-        take(raw) {
-          const object = read(raw);
-          if (!object) return;
-          seen.add(keyOf(object));
-          set(object, reset);
-        },
-        finish() {
-          for (const [key, object] of [...objects]) {
-            if (!seen.has(key) && (namespace === '' || object.namespace === namespace)) drop(key, object);
-          }
-        },
-      };
-    },
-  };
+    if (this.#refused.has(name)) return;
+    if (this.#refused.size >= REFUSED_LIMIT) this.#refused.clear();
+    this.#refused.add(name);
+    this.#options.log.warn({ object: name }, `${name} cannot be read and is passed over: ${why}`);
+  }
 }
 
 /** Pure. `namespace/name`, or the name alone of what has no namespace. */

@@ -24,6 +24,13 @@ describe('what the server answered', () => {
       says: 'grant it in a Role in study or a ClusterRole with the rule {apiGroups: [""], resources: ["services/status"], verbs: ["patch"]}',
     },
     {
+      why: 'a namespace that is being deleted is no lack of rights',
+      status: 403,
+      body: { ...refusal(403, 'Forbidden', 'being terminated'), details: { causes: [{ reason: 'NamespaceTerminating' }] } },
+      reason: 'NamespaceTerminating',
+      says: 'patch services/status study/tomcat-service: being terminated',
+    },
+    {
       why: 'unauthorized names context and server',
       status: 401,
       body: refusal(401, 'Unauthorized', 'Unauthorized'),

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { KubeError } from '../../src/kube/api.ts';
-import { cutBytes, decideAfter, type EventRecorder, eventName, recordEvents } from '../../src/kube/events.ts';
+import { cutBytes, decideAfter, eventName } from '../../src/kube/event-body.ts';
+import { type EventRecorder, recordEvents } from '../../src/kube/events.ts';
 import { at } from '../../src/kube/objects.ts';
 import { keepLog, MemoryApi } from './memory-api.ts';
 
@@ -174,12 +175,15 @@ describe('trouble', () => {
     api.refuse = () => new KubeError(404, 'NotFound', 'namespace study not found');
     recorder.tell(SERVICE, 'Normal', 'A', 'x');
     await recorder.flush();
+    api.refuse = () => new KubeError(403, 'NamespaceTerminating', 'study is being terminated');
+    recorder.tell(SERVICE, 'Normal', 'A', 'x');
+    await recorder.flush();
     api.refuse = () => new KubeError(403, 'Forbidden', 'forbidden');
     recorder.tell(SERVICE, 'Normal', 'B', 'x');
     recorder.tell(SERVICE, 'Normal', 'C', 'x');
     await recorder.flush();
     expect(waits).toEqual([]);
-    expect(log.lines.map((line) => line.split(' ')[0])).toEqual(['debug', 'warn', 'debug']);
+    expect(log.lines.map((line) => line.split(' ')[0])).toEqual(['debug', 'debug', 'warn', 'debug']);
   });
 
   test('a flood is bounded: the oldest go, and it is told', async () => {

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { KubeError } from '../../src/kube/api.ts';
+import { pauseAfter, type WatchOptions } from '../../src/kube/follow.ts';
 import { readService, type Service } from '../../src/kube/objects.ts';
-import { pauseAfter, type Watched, type WatchOptions, watchObjects } from '../../src/kube/watch.ts';
+import { type Watched, watchObjects } from '../../src/kube/watch.ts';
 import { keepLog, MemoryApi } from './memory-api.ts';
 import { until } from './serve.ts';
 
@@ -214,6 +215,36 @@ describe('whatever fails', () => {
     expect(log.lines.some((line) => line.startsWith('info') && line.includes('listing anew'))).toBe(true);
   });
 
+  test('too old after a restart: what was waited for the server does not count', async () => {
+    put('x');
+    await start().synced;
+    await until(() => api.watching === 1);
+    let left = 10;
+    api.refuse = () => {
+      left -= 1;
+      return left >= 0 ? new KubeError(0, 'Unreachable', 'restarting') : undefined;
+    };
+    put('y');
+    clock += 60_000;
+    api.endWatches(new KubeError(0, 'Unreachable', 'restarting'));
+    put('z');
+    api.compact();
+    await until(() => told.length === 3 && api.watching === 1);
+    expect(waits.length).toBe(11); // one for each refusal, none for the 410
+  });
+
+  test('too old again and again is no reason to spin', async () => {
+    let left = 4;
+    api.refuse = (call) => {
+      if (call === 'listServices') return undefined;
+      left -= 1;
+      return left >= 0 ? new KubeError(410, 'Expired', 'too old') : undefined;
+    };
+    await start().synced;
+    await until(() => api.watching === 1);
+    expect(waits).toEqual([250, 500, 1000]);
+  });
+
   test('too old between two pages: the list begins again', async () => {
     for (const name of ['x', 'y', 'z']) put(name);
     let pages = 0;
@@ -232,13 +263,13 @@ describe('whatever fails', () => {
 
   test('an API server that is away is waited for, longer each time and never for ever', async () => {
     put('x');
-    let left = 12;
+    let left = 18;
     api.refuse = () => {
       left -= 1;
       return left >= 0 ? new KubeError(0, 'Unreachable', 'list services: no answer from memory://') : undefined;
     };
     await start().synced;
-    expect(waits).toEqual([250, 500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000, 15_000, 15_000, 15_000]);
+    expect(waits).toEqual([250, 500, 1000, 2000, 4000, ...Array(13).fill(5000)]);
     expect(names()).toEqual(['a/x']);
     const said = log.lines.filter((line) => line.startsWith('warn'));
     expect(said.length).toBe(2); // once, and again after a minute
