@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { createWriteStream, existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '../e2e/lab/until.ts';
 
@@ -135,6 +135,24 @@ function childrenOf(pid: number): readonly number[] {
   );
 }
 
+/** CPU seconds of API server and etcd so far: the processes of those names in this network namespace. */
+export function serverCpuSeconds(): number {
+  const here = readlinkSync('/proc/self/ns/net');
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .reduce((total, pid) => total + serverCpuOf(pid, here), 0);
+}
+
+function serverCpuOf(pid: string, namespace: string): number {
+  try {
+    const name = readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+    if (!['kube-apiserver', 'etcd'].includes(name) || readlinkSync(`/proc/${pid}/ns/net`) !== namespace) return 0;
+    return cpuSecondsOf(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return 0; // it has ended meanwhile
+  }
+}
+
 /** Clock ticks a second in /proc/PID/stat: 100 on every Linux that Node runs on. */
 const TICKS = 100;
 
@@ -144,14 +162,18 @@ function readUsage(pid: number): Usage {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const mb = (page: string, name: string): number =>
     Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(page)?.[1] ?? Number.NaN) * 1.024e-3;
-  const [user = '', system = ''] = stat
-    .slice(stat.lastIndexOf(')') + 2)
-    .split(' ')
-    .slice(11, 13);
   return {
     rssMB: mb(status, 'VmRSS'),
     peakRssMB: mb(status, 'VmHWM'),
     pssMB: mb(rollup, 'Pss'),
-    cpuSeconds: (Number(user) + Number(system)) / TICKS,
+    cpuSeconds: cpuSecondsOf(stat),
   };
+}
+
+function cpuSecondsOf(stat: string): number {
+  const [user = '', system = ''] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 13); // the name may hold spaces
+  return (Number(user) + Number(system)) / TICKS;
 }

@@ -6,7 +6,7 @@ import { until } from '../e2e/lab/until.ts';
 import { AddressWatch, BenchApi, inParallel } from './api.ts';
 import { type ApiAccess, type Ground, writeKubeconfig } from './ground.ts';
 import { BenchNodes, NODES_WITH_SOCKETS } from './nodes.ts';
-import { type LoopDelay, Product, type ProductOptions, type Usage } from './product.ts';
+import { type LoopDelay, Product, type ProductOptions, serverCpuSeconds, type Usage } from './product.ts';
 
 /** What the worker is to do; it runs where the API server is, in a network namespace if there is one. */
 export interface Plan {
@@ -24,7 +24,8 @@ export interface Plan {
 export interface Outcome {
   readonly nodes: number;
   readonly bursts: readonly Burst[];
-  readonly singles: readonly number[];
+  /** For each Service the time from its creation's answer to its address. */
+  readonly singles: { readonly timesMs: readonly number[]; readonly complaints: readonly string[] };
   readonly nodeAdded: readonly number[];
   readonly quiet: Quiet;
 }
@@ -34,6 +35,8 @@ type Processes = ReturnType<Product['usage']>;
 export interface Burst {
   /** Creating as many with no controller running. */
   readonly baselineMs: number;
+  /** CPU of API server and etcd meanwhile, and from the first creation to the last address. */
+  readonly serverCpuSeconds: { readonly baseline: number; readonly burst: number };
   readonly createMs: number;
   /** From the first creation to the last address. */
   readonly totalMs: number;
@@ -84,10 +87,10 @@ class Worker {
     const nodeAdded: number[] = [];
     let quiet: Quiet | undefined;
     for (let i = 0; i < repeat; i++) {
-      const baselineMs = await this.#measureBaseline();
+      const baseline = await this.#measureBaseline();
       const isLast = i === repeat - 1;
       bursts.push(
-        await this.#measureBurst(baselineMs, async (product) => {
+        await this.#measureBurst(baseline, async (product) => {
           nodeAdded.push(await this.#measureNode(product));
           if (isLast) quiet = await this.#measureQuiet(product);
         }),
@@ -139,16 +142,18 @@ class Worker {
     return performance.now() - began;
   }
 
-  async #measureBaseline(): Promise<number> {
+  async #measureBaseline(): Promise<{ readonly ms: number; readonly cpuSeconds: number }> {
     const namespace = await this.#namespace();
     const watch = await AddressWatch.open(this.#api, namespace);
+    const before = serverCpuSeconds();
     const { beganAt, endedAt } = await this.#createAll(namespace);
+    const cpuSeconds = serverCpuSeconds() - before;
     await this.#deleteAll(namespace, this.#plan.services, watch);
     watch.close();
-    return endedAt - beganAt;
+    return { ms: endedAt - beganAt, cpuSeconds };
   }
 
-  async #measureBurst(baselineMs: number, then: (product: Product) => Promise<void>): Promise<Burst> {
+  async #measureBurst(baseline: { ms: number; cpuSeconds: number }, then: (product: Product) => Promise<void>): Promise<Burst> {
     const { services } = this.#plan;
     const namespace = await this.#namespace();
     const product = await this.#start('burst');
@@ -158,23 +163,39 @@ class Worker {
       const idle = product.usage();
       await product.loopDelay();
       const since = Date.now();
+      const before = serverCpuSeconds();
       const { beganAt, endedAt } = await this.#createAll(namespace);
       const lastAt = await watch.all(services, SETTLE_MS);
+      const burst = serverCpuSeconds() - before;
       const loop = await product.loopDelay();
       const writes = await this.#writesSince(since);
       const after = product.usage();
       await then(product);
       const deleteMs = await this.#deleteAll(namespace, services, watch);
-      const times = { baselineMs, createMs: endedAt - beganAt, totalMs: lastAt - beganAt, tailMs: lastAt - endedAt, deleteMs };
-      return { ...times, ...(writes ? { writes } : {}), idle, after, loop, complaints: product.complaints().slice(0, 20) };
+      const times = {
+        baselineMs: baseline.ms,
+        createMs: endedAt - beganAt,
+        totalMs: lastAt - beganAt,
+        tailMs: lastAt - endedAt,
+        deleteMs,
+      };
+      const serverCpu = { baseline: baseline.cpuSeconds, burst };
+      return {
+        ...times,
+        serverCpuSeconds: serverCpu,
+        ...(writes ? { writes } : {}),
+        idle,
+        after,
+        loop,
+        complaints: product.complaints().slice(0, 20),
+      };
     } finally {
       watch.close();
       await product.stop();
     }
   }
 
-  /** @returns for each Service the time from its creation's answer to its address */
-  async #measureSingles(): Promise<readonly number[]> {
+  async #measureSingles(): Promise<Outcome['singles']> {
     const { singles } = this.#plan;
     const namespace = await this.#namespace();
     const product = await this.#start('single');
@@ -188,7 +209,7 @@ class Worker {
         await sleep(20); // the event is written meanwhile: the cluster is quiet again
       }
       await this.#deleteAll(namespace, singles, watch);
-      return times;
+      return { timesMs: times, complaints: product.complaints().slice(0, 20) };
     } finally {
       watch.close();
       await product.stop();
