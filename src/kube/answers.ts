@@ -1,5 +1,6 @@
 import { explain } from '../errors.ts';
 import { type CallName, calls, KubeError } from './api.ts';
+import { NoCredentials } from './credentials.ts';
 import { at, list, text } from './objects.ts';
 import { type Answer, NoAnswer } from './transport.ts';
 
@@ -117,11 +118,18 @@ const CAUSES: Readonly<Record<string, string>> = {
 export function errorOfFailure(thrown: unknown, attempt: Attempt): KubeError {
   if (thrown instanceof KubeError) return thrown;
   const { context, server } = attempt.where;
-  const timedOut = thrown instanceof NoAnswer && thrown.timedOut;
-  const cause = thrown instanceof NoAnswer && thrown.cause !== undefined ? thrown.cause : thrown;
-  const code = text(at(cause, 'code'));
-  const why = CAUSES[code] ?? explain(cause);
-  const reason = timedOut ? 'Timeout' : 'Unreachable';
+  if (thrown instanceof NoCredentials) {
+    const advice = `the credentials of context ${context} are not accepted and could not be renewed`;
+    return new KubeError(401, 'Unauthorized', `${describeAttempt(attempt)}: ${advice}: ${thrown.message.trim()}`, {
+      cause: thrown.cause,
+    });
+  }
+  if (!(thrown instanceof NoAnswer)) {
+    return new KubeError(0, 'Unknown', `${describeAttempt(attempt)}: ${explain(thrown)}`, { cause: thrown });
+  }
+  const cause = thrown.cause ?? thrown;
+  const why = CAUSES[text(at(cause, 'code'))] ?? explain(cause);
+  const reason = thrown.timedOut ? 'Timeout' : 'Unreachable';
   const message = `${describeAttempt(attempt)}: no answer from ${server} (context ${context}): ${why}`;
   return new KubeError(0, reason, message, { cause });
 }

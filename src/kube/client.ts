@@ -1,9 +1,10 @@
+import { readFileSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { explain, type Problem, UsageError } from '../errors.ts';
 import type { KubeApi } from './api.ts';
 import { openCalls } from './calls.ts';
-import { type CredentialSource, Credentials, type Material } from './credentials.ts';
+import { type CredentialSource, Credentials, type Material, NoCredentials } from './credentials.ts';
 import { chooseKube, type KubeChoice, type KubeTarget } from './kubeconfig.ts';
 import { lookUpNearness, type Nearness } from './nearness.ts';
 import { at, list, text } from './objects.ts';
@@ -44,7 +45,8 @@ export async function connectKube(options: ConnectOptions): Promise<KubeApi> {
   try {
     await credentials.current();
   } catch (error) {
-    throw new UsageError([describeCredentialFault(target, error)], { cause: error });
+    const cause = error instanceof NoCredentials ? error.cause : error;
+    throw new UsageError([describeCredentialFault(target, cause)], { cause });
   }
   return openCalls({
     credentials,
@@ -133,11 +135,12 @@ function toFile(target: KubeTarget): string {
 /** https://kubernetes.io/docs/reference/config-api/client-authentication.v1/ */
 function describeExec(exec: unknown, target: KubeTarget): object {
   const cluster = at(target.kubeconfig?.clusters[0], 'cluster');
+  const file = text(at(cluster, 'certificate-authority'));
   const told = {
     server: target.server,
     'tls-server-name': at(cluster, 'tls-server-name'),
     'insecure-skip-tls-verify': at(cluster, 'insecure-skip-tls-verify'),
-    'certificate-authority-data': at(cluster, 'certificate-authority-data'),
+    'certificate-authority-data': file === '' ? at(cluster, 'certificate-authority-data') : readFileSync(file, 'base64'),
     'proxy-url': at(cluster, 'proxy-url'),
   };
   return {

@@ -1,5 +1,6 @@
 import { createSecureContext } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
+import { explain } from '../errors.ts';
 import { type Connections, destroy, openConnections, retire, type TlsMaterial } from './transport.ts';
 
 /** What a request needs to be let in, as it is now. */
@@ -22,6 +23,11 @@ export interface CredentialSource {
 export interface Session {
   readonly headers: Material['headers'];
   readonly connections: Connections;
+}
+
+/** There are no credentials to be had. */
+export class NoCredentials extends Error {
+  override readonly name = 'NoCredentials';
 }
 
 /** An exec plugin is not asked again sooner than this after the API server has refused what it gave. */
@@ -79,7 +85,7 @@ export class Credentials {
 
   /** What we have may well be valid still; if it is not, the 401 will ask again and the error will be told. */
   #keep(error: unknown, anew: boolean): Session {
-    if (anew || !this.#session) throw error;
+    if (anew || !this.#session) throw new NoCredentials(explain(error), { cause: error });
     this.#loadedAt = this.#now();
     return this.#session;
   }

@@ -1,5 +1,6 @@
 import { chmodSync, mkdirSync } from 'node:fs';
-import type { ServerResponse } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect as connectTo, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { UsageError } from '../../src/errors.ts';
@@ -155,6 +156,20 @@ describe('exec plugins', () => {
     expect(Number(await import('node:fs').then((fs) => fs.readFileSync(`${directory.path}/count`, 'utf8')))).toBe(2);
   });
 
+  test('that fail when they are needed again are told of with their words', async () => {
+    const allowed = new Set(['Bearer t1']);
+    server = await serve(guard(allowed), tls);
+    const exec = writePlugin('');
+    const kube = await connect({ user: { exec } });
+    expect(await whoAmI(kube)).toBe('Bearer t1||');
+    allowed.clear();
+    directory.write('plugin.mjs', 'console.error("the session is over"); process.exit(1);');
+    await expect(whoAmI(kube)).rejects.toMatchObject({
+      status: 401,
+      message: expect.stringContaining('could not be renewed: the session is over'),
+    });
+  });
+
   test('that are missing or fail are a problem of the kubeconfig', async () => {
     server = await serve(guard(new Set()), tls);
     const missing = await problemOf(
@@ -225,6 +240,33 @@ describe('in a cluster', () => {
     allowed.add('Bearer second');
     expect(await whoAmI(kube)).toBe('Bearer second||');
   });
+});
+
+test('proxy-url: the API server is reached through it, with TLS from end to end', async () => {
+  server = await serve(guard(new Set(['Bearer abc'])), tls);
+  const asked: (string | undefined)[] = [];
+  const proxy = createServer();
+  proxy.on('connect', (request, socket: Socket) => {
+    asked.push(request.url);
+    const onward = connectTo(server!.port, '127.0.0.1', () => {
+      socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+      onward.pipe(socket).pipe(onward);
+    });
+    onward.on('error', () => socket.destroy());
+    socket.on('error', () => onward.destroy());
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  try {
+    const kube = await connect({ cluster: { 'certificate-authority-data': CA, 'proxy-url': url }, user: { token: 'abc' } });
+    expect(await whoAmI(kube)).toBe('Bearer abc||');
+    expect(await whoAmI(kube)).toBe('Bearer abc||');
+    expect(asked).toContain(`127.0.0.1:${server.port}`);
+    expect(asked.length).toBeLessThanOrEqual(2);
+  } finally {
+    await api?.close();
+    proxy.close();
+  }
 });
 
 describe('TLS', () => {
