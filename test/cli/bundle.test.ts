@@ -1,0 +1,55 @@
+import { execFile } from 'node:child_process';
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { rawNode, rawService } from './objects.ts';
+import { endAll, pinnedNode, root, run, start } from './run.ts';
+import { type SmallKube, startSmallKube } from './small-kube.ts';
+
+jest.setTimeout(60_000); // builds, and starts processes, on a machine that may be busy
+
+let folder = '';
+let kube: SmallKube;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'nodeport-lb-'));
+  await promisify(execFile)(pinnedNode, [join(root, 'src', 'build.ts'), join(folder, 'dist')]);
+  await cp(join(root, 'package.json'), join(folder, 'package.json'));
+  kube = await startSmallKube();
+  kube.put('nodes', rawNode('n1', '127.0.0.1'));
+  kube.put('services', rawService('shop', 'web'));
+});
+afterAll(async () => {
+  endAll();
+  await kube.close();
+  await rm(folder, { recursive: true });
+});
+
+const bundle = () => ({ bin: join(folder, 'dist', 'main.js') });
+
+test('the bundle reads a cluster', async () => {
+  expect(await run(['status', '-o', 'name', '--kubeconfig', kube.kubeconfig], bundle())).toMatchObject({
+    code: 0,
+    stdout: 'service/web\n',
+    stderr: '',
+  });
+});
+
+test.each(['none', 'local'])('the bundle runs the controller with provider %s', async (provider) => {
+  const running = start(
+    ['controller', '--kubeconfig', kube.kubeconfig, '--provider', provider, '--dry-run', '--http', '127.0.0.1:0'],
+    bundle(),
+  );
+  await running.said(/serving \/healthz.* port=\d+/);
+  await running.said(/claiming Services of class nodeport-lb\.io\/lb and those without a class/);
+  running.child.kill('SIGTERM');
+  expect((await running.ended).code).toBe(0);
+});
+
+test('what a command does not need is not loaded with it', async () => {
+  const main = await readFile(bundle().bin, 'utf8');
+  const loaded = [...main.matchAll(/from"\.\/(chunk-[A-Z0-9]+\.js)"/g)].map((match) => match[1]!);
+  const texts = await Promise.all(loaded.map((name) => readFile(join(folder, 'dist', name), 'utf8')));
+  expect([main, ...texts].join('').length).toBeLessThan(150_000); // commander, ipaddr.js and the tables of options
+});
