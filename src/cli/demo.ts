@@ -11,13 +11,12 @@ export async function runDemo(call: Call): Promise<number> {
   }
   const signal = call.interrupted();
   const keep = call.values.keep === true;
-  const allTrue = await tellDemo({
+  const outcome = await tellDemo({
     command: [process.execPath, ...process.execArgv, process.argv[1]!],
     keep,
     write: (line) => call.out.write(`${line}\n`),
     colour: call.out.colour,
     signal,
   });
-  if (signal.aborted && !keep) return 130;
-  return allTrue ? 0 : 1;
+  return { true: 0, untrue: 1, interrupted: 130 }[outcome];
 }

@@ -29,7 +29,7 @@ describe('the demo', () => {
       expect(told).toMatch(/^service-python +LoadBalancer +\S+ +127\.0\.\d+\.\d+ +3000:30080\/TCP$/m);
       expect(told).toMatch(/^tomcat-service +LoadBalancer +\S+ +127\.0\.\d+\.\d+ +30080:30081\/TCP$/m);
       expect(told).toMatch(/^my-service +127\.0\.\d+\.\d+:\d+ +10 +10 +10$/m);
-      expect(told).toMatch(/requests, none failed/);
+      expect(told).toMatch(/requests in all, none failed/);
       expect(told).toMatch(/NodePortOnly/);
     },
     DEMO_MS,
@@ -51,7 +51,7 @@ describe('the demo', () => {
       const answer = await until(async () => ask(ip!, 8090).catch(() => undefined), 10_000);
       expect(answer?.body).toMatch(/^You've hit web-/);
       const pods = list(at(await api.get('/api/v1/namespaces/default/pods?labelSelector=app%3Dweb'), 'items'));
-      expect(new Set(pods.map((pod) => text(at(at(pod, 'spec'), 'nodeName')))).size).toBe(2);
+      expect(new Set(pods.map((pod) => text(at(at(pod, 'spec'), 'nodeName')))).size).toBe(3);
       api.close();
       demo.interrupt();
       expect((await demo.exited).code).toBe(0);

@@ -8,7 +8,7 @@ import { findNodeAddresses, type Loopback } from '../nodes/addresses.ts';
 import { ApiClient } from '../nodes/api.ts';
 import { follow } from '../nodes/follow.ts';
 import { type SandboxNodes, startNodes } from '../nodes/nodes.ts';
-import { ControllerProcess } from './controller-process.ts';
+import { ControllerProcess, findFreePort } from './controller-process.ts';
 import { apply } from './manifests.ts';
 
 /** Everything that the demo runs on, in memory and in one folder for temporary files. */
@@ -30,7 +30,7 @@ export interface DemoCluster {
   /** Waits for a Service to be as wished. @returns undefined after `deadlineMs` */
   serviceWhen(key: string, wish: (service: Service) => boolean, deadlineMs: number): Promise<Service | undefined>;
   /** A controller of this cluster as a process of its own. @param args beside kubeconfig and pool */
-  startController(args: readonly string[]): ControllerProcess;
+  startController(args: readonly string[]): Promise<ControllerProcess>;
   /** Ends everything and removes the temporary files. */
   stop(): Promise<void>;
 }
@@ -89,7 +89,7 @@ async function startParts(command: readonly string[], endings: (() => Promise<vo
       return services.when(key, (service) => Number(service.resourceVersion) >= since, WATCH_DELAY_MS);
     },
     serviceWhen: services.when,
-    startController: (args) => new ControllerProcess(command, [...own, ...args]),
+    startController: async (args) => new ControllerProcess(command, [...own, ...args], await findFreePort()),
   };
 }
 

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { startCluster } from './cluster.ts';
 import { tellOutages } from './outages.ts';
-import type { Scene } from './scene.ts';
+import { type Scene, startController } from './scene.ts';
 import { Story } from './story.ts';
 import { wrap } from './tables.ts';
 import { makeBalancer, showServices, tellTutorials } from './tutorials.ts';
+import { servedPorts } from './ways.ts';
 import { tellWithoutProvider } from './without-provider.ts';
 
 export interface DemoOptions {
@@ -19,48 +20,57 @@ export interface DemoOptions {
   readonly signal: AbortSignal;
 }
 
+/** Whether all that was told was true; `interrupted` when the end was not reached. */
+export type DemoOutcome = 'true' | 'untrue' | 'interrupted';
+
 /**
  * Runs a whole cluster on this machine and real requests through it: nothing leaves the loopback device, nothing is left
- * behind. @returns whether all that it told was true, and it was not interrupted before its end
+ * behind.
  */
-export async function runDemo(options: DemoOptions): Promise<boolean> {
+export async function runDemo(options: DemoOptions): Promise<DemoOutcome> {
   const story = new Story(options.write, options);
   story.show(['nodeport-lb demo: an in-memory cluster, real requests, all on this machine']);
   const cluster = await startCluster(options.command);
-  const controller = cluster.startController(['--provider', 'local']);
-  const scene: Scene = { story, cluster, controller, told: new Set() };
+  const givenUp = Promise.withResolvers<string>();
+  const scene: Scene = { story, cluster, told: new Set(), giveUp: givenUp.resolve };
   try {
-    introduce(scene);
-    await Promise.race([tellAll(scene, options), interrupted(options.signal)]);
-    if (options.signal.aborted && !options.keep) return false;
+    const why = await Promise.race([tellAll(scene, options), interrupted(options.signal), givenUp.promise]);
+    if (options.signal.aborted) return 'interrupted';
+    if (why) story.claim(false, why);
     conclude(scene);
-    if (options.keep) await keep(scene, options);
-    return story.untrue.length === 0;
+    if (options.keep && !why) await keep(scene, options);
+    return story.untrue.length === 0 ? 'true' : 'untrue';
   } finally {
-    await scene.controller.stop();
+    story.end();
+    await scene.controller?.stop();
     await cluster.stop();
   }
 }
 
-function introduce({ story, cluster }: Scene): void {
-  story.chapter('The cluster');
+async function tellAll(scene: Scene, { keep }: DemoOptions): Promise<undefined> {
+  await scene.story.part('The cluster', () => introduce(scene));
+  await tellTutorials(scene);
+  await tellOutages(scene);
+  await tellWithoutProvider(scene);
+  if (keep) await scene.story.part('All nodes and --provider local again', () => resume(scene));
+  return undefined;
+}
+
+async function introduce(scene: Scene): Promise<void> {
+  const { story, cluster } = scene;
   story.tell(`Kubernetes API in memory at ${cluster.server}`);
   for (const node of cluster.nodes.nodes) story.tell(`node ${node.name} has the address ${node.address}`);
   if (!cluster.loopback.separate)
     story.tell('127.0.0.1 is the only loopback address here: ports that clash are served elsewhere');
-  story.tell(`nodeport-lb controller --provider local, with the pool ${cluster.pool}`);
-}
-
-async function tellAll(scene: Scene, { keep }: DemoOptions): Promise<void> {
-  await tellTutorials(scene);
-  await tellOutages(scene);
-  await tellWithoutProvider(scene);
-  if (keep) await scene.story.part('And --provider local again', () => resume(scene));
+  await startController(scene, 'local');
+  story.tell(`the pool of addresses for balancers is ${cluster.pool}`);
 }
 
 async function resume(scene: Scene): Promise<void> {
-  await scene.controller.stop();
-  scene.controller = scene.cluster.startController(['--provider', 'local']);
+  await scene.cluster.nodes.join('worker-2');
+  scene.story.tell('worker-2 joins the cluster again');
+  await scene.controller?.stop();
+  await startController(scene, 'local');
   const keys = ['default/service-python', 'study/tomcat-service', 'default/my-service'];
   for (const key of keys) scene.told.add(key);
   await makeBalancer(scene, 'kubia-svc-loadbalancer.yaml', 'default/kubia-loadbalancer');
@@ -75,10 +85,12 @@ function conclude({ story, controller }: Scene): void {
   }
   story.show(['', `Not all of it was true (${story.held} claims held, in ${seconds} s). What was not:`]);
   story.show(story.untrue.flatMap((what) => wrap(what, 76).map((line, i) => `${i === 0 ? '  - ' : '    '}${line}`)));
-  story.show(['', 'The last lines of the controller:', ...controller.log.map((line) => `  ${line}`)]);
+  story.show(['', 'The last lines of the controller:', ...(controller?.log ?? []).map((line) => `  ${line}`)]);
 }
 
 async function keep({ story, cluster }: Scene, { signal }: DemoOptions): Promise<void> {
+  const kubia = cluster.service('default/kubia-loadbalancer');
+  const port = kubia && servedPorts(kubia).has(80) ? 8088 : 80;
   story.show([
     '',
     'The cluster is kept until Ctrl-C. In another terminal:',
@@ -86,13 +98,14 @@ async function keep({ story, cluster }: Scene, { signal }: DemoOptions): Promise
     `  export KUBECONFIG=${cluster.kubeconfig}`,
     '  kubectl get svc,pods,nodes -A -o wide',
     '  kubectl create deployment web --image=x --replicas=3 --port=8080',
-    '  kubectl expose deployment web --type=LoadBalancer --port=80 --target-port=8080',
+    `  kubectl expose deployment web --type=LoadBalancer --port=${port} --target-port=8080`,
     '  kubectl describe svc web',
-    "  curl http://$(kubectl get svc web -o jsonpath='{.status.loadBalancer.ingress[0].ip}')",
+    `  curl http://EXTERNAL-IP${port === 80 ? '' : `:${port}`}`,
   ]);
   await interrupted(signal);
 }
 
-async function interrupted(signal: AbortSignal): Promise<void> {
+async function interrupted(signal: AbortSignal): Promise<undefined> {
   if (!signal.aborted) await once(signal, 'abort');
+  return undefined;
 }

@@ -9,13 +9,27 @@ import { externalAddresses, type Way, waysInto } from './ways.ts';
 export interface Scene {
   readonly story: Story;
   readonly cluster: DemoCluster;
-  controller: ControllerProcess;
+  /** The one that runs now, or ran last. */
+  controller?: ControllerProcess;
+  /** Called when a controller ends by itself. */
+  readonly giveUp: (why: string) => void;
   /** Services whose ways in must answer from now on, as `namespace/name`, in the order of their coming. */
   readonly told: Set<string>;
 }
 
 /** Nothing in the demo takes as long, unless it never comes. */
-export const DEADLINE_MS = 4_000;
+export const DEADLINE_MS = 8_000;
+
+/** Starts the controller and waits until it is ready. */
+export async function startController(scene: Scene, provider: string): Promise<void> {
+  const since = performance.now();
+  const controller = await scene.cluster.startController(['--provider', provider]);
+  scene.controller = controller;
+  void controller.died.then((code) => scene.giveUp(`the controller ended by itself with exit code ${code}`));
+  const ready = await controller.ready(DEADLINE_MS);
+  const elapsed = Math.round(performance.now() - since);
+  scene.story.claim(ready, `nodeport-lb controller --provider ${provider} is ready, ${elapsed} ms after its start`, 'it is not');
+}
 
 /** Applies a manifest and waits until every way in to the Service answers; an external address counts once it is there. */
 export async function applyService(scene: Scene, file: string, key: string): Promise<Service | undefined> {
@@ -30,20 +44,23 @@ export async function applyService(scene: Scene, file: string, key: string): Pro
   return service;
 }
 
-/** Waits for the external address of a Service and asks there, at once and more often than there are nodes. */
-export async function awaitAddress(scene: Scene, key: string, since: number): Promise<void> {
-  const { story, cluster } = scene;
+/** Waits for the external address of a Service. @returns how long it took, in ms; undefined when it did not come */
+export async function timeArrival({ cluster }: Scene, key: string): Promise<number | undefined> {
+  const since = performance.now();
   const service = await cluster.serviceWhen(key, (s) => externalAddresses(s).length > 0, DEADLINE_MS);
-  const elapsed = Math.round(performance.now() - since);
-  if (!service) {
-    const verdict = cluster
-      .service(key)
-      ?.conditions.map((c) => `${c.reason}: ${c.message}`)
-      .join('; ');
+  return service && Math.round(performance.now() - since);
+}
+
+/** Asks at the external address of a Service, at once and more often than there are nodes. @param afterMs as `timeArrival` says */
+export async function claimAddress(scene: Scene, key: string, afterMs: number | undefined): Promise<void> {
+  const { story, cluster } = scene;
+  const service = cluster.service(key);
+  if (!service || afterMs === undefined) {
+    const verdict = service?.conditions.map((c) => `${c.reason}: ${c.message}`).join('; ');
     story.claim(false, `${key} gets an external IP`, verdict || 'no condition says why');
     return;
   }
-  story.claim(true, `EXTERNAL-IP ${externalAddresses(service).join(', ')} ${elapsed} ms after it was asked for`);
+  story.claim(true, `EXTERNAL-IP ${externalAddresses(service).join(', ')}, ${afterMs} ms after it was asked for`);
   const nodes = cluster.nodes.nodes.map((node) => node.name);
   for (const way of balancerWays(scene, key)) {
     const landings = await askMany(way, nodes.length * 4);

@@ -15,10 +15,13 @@ export class Story {
   readonly #begun = performance.now();
   readonly #untrue: string[] = [];
   #true = 0;
+  #over = false;
 
   /** @param write one line, without its end */
   constructor(write: (line: string) => void, style: { readonly colour: boolean }) {
-    this.#write = write;
+    this.#write = (line) => {
+      if (!this.#over) write(line);
+    };
     this.#colour = style.colour;
   }
 
@@ -62,6 +65,11 @@ export class Story {
     const untrue = found === '' ? what : `${what} (${found})`;
     this.#untrue.push(untrue);
     this.tell(`NOT TRUE: ${untrue}`);
+  }
+
+  /** Nothing is told any more, whatever is still under way. */
+  end(): void {
+    this.#over = true;
   }
 
   /** A part that breaks is told and counts as untrue; the next part goes on. */

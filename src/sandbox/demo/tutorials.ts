@@ -1,5 +1,14 @@
 import { at, list, text } from '../../kube/objects.ts';
-import { applyService, askMany, awaitAddress, balancerWays, claimAllStillAnswer, DEADLINE_MS, type Scene } from './scene.ts';
+import {
+  applyService,
+  askMany,
+  balancerWays,
+  claimAddress,
+  claimAllStillAnswer,
+  DEADLINE_MS,
+  type Scene,
+  timeArrival,
+} from './scene.ts';
 import { until } from './story.ts';
 import { columns, servicesTable, tally } from './tables.ts';
 import { externalAddresses, servedPorts } from './ways.ts';
@@ -45,9 +54,9 @@ async function tellMyService(scene: Scene): Promise<void> {
 }
 
 export async function makeBalancer(scene: Scene, file: string, key: string): Promise<void> {
-  const since = performance.now();
+  const arrival = timeArrival(scene, key);
   await applyService(scene, file, key);
-  await awaitAddress(scene, key, since);
+  await claimAddress(scene, key, await arrival);
   await claimAllStillAnswer(scene);
 }
 

@@ -1,5 +1,5 @@
 import { at, list, text } from '../../kube/objects.ts';
-import { applyService, claimAllStillAnswer, DEADLINE_MS, type Scene } from './scene.ts';
+import { applyService, claimAllStillAnswer, DEADLINE_MS, type Scene, startController } from './scene.ts';
 import { until } from './story.ts';
 import { showServices } from './tutorials.ts';
 import { externalAddresses } from './ways.ts';
@@ -15,10 +15,10 @@ export async function tellWithoutProvider(scene: Scene): Promise<void> {
 async function runWithoutProvider(scene: Scene): Promise<void> {
   const { story, cluster } = scene;
   const since = performance.now();
-  const code = await scene.controller.stop();
+  const code = await scene.controller?.stop();
   const elapsed = Math.round(performance.now() - since);
   story.claim(code === 0, `the controller stops on SIGTERM with exit code 0, in ${elapsed} ms`, `its exit code is ${code}`);
-  scene.controller = cluster.startController(['--provider', 'none']);
+  await startController(scene, 'none');
   const key = 'default/kubia-loadbalancer';
   for (const told of [...scene.told]) if (told !== 'default/kubia-nodeport') scene.told.delete(told);
   await applyService(scene, 'kubia-svc-loadbalancer.yaml', key);

@@ -43,6 +43,8 @@ export interface SandboxNode {
 export interface SandboxNodes {
   /** Those that have not left, ordered by name. */
   readonly nodes: readonly SandboxNode[];
+  /** Brings a node that has left back, with the address that it had. @throws when none of that name has left */
+  join(name: string): Promise<void>;
   /** Connects from within the cluster: to a cluster IP, or to a pod's address. @throws when nobody answers there */
   connect(address: string, port: number): Promise<Socket>;
   stop(): Promise<void>;
@@ -64,6 +66,7 @@ export async function startNodes(options: NodesOptions): Promise<SandboxNodes> {
 
 class Nodes implements SandboxNodes {
   readonly #api: ApiClient;
+  readonly #addresses: readonly string[];
   readonly #backends = new Backends((address) => address.startsWith(`${POD_NETWORK}.`));
   #members: readonly Member[];
   /** Out of the cluster, and not yet off. */
@@ -80,6 +83,7 @@ class Nodes implements SandboxNodes {
 
   constructor(api: ApiClient, addresses: readonly string[]) {
     this.#api = api;
+    this.#addresses = addresses;
     this.#members = addresses.map((address, i) => this.#member(i + 1, address));
     const lookAtPods = () => {
       this.#pods.look();
@@ -114,6 +118,17 @@ class Nodes implements SandboxNodes {
     const endpoint = endpoints[this.#turn++ % endpoints.length];
     if (!endpoint) throw new Error(`connection to ${address}:${port} refused: no ready endpoints`);
     return this.#backends.connect(endpoint.address, endpoint.port, 'cluster');
+  }
+
+  async join(name: string): Promise<void> {
+    const number = Number(/^worker-(\d+)$/.exec(name)?.[1]);
+    const address = this.#addresses[number - 1];
+    if (address === undefined || this.#members.some((m) => m.name === name)) throw new Error(`no node ${name} has left`);
+    const member = this.#member(number, address);
+    await this.#register(member);
+    this.#members = [...this.#members, member].sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
+    this.#pods.runOn(this.#members.map((m) => m.place));
+    await this.#plan();
   }
 
   async stop(): Promise<void> {

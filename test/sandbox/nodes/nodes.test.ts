@@ -200,6 +200,9 @@ describe('a sandbox node', () => {
     const names = list(at(await api.get('/api/v1/nodes'), 'items')).map((raw) => readNode(raw)?.name);
     expect(names).toEqual(nodes.nodes.map((node) => node.name));
     expect(names).not.toContain(leaving!.name);
+    await nodes.join(leaving!.name);
+    await answering(leaving!.address, nodePort, 3);
+    expect(nodes.nodes.map((node) => node.name)).toEqual(['worker-1', 'worker-2', 'worker-3']);
   });
 });
 
