@@ -63,7 +63,9 @@ export function list(view: View, page: ListPage): Answer {
   }
   const { resource } = view;
   const plain = resource.shape === resource.kind;
-  const items = page.items.map((item) => (plain ? item.json : JSON.stringify(viewAs(resource, item.object)))).join(',');
+  const bare = `{"kind":"${resource.kind}","apiVersion":"${groupVersionOf(resource)}",`;
+  const texts = page.items.map((item) => (plain ? item.json : JSON.stringify(viewAs(resource, item.object))));
+  const items = texts.map((text) => (text.startsWith(bare) ? `{${text.slice(bare.length)}` : text)).join(',');
   const head = `"kind":"${resource.kind}List","apiVersion":"${groupVersionOf(resource)}","metadata":${JSON.stringify(metadata)}`;
   return json(200, `{${head},"items":[${items}]}`);
 }

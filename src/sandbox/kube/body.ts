@@ -28,7 +28,8 @@ export function decodeBody(resource: Resource, raw: unknown, options: WriteOptio
     throw badRequest(`${handled(resource)}strict decoding error: ${unknown.join(', ')}`);
   if (options.validation === 'Warn') for (const text of unknown) options.warn(text);
   const core = resource.shape === resource.kind ? object : eventToCore(object);
-  return { ...core, kind: resource.kind, apiVersion: storedVersion(resource) } as unknown as KubeObject;
+  const type = { kind: resource.kind, apiVersion: storedVersion(resource) };
+  return { ...type, ...core, ...type } as unknown as KubeObject;
 }
 
 function decodeAs(resource: Resource, raw: JsonMap, unknown: string[]): JsonMap {

@@ -1,3 +1,4 @@
+import { at, text } from '../../kube/objects.ts';
 import {
   endpointsFromPods,
   hasSelector,
@@ -35,14 +36,19 @@ export class EndpointsController {
       objects.watch({ resource: 'services' }, (_, service) => this.#look(keyOfObject(service))),
       objects.watch({ resource: 'endpoints' }, (_, endpoints) => this.#look(keyOfObject(endpoints))),
       objects.watch({ resource: 'pods' }, (_, pod, before) => this.#lookForPod(pod, before)),
+      objects.watch({ resource: 'nodes' }, (type) => type !== 'MODIFIED' && this.#lookAtAll()),
       objects.watch(slices, (type, slice) => this.#remember(type === 'DELETED', slice)),
     ];
-    for (const service of objects.list({ resource: 'services' })) this.#look(keyOfObject(service));
+    this.#lookAtAll();
   }
 
   stop(): void {
     for (const stop of this.#stops) stop();
     if (this.#timer) clearImmediate(this.#timer);
+  }
+
+  #lookAtAll(): void {
+    for (const service of this.#objects.list({ resource: 'services' })) this.#look(keyOfObject(service));
   }
 
   #look(key: string): void {
@@ -97,11 +103,18 @@ export class EndpointsController {
     if (hasSelector(service)) {
       const pods = this.#objects.list({ resource: 'pods', namespace });
       this.#keepEndpoints(service, endpoints, pods);
-      const parts = slicesFromPods(service, pods).map((part) => ({ ...part, addressType: 'IPv4' }));
+      const placed = pods.filter((pod) => this.#isPlaced(pod));
+      const parts = slicesFromPods(service, placed).map((part) => ({ ...part, addressType: 'IPv4' }));
       this.#keepSlices(key, service, parts, FROM_PODS);
     }
     const mirrored = !hasSelector(service) && endpoints && !isOurs(endpoints) ? endpoints : undefined;
     this.#keepSlices(key, mirrored, mirrored ? slicesFromEndpoints(mirrored) : [], MIRRORED);
+  }
+
+  /** A pod whose node is unknown is left out of the slices until the node comes. */
+  #isPlaced(pod: KubeObject): boolean {
+    const name = text(at(pod.spec, 'nodeName'));
+    return name === '' || this.#objects.get({ resource: 'nodes', name }) !== undefined;
   }
 
   #keepEndpoints(service: KubeObject, current: KubeObject | undefined, pods: readonly KubeObject[]): void {
@@ -124,8 +137,8 @@ export class EndpointsController {
     const fitting = current.filter((slice) => slice.metadata.labels?.[MANAGED_BY] === managedBy);
     for (const part of parts) {
       if (!owner) continue;
-      const at = fitting.findIndex((slice) => slice['addressType'] === part.addressType);
-      const [reused] = at < 0 ? [] : fitting.splice(at, 1);
+      const found = fitting.findIndex((slice) => slice['addressType'] === part.addressType);
+      const [reused] = found < 0 ? [] : fitting.splice(found, 1);
       this.#writeSlice(owner, part, managedBy, reused);
     }
     for (const slice of fitting) this.#objects.delete({ ...slices, namespace, name: slice.metadata.name });

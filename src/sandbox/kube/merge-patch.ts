@@ -40,7 +40,6 @@ function operate(document: Json, operation: Json): Json {
     case 'add':
       return put(document, path, value(operation), 'add');
     case 'replace':
-      read(document, path);
       return put(document, path, value(operation), 'replace');
     case 'remove':
       return remove(document, path);

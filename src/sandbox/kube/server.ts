@@ -119,38 +119,29 @@ export class ApiServer {
   }
 
   #watch({ watch, route, view }: WatchWanted, request: ApiRequest, response: ServerResponse): void {
-    const early: (Buffer | string)[] = [];
-    let write = (lines: Buffer | string): void => void early.push(lines);
-    let ended = false;
+    const contentType = view.shape === 'object' ? 'application/json' : 'application/json;stream=watch';
+    const begin = (): void => {
+      if (!response.headersSent) response.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-cache, private' });
+    };
+    const write = (lines: Buffer | string): void => {
+      begin();
+      if (response.writableLength > LAG_LIMIT_BYTES) response.destroy();
+      else response.write(lines);
+    };
     const end = (): void => {
-      ended = true;
+      begin();
       response.end();
     };
     const render = answers.watchRenderer(view, this.#cluster.now);
-    const { stop } = openWatch(this.#cluster, route.resource, route.namespace, watch, {
-      write: (lines) => write(lines),
-      end,
-      render,
-    });
+    const { stop } = openWatch(this.#cluster, route.resource, route.namespace, watch, { write, end, render });
     this.audit.add(request, 200);
+    this.#watches.add(response);
     response.on('close', () => {
       this.#watches.delete(response);
       stop();
     });
-    if (ended) {
-      response.removeAllListeners('close');
-    }
-    this.#watches.add(response);
-    write = (lines) => {
-      if (response.writableLength > LAG_LIMIT_BYTES) response.destroy();
-      else response.write(lines);
-    };
-    response.writeHead(200, {
-      'content-type': view.shape === 'object' ? 'application/json' : 'application/json;stream=watch',
-      'cache-control': 'no-cache, private',
-    });
+    begin();
     response.flushHeaders();
-    for (const lines of early) response.write(lines);
   }
 }
 

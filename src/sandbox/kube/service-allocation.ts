@@ -2,6 +2,7 @@ import type { Transaction } from './allocator.ts';
 import { type ApiFailure, type Cause, internal, invalid, invalidField } from './failure.ts';
 import { resourceNamed } from './resources.ts';
 import { isHeadless, needsHealthCheck, needsNodePort, nodePortsOf, type ServiceObject, type ServiceSpec } from './service.ts';
+import { checkClusterIPs } from './service-validation.ts';
 
 const services = resourceNamed('services');
 
@@ -46,6 +47,8 @@ function ipsOf(spec: ServiceSpec): string[] {
 function fillFamilies(service: ServiceObject, old: ServiceObject | undefined): void {
   const spec = service.spec;
   if (spec.type === 'ExternalName') return;
+  const causes = checkClusterIPs(spec);
+  if (causes.length > 0) throw invalid(services, service.metadata.name, causes);
   const selectorless = isHeadless(spec) && Object.keys(spec.selector ?? {}).length === 0;
   spec.ipFamilyPolicy ??= old?.spec.ipFamilyPolicy ?? (selectorless ? 'RequireDualStack' : 'SingleStack');
   if (selectorless) {

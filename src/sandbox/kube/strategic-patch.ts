@@ -44,7 +44,9 @@ function mergeValue(type: Type | undefined, target: Json | undefined, patch: Jso
   if (isMap(patch)) return mergeMap(type, isMap(target) ? target : {}, patch);
   if (!Array.isArray(patch) || type?.is !== 'list' || type.patch === undefined) return plain(patch);
   const items = Array.isArray(target) ? target : [];
-  return type.patch === '' ? unite(items, patch) : mergeItems(type, items, patch);
+  const merged = type.patch === '' ? unite(items, patch) : mergeItems(type, items, patch);
+  const identify = identifier(type.patch);
+  return inOrder(merged, patch.map(identify), items.map(identify), identify);
 }
 
 /** Without the nulls and directives that make sense only as a change to something. */
@@ -90,11 +92,14 @@ function orderNamed(type: Type | undefined, out: JsonMap, before: JsonMap, chang
     const list = fieldType(type, field);
     const items = out[field];
     if (!Array.isArray(items) || list?.is !== 'list') continue;
-    const key = list.patch ?? '';
-    const identify = (item: Json): string => JSON.stringify(key !== '' && isMap(item) ? item[key] : item);
+    const identify = identifier(list.patch ?? '');
     const was = before[field];
     out[field] = inOrder(items, order.map(identify), Array.isArray(was) ? was.map(identify) : [], identify);
   }
+}
+
+function identifier(key: string): (item: Json) => string {
+  return (item) => JSON.stringify(key !== '' && isMap(item) ? item[key] : item);
 }
 
 /** Items that the patch orders come in its order; the others keep their place among those that were there before. */

@@ -53,7 +53,10 @@ export function openWatch(
   }
   if (initial) sendInitial(cluster, resource, send);
   else if (given > 0) for (const change of table.history) if (change.revision > given) send(change);
-  const bookmark = (note?: string): void => sink.write(bookmarkLine(cluster, resource, note, sink));
+  const since = initial ? cluster.store.revision : given;
+  const bookmark = (note?: string): void => {
+    if (note !== undefined || cluster.store.revision > since) sink.write(bookmarkLine(cluster, resource, note, sink));
+  };
   if (query.sendInitialEvents && query.bookmarks) bookmark('k8s.io/initial-events-end');
   table.watchers.add(send);
   const timers = schedule(query, bookmark, () => finish(true));
