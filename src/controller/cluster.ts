@@ -1,6 +1,9 @@
+import { readAddress } from '../config/addresses.ts';
+import type { Code } from '../errors.ts';
 import type { Node, Service } from '../kube/objects.ts';
 import { type NodeTarget, nameOf } from '../model.ts';
 import type { Surroundings } from '../providers/provider.ts';
+import { CONDITION, heldAddresses } from './claim.ts';
 import { balancerKeyOf } from './share.ts';
 import { chooseTargets, sameNodes, type TargetOptions, type Targets } from './targets.ts';
 
@@ -15,6 +18,8 @@ export interface Cluster {
   keys(): readonly string[];
   /** @returns the balancer keys that the change concerns */
   serviceChanged(before: Service | undefined, after: Service | undefined): readonly string[];
+  /** Balancer keys that look out for a reservation's end, or hold an address that is reserved. */
+  keysTouched(services: Iterable<Service>): readonly string[];
   /** @returns whether any balancer's targets have changed by what has happened to the nodes since the last call */
   refreshNodes(nodes: Iterable<Node>): boolean;
   /** The targets without a node selector, and who was left out. */
@@ -47,6 +52,15 @@ export function makeCluster(options: ClusterOptions): Cluster {
     if (after && keyAfter !== undefined) join(keyAfter, nameOf(after));
     uses.replace(before ? addressesOf(before) : [], after ? addressesOf(after) : []);
     return [...new Set([keyBefore, keyAfter].filter((key) => key !== undefined))];
+  }
+
+  function keysTouched(services: Iterable<Service>): readonly string[] {
+    const touched = [...services].filter(
+      (service) =>
+        service.conditions.some((c) => c.type === CONDITION && c.reason === ('AddressReserved' satisfies Code)) ||
+        heldAddresses(service).some((address) => uses.reservedBy(address) !== undefined),
+    );
+    return touched.map((service) => balancerKeyOf(service, options.shareAcrossNamespaces));
   }
 
   function leave(key: string, name: string): void {
@@ -89,6 +103,7 @@ export function makeCluster(options: ClusterOptions): Cluster {
     membersOf: (key) => [...(membersByKey.get(key) ?? [])].flatMap((name) => options.find(name) ?? []),
     keys: () => [...membersByKey.keys()],
     serviceChanged,
+    keysTouched,
     refreshNodes,
     targets: () => targets,
     targetNodes: () => nodes.filter((node) => targets.nodes.some((target) => target.name === node.name)),
@@ -105,7 +120,9 @@ interface Use {
 /** Who uses which address; several may use one. */
 function makeAddressBook() {
   const users = new Map<string, Map<string, number>>();
-  const change = ({ address, by }: Use, by1: 1 | -1): void => {
+  const change = (use: Use, by1: 1 | -1): void => {
+    const { by } = use;
+    const address = spelt(use.address);
     const counts = users.get(address) ?? new Map<string, number>();
     const count = (counts.get(by) ?? 0) + by1;
     if (count > 0) counts.set(by, count);
@@ -118,7 +135,7 @@ function makeAddressBook() {
       for (const use of before) change(use, -1);
       for (const use of after) change(use, 1);
     },
-    reservedBy: (address: string): string | undefined => users.get(address)?.keys().next().value,
+    reservedBy: (address: string): string | undefined => users.get(spelt(address))?.keys().next().value,
   };
 }
 
@@ -135,4 +152,9 @@ function addressesOf(service: Service): readonly Use[] {
 function nodeAddresses(node: Node): readonly Use[] {
   const own = node.addresses.filter(({ address }) => !/^(127\.|::1$)/.test(address));
   return own.map(({ address }) => ({ address, by: `node ${node.name}` }));
+}
+
+/** One address has one spelling (RFC 5952), however an author wrote it. */
+function spelt(address: string): string {
+  return readAddress(address)?.address ?? address;
 }

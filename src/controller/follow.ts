@@ -17,11 +17,13 @@ export interface Followed {
 export interface Listener {
   keys(keys: readonly string[]): void;
   nodes(): void;
+  /** Some Service's externalIPs have changed: an address may have become free, or be in use twice. */
+  reservations(): void;
 }
 
 /** Watches Services and nodes. Resolves when both have been listed once. */
 export async function followCluster(api: KubeApi, config: Config, log: Log): Promise<Followed> {
-  let told: Listener = { keys() {}, nodes() {} };
+  let told: Listener = { keys() {}, nodes() {}, reservations() {} };
   let synced = false;
   const services = watchObjects<Service>({
     api,
@@ -29,7 +31,10 @@ export async function followCluster(api: KubeApi, config: Config, log: Log): Pro
     watch: 'watchServices',
     namespaces: config.namespaces,
     read: readService,
-    changed: (before, after) => told.keys(cluster.serviceChanged(before, after)),
+    changed: (before, after) => {
+      told.keys(cluster.serviceChanged(before, after));
+      if (String(before?.externalIPs ?? '') !== String(after?.externalIPs ?? '')) told.reservations();
+    },
     log,
   });
   const cluster = makeCluster({
@@ -58,7 +63,7 @@ export async function followCluster(api: KubeApi, config: Config, log: Log): Pro
       told = next;
     },
     async stop() {
-      told = { keys() {}, nodes() {} };
+      told = { keys() {}, nodes() {}, reservations() {} };
       await Promise.all([services.stop(), nodes.stop()]);
     },
   };

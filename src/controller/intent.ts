@@ -82,6 +82,16 @@ export function decideIntent(input: IntentInput): Intent {
   };
 }
 
+/**
+ * The balancer with all members that this provider may hold, also those that are refused for now: what they hold stays theirs
+ * over a restart. Undefined when there is none.
+ */
+export function describeHeld(input: IntentInput): Balancer | undefined {
+  const ours = input.members.filter((service) => claim(service, input.claims).kind === 'ours');
+  const here = ours.filter((service) => refuseOtherProvider(service, input.provider) === undefined);
+  return here.length > 0 ? describeBalancer(input, here.sort(byAge)) : undefined;
+}
+
 /** Whether everything that this provider would hold must stay untouched, because all that want it are refused for now. */
 export function mustKeep(intent: Intent): boolean {
   return intent.wanted === undefined && intent.leaving.length === 0 && intent.refused.length > 0;
@@ -99,6 +109,8 @@ function refuseOtherProvider(service: Service, provider: string): Refusal | unde
 }
 
 function whyRefused(service: Service, notes: Annotations): Refusal | undefined {
+  const sharing = shareProblem(service);
+  if (sharing) return sharing;
   const problem = notes.problems[0];
   if (problem) {
     return new Refusal(
@@ -106,7 +118,7 @@ function whyRefused(service: Service, notes: Annotations): Refusal | undefined {
       `Annotation ${problem.annotation}: ${JSON.stringify(problem.value)}: ${problem.message}`,
     );
   }
-  return shareProblem(service) ?? refuseSpec(service, notes);
+  return refuseSpec(service, notes);
 }
 
 function refuseSpec(service: Service, notes: Annotations): Refusal | undefined {

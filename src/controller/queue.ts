@@ -122,6 +122,10 @@ export function makeQueue(options: QueueOptions): Queue {
 
   function delay(key: string, ms: number): void {
     cancelDelay(key);
+    if (!started) {
+      waiting.set(key, performance.now()); // no timer outlives a pause
+      return;
+    }
     const timer = setTimeout(() => {
       delayed.delete(key);
       enqueue(key);

@@ -46,6 +46,7 @@ export async function reconcile<O>(key: string, desk: Desk<O>): Promise<Next> {
     if (intent.leaving.length === 0) return { afterMs: renewMs };
   }
   const wanted = adjusted instanceof Refusal ? undefined : adjusted;
+  if (wanted) tellClashes(intent.served, wanted, desk);
   if (desk.dryRun) return await rehearse(key, wanted, desk);
   const served = wanted ? await holdAll(intent.served, wanted, desk) : [];
   const applied = await applySteps(key, wanted, desk);
@@ -175,6 +176,16 @@ async function releaseAll<O>(leaving: Intent['leaving'], report: Report, desk: D
       desk.writer.forget(service.uid);
     }),
   );
+}
+
+/** A held address that somebody else uses is kept, and named: taking it away would cut the clients of both. */
+function tellClashes<O>(services: readonly Service[], wanted: Balancer, desk: Desk<O>): void {
+  for (const address of wanted.address.held) {
+    const by = desk.surroundings.reservedBy(address);
+    if (by === undefined) continue;
+    const text = `Address ${address} of this load balancer is in use by ${by} too, which may take its traffic.`;
+    for (const service of services) desk.writer.eventOnce(service, 'Warning', 'AddressClash', text);
+  }
 }
 
 function tellWarnings(intent: Intent, writer: Writer): void {

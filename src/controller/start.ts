@@ -7,7 +7,7 @@ import type { Log, Provider } from '../providers/provider.ts';
 import { type Claims, decideClaims } from './claims.ts';
 import type { Cluster } from './cluster.ts';
 import { followCluster } from './follow.ts';
-import { decideIntent, type IntentInput } from './intent.ts';
+import { decideIntent, describeHeld, type IntentInput } from './intent.ts';
 import { chooseLeadership } from './leadership.ts';
 import { makeQueue, type Next } from './queue.ts';
 import { type Desk, reconcile } from './reconcile.ts';
@@ -70,6 +70,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const addKeys = (keys: readonly string[]): void => keys.forEach(queue.add);
   followed.tell({
     keys: addKeys,
+    reservations: () => addKeys(cluster.keysTouched(services.all())),
     nodes() {
       tellNodes(cluster, events, log);
       addKeys(cluster.keys());
@@ -169,7 +170,7 @@ function logEvents(log: Log): EventSink {
 
 /** Oldest first, so that older Services keep what younger ones ask for too. */
 function wantedBalancers(cluster: Cluster, inputFor: (key: string) => IntentInput): readonly Balancer[] {
-  const wanted = cluster.keys().flatMap((key) => decideIntent(inputFor(key)).wanted ?? []);
+  const wanted = cluster.keys().flatMap((key) => describeHeld(inputFor(key)) ?? []);
   return wanted.sort((a, b) => byAge(a.members[0]!, b.members[0]!));
 }
 

@@ -17,6 +17,7 @@ export type EventReason =
   | 'DeletingLoadBalancer'
   | 'DeletedLoadBalancer'
   | 'NodePortOnly'
+  | 'AddressClash'
   | 'AnnotationIgnored'
   | 'NodeSkipped'
   | 'ControlPlaneNodesUsed';

@@ -126,6 +126,25 @@ describe('the queue of balancer keys', () => {
     await queue.pause();
   });
 
+  test('a key that asks for another look during a pause sets no timer, and is looked at after the next start', async () => {
+    const first = gate();
+    let passes = 0;
+    const queue = queueOf(async () => {
+      passes += 1;
+      await first.passed;
+      return { afterMs: 60_000 };
+    });
+    queue.add('a');
+    const paused = queue.pause();
+    first.open();
+    await paused;
+    expect(queue.retriesAt('a')).toBeUndefined();
+    queue.start();
+    await queue.idle();
+    expect(passes).toBe(2);
+    await queue.pause();
+  });
+
   test('a key that asks for another look gets it', async () => {
     const second = gate();
     let passes = 0;
