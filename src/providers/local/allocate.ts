@@ -61,7 +61,7 @@ export class Allocator {
    */
   restore(balancers: readonly Balancer[], reservedBy: ReservedBy): void {
     const byAge = [...balancers].sort(compareAge);
-    for (const balancer of byAge) this.#restoreHeld(balancer, reservedBy);
+    for (const balancer of byAge) this.#restoreHeld(balancer);
     for (const balancer of byAge) {
       if (balancer.address.requested.length > 0) this.#restoreRequested(balancer, reservedBy);
     }
@@ -114,14 +114,13 @@ export class Allocator {
     }
   }
 
-  #restoreHeld(balancer: Balancer, reservedBy: ReservedBy): void {
+  #restoreHeld(balancer: Balancer): void {
     const pools = this.#pools.filter((pool) => poolAdmits(pool, balancer));
     const ips: Ip[] = [];
     let kept = portsOf(balancer.listeners);
     for (const text of balancer.address.held) {
       const ip = parseIp(text);
-      if (!ip || includesIp(ips, ip) || !pools.some((pool) => poolHolds(pool, ip)) || reservedBy(formatIp(ip)) !== undefined)
-        continue;
+      if (!ip || includesIp(ips, ip) || !pools.some((pool) => poolHolds(pool, ip))) continue;
       const free = [...kept].filter((port) => {
         const clash = this.#ledger.clash(balancer.key, ip, new Set([port]));
         return !clash || (this.#portFallback && clash.port !== undefined);

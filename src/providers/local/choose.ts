@@ -91,7 +91,7 @@ function chooseRequested(ask: Ask, pools: readonly Pool[], ports: ReadonlySet<st
 function whyNot(ask: Ask, ip: Ip, pools: readonly Pool[], ports: ReadonlySet<string>): Refusal | undefined {
   const address = formatIp(ip);
   if (!pools.some((pool) => poolHolds(pool, ip))) return refuseAddress(ask, ip, address);
-  const who = ask.reservedBy(address);
+  const who = includesIp(ask.mine, ip) ? undefined : ask.reservedBy(address); // what is held is not lost to a later claim
   if (who !== undefined) return new Refusal('AddressReserved', `Address ${address} is in use by ${who}`);
   const clash = obstacle(ask, ip, ports);
   return clash && refuseClash(ask, address, clash);
@@ -123,15 +123,23 @@ function refuseAddress({ balancer, pools }: Ask, ip: Ip, address: string): Refus
 
 function refuseClash(ask: Ask, address: string, clash: Clash): Refusal {
   const what = clash.port === undefined ? `Address ${address}` : `Port ${clash.port} of address ${address}`;
-  return new Refusal('AddressInUse', `${what} is held by ${ask.nameHolder(clash.key)}`);
+  const subject = `${what} is held by ${ask.nameHolder(clash.key)}`;
+  const group = shareGroupOf(ask.balancer.key);
+  if (group === undefined || shareGroupOf(clash.key) !== group) return new Refusal('AddressInUse', subject);
+  return new Refusal('ShareAcrossNamespaces', `${subject}, in the share group ${group} of another namespace`);
+}
+
+/** The group's name in a key such as `shop/share:edge`; undefined for a Service's own balancer. */
+function shareGroupOf(key: string): string | undefined {
+  return /(?:^|\/)share:(.+)$/.exec(key)?.[1];
 }
 
 /** What the balancer has in memory, else what the cluster recorded for it; undefined when none of it fits any more. */
 function keepHeld(ask: Ask, family: IpFamily, pools: readonly Pool[], ports: ReadonlySet<string>): Ip | undefined {
   const recorded = ask.balancer.address.held.map((text) => parseIp(text)).filter((ip) => ip !== undefined);
   for (const ip of [...ask.mine, ...recorded]) {
-    if (ip.family !== family || !pools.some((pool) => poolHolds(pool, ip)) || ask.reservedBy(formatIp(ip)) !== undefined)
-      continue;
+    if (ip.family !== family || !pools.some((pool) => poolHolds(pool, ip))) continue;
+    if (!includesIp(ask.mine, ip) && ask.reservedBy(formatIp(ip)) !== undefined) continue;
     const clash = obstacle(ask, ip, ports);
     if (!clash) return ip;
     // A new port that somebody else has at this address: told, and not solved by moving a balancer that people use.
