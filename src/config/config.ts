@@ -25,7 +25,7 @@ export interface Config {
 }
 
 export interface LocalConfig {
-  /** Empty: 127.0.0.32/27 outside a cluster, node addresses inside. */
+  /** Empty: the provider's own default. */
   readonly pools: readonly PoolConfig[];
   readonly datapath: 'auto' | 'userspace' | 'nftables' | 'kube-proxy';
   /** Undefined: embedded outside a cluster, agents inside. */

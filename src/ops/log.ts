@@ -61,8 +61,13 @@ function showFields(fields: object): string {
 }
 
 function showValue(value: unknown): string {
-  const text = value instanceof Error ? explain(value) : typeof value === 'object' ? jsonOf(value) : String(value);
-  return /^[^\s"=]+$/.test(text) ? text : typeof value === 'object' && !(value instanceof Error) ? text : JSON.stringify(text);
+  if (value instanceof Error) return quote(explain(value));
+  if (typeof value === 'string') return quote(value);
+  return typeof value === 'object' ? jsonOf(value) : String(value);
+}
+
+function quote(text: string): string {
+  return /^[^\s"=]+$/.test(text) ? text : JSON.stringify(text);
 }
 
 function showStacks(fields: object): string {
@@ -70,11 +75,11 @@ function showStacks(fields: object): string {
   return errors.map((error) => `\n${error.stack ?? ''}`).join('');
 }
 
-/** A log line must never throw: what cannot be written as JSON (cycles, bigints) is named by its type. */
+/** A log line must never throw: cycles and big integers cannot be written as JSON. */
 function jsonOf(value: unknown): string {
   try {
     return JSON.stringify(value) ?? typeof value;
   } catch {
-    return `[${Object.prototype.toString.call(value)}]`;
+    return '[not JSON]';
   }
 }

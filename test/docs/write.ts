@@ -1,0 +1,9 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fillTables } from './tables.ts';
+
+/** `npm run docs`: brings the tables of the README up to date with the code. */
+const readme = new URL('../../README.md', import.meta.url);
+const before = readFileSync(readme, 'utf8');
+const after = fillTables(before);
+if (after !== before) writeFileSync(readme, after);
+console.log(after === before ? 'README.md: up to date' : 'README.md: written');
