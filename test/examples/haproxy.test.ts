@@ -17,6 +17,15 @@ function load(options: object): Promise<Provider> {
   return createProvider(modulePath, { clusterName: 'c1', log: quiet, options: { addresses: ['127.0.0.1'], ...options } });
 }
 
+/** The old HAProxy closes its socket shortly after the new one has started: connections are tried until one is refused. */
+async function refusedAt(port: number): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  for (let last = ''; !last.includes('ECONNREFUSED'); ) {
+    if (performance.now() > deadline) throw new Error(`port ${port} is still open: ${last}`);
+    last = await greetingAt('127.0.0.1', port).catch(String);
+  }
+}
+
 providerContract('the HAProxy example', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'nodeport-lb-'));
   return {
@@ -115,7 +124,7 @@ describe('the HAProxy example', () => {
         const heard = [await greetingAt('127.0.0.1', port!), await greetingAt('127.0.0.1', port!)];
         expect(heard.sort()).toEqual(['n1', 'n2']);
         await drop(provider, 'default/web');
-        await expect(greetingAt('127.0.0.1', port!)).rejects.toThrow('ECONNREFUSED');
+        await refusedAt(port!);
       } finally {
         execFileSync('sh', ['-c', `kill $(cat '${pid}')`]);
         for (const greeter of greeters) await greeter.stop();
