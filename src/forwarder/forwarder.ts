@@ -117,7 +117,7 @@ class LocalForwarder implements Forwarder {
     }
     if (revision.nodes.size === 0 && revision.nodeSets.size === 0) return;
     this.#ground.nodes.resolveSets(this.#table.nodeSets);
-    this.#ground.health.nodesChanged();
+    this.#ground.health.nodesChanged(revision.nodes);
   }
 
   /** All that must go is closed before anything is opened, so that a port can pass from one listener to another. */

@@ -92,11 +92,11 @@ export class Health implements PatrolHost<Watch> {
     for (const check of checksOf(watch)) this.#leave(watch, check);
   }
 
-  /** Nodes, their addresses or the sets have changed. */
-  nodesChanged(): void {
+  /** These nodes have come, gone or changed, or the sets have. */
+  nodesChanged(ids: Iterable<string>): void {
     const present = new Set(this.#nodes.all());
     for (const [node] of this.states) if (!present.has(node)) this.#forget(node);
-    for (const node of present) this.#meet(node);
+    for (const id of ids) this.#meet(this.#nodes.get(id));
     this.#epoch++;
     for (const check of this.#checks.values()) this.#refreshMembers(check);
     this.#patrol.kick();
@@ -260,7 +260,8 @@ export class Health implements PatrolHost<Watch> {
     for (const { rule } of users) for (const node of gone) this.#options.reports.target(`${node.id}:${rule.nodePort}`, null);
   }
 
-  #meet(node: NodeEntry): void {
+  #meet(node: NodeEntry | undefined): void {
+    if (!node) return;
     const had = this.states.get(node);
     had?.followAddresses();
     const state = had ?? new NodeState(node);

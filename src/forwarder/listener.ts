@@ -16,6 +16,8 @@ import type { Wire, Wiring } from './wire.ts';
 /** A port that could not be opened is tried again after this long, doubled each time. */
 const RETRY_LEAST_MS = 1_000;
 const RETRY_MOST_MS = 30_000;
+/** How often idle connections are looked for, at least; shorter idle times are seen to more often. */
+const LOOK_AT_CONNECTIONS_MS = 1_000;
 
 /** What all listeners of a forwarder share. */
 export interface Ground {
@@ -44,6 +46,7 @@ export class TcpListener implements DialHost {
   readonly #dials = new Set<Dial>();
   readonly #splices = new Set<Splice>();
   readonly #onGone: () => void;
+  readonly #onEnded = (splice: Splice): void => this.#ended(splice);
   readonly #counters: { -readonly [K in keyof ListenerCounters]: number } = { ...zeroCounters };
   #rule: RuleListener;
   #watch: Watch;
@@ -54,7 +57,7 @@ export class TcpListener implements DialHost {
   #server: Server | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = RETRY_LEAST_MS;
-  #nextIdleSweepMs = 0;
+  #nextSweepMs = 0;
 
   /** @param onGone called once after `close`, when the last connection has ended */
   constructor(rule: RuleListener, ground: Ground, onGone: () => void) {
@@ -122,7 +125,7 @@ export class TcpListener implements DialHost {
     clearTimeout(this.#retry);
     this.#server?.close();
     this.#server = undefined;
-    for (const dial of this.#dials) dial.giveUpAtMs = Math.min(dial.giveUpAtMs, this.#ground.nowMs() + drainMs);
+    for (const dial of this.#dials) this.#drainDial(dial, drainMs);
     for (const splice of this.#splices) this.#drain(splice, drainMs);
     this.#checkGone();
   }
@@ -130,17 +133,13 @@ export class TcpListener implements DialHost {
   /** Cuts what has outlived its time. */
   sweep(nowMs: number): void {
     for (const dial of this.#dials) if (nowMs >= dial.deadlineMs) dial.timeOut();
-    if (nowMs < this.#nextIdleSweepMs) return;
-    const { idleMs } = this.#rule;
-    this.#nextIdleSweepMs = nowMs + Math.min(1_000, idleMs === 0 ? 1_000 : idleMs / 4);
+    if (nowMs < this.#nextSweepMs) return;
+    const idleMs = this.#rule.idleMs === 0 ? Number.POSITIVE_INFINITY : this.#rule.idleMs;
+    this.#nextSweepMs = nowMs + Math.min(LOOK_AT_CONNECTIONS_MS, idleMs / 4);
     for (const splice of this.#splices) {
-      if (splice.busy) {
-        splice.busy = false;
-        splice.idleSinceMs = nowMs;
-      } else {
-        splice.rest();
-      }
-      if (nowMs >= splice.cutAtMs || (idleMs > 0 && nowMs - splice.idleSinceMs >= idleMs)) splice.cut();
+      splice.rest(nowMs);
+      if (nowMs >= splice.cutAtMs || nowMs - splice.idleSinceMs >= idleMs) splice.cut();
+      else this.#nextSweepMs = Math.min(this.#nextSweepMs, splice.cutAtMs);
     }
   }
 
@@ -174,8 +173,7 @@ export class TcpListener implements DialHost {
     this.#ground.health.reached(this.#watch, attempt);
     this.#stick(dial, attempt.node);
     if (this.#rule.proxyProtocol) upstream.write(proxyHeader(this.#rule.proxyProtocol, dial.client.ends()));
-    const splice = new Splice(dial.client, upstream, attempt, this.#counters, (done) => this.#ended(done));
-    splice.idleSinceMs = this.nowMs();
+    const splice = new Splice(dial.client, upstream, attempt, this.#counters, this.#onEnded);
     this.#splices.add(splice);
     if (this.#isClosed()) this.#drain(splice, this.#rule.drainMs);
   }
@@ -230,9 +228,18 @@ export class TcpListener implements DialHost {
     this.#checkGone();
   }
 
+  #drainDial(dial: Dial, drainMs: number): void {
+    if (drainMs <= 0) dial.abort();
+    else dial.giveUpAtMs = Math.min(dial.giveUpAtMs, this.nowMs() + drainMs);
+  }
+
   #drain(splice: Splice, drainMs: number): void {
+    if (drainMs <= 0) {
+      splice.cut();
+      return;
+    }
     splice.cutAtMs = Math.min(splice.cutAtMs, this.nowMs() + drainMs);
-    this.#nextIdleSweepMs = 0;
+    this.#nextSweepMs = 0;
     this.#ground.wakeSweep();
   }
 

@@ -42,6 +42,7 @@ export class Patrol<U> {
   readonly #rounds = new Map<number, Round<Check<U>>>();
   #timer: NodeJS.Timeout | undefined;
   #kicked = false;
+  #stopped = false;
 
   constructor(host: PatrolHost<U>, wiring: Wiring, nowMs: () => number, perSecond = MAX_PROBES_PER_SECOND) {
     this.#host = host;
@@ -78,6 +79,7 @@ export class Patrol<U> {
 
   /** Begins with what is due at the end of this tick, not at the next beat. */
   kick(): void {
+    if (this.#stopped) return;
     this.#timer ??= setInterval(() => this.#beat(), TICK_MS);
     if (this.#kicked) return;
     this.#kicked = true;
@@ -87,10 +89,16 @@ export class Patrol<U> {
     });
   }
 
+  /** For good. */
   stop(): void {
+    this.#stopped = true;
+    this.#pause();
+    this.#prober.stop();
+  }
+
+  #pause(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
-    this.#prober.stop();
   }
 
   #beat(): void {
@@ -102,7 +110,7 @@ export class Patrol<U> {
       for (const { check, node } of round.take(this.#nowMs(), this.#room())) this.#look(check, node);
     }
     this.#workQueue(this.#room());
-    if (this.#host.states.size === 0 && this.#prober.underWay === 0) this.stop();
+    if (this.#host.states.size === 0 && this.#prober.underWay === 0) this.#pause();
   }
 
   #room(): number {

@@ -16,8 +16,7 @@ export class Splice implements WireOwner {
   readonly endpoint: Endpoint;
   /** When it must be cut, milliseconds on the monotonic clock; infinite: not draining. */
   cutAtMs = Number.POSITIVE_INFINITY;
-  /** Something has passed since the idle sweep looked last. */
-  busy = true;
+  /** The first look after which nothing has passed, milliseconds on the monotonic clock. */
   idleSinceMs = 0;
   readonly #client: Wire;
   readonly #upstream: Wire;
@@ -25,6 +24,8 @@ export class Splice implements WireOwner {
   readonly #done: (splice: Splice) => void;
   #openWires = 2;
   #watched = false;
+  /** Something has passed since the last look. */
+  #busy = true;
 
   constructor(
     client: Wire,
@@ -46,7 +47,7 @@ export class Splice implements WireOwner {
   }
 
   wireData(from: Wire, chunk: Uint8Array): void {
-    this.busy = true;
+    this.#busy = true;
     if (from === this.#client) {
       this.#meter.bytesFromClients += chunk.length;
       if (!this.#upstream.write(chunk)) from.pause();
@@ -61,7 +62,7 @@ export class Splice implements WireOwner {
   }
 
   wireEnded(from: Wire): void {
-    this.busy = true;
+    this.#busy = true;
     this.#other(from).end();
   }
 
@@ -75,13 +76,17 @@ export class Splice implements WireOwner {
   }
 
   /**
-   * Nothing has passed for a while: from now on the kernel watches whether the target is still there. Most connections are over
-   * before that, and do not pay for it.
+   * Looks whether something has passed since the last look. Once nothing has, the kernel is to watch whether the target is still
+   * there; most connections are over before that, and do not pay for it.
    */
-  rest(): void {
-    if (this.#watched) return;
-    this.#watched = true;
-    this.#upstream.keepAlive();
+  rest(nowMs: number): void {
+    if (this.#busy) {
+      this.#busy = false;
+      this.idleSinceMs = nowMs;
+    } else if (!this.#watched) {
+      this.#watched = true;
+      this.#upstream.keepAlive();
+    }
   }
 
   /** Ends both sides now, with what they have not yet sent. */

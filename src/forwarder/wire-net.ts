@@ -79,7 +79,9 @@ class NetWire implements Wire {
 
   reset(): void {
     this.owner = noOwner;
-    this.#socket.resetAndDestroy();
+    // While FIN is under way libuv refuses a reset, and the handle would leak.
+    if (this.#socket.writableEnded && !this.#socket.writableFinished) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 
   close(): void {

@@ -153,6 +153,8 @@ class RawWire implements Wire {
   #writing = 0;
   #reading = false;
   #ended = false;
+  /** FIN is to be sent after what is still being written. */
+  #ending = false;
   #finished = false;
   #closed = false;
 
@@ -215,10 +217,11 @@ class RawWire implements Wire {
   }
 
   end(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#ending || this.#finished) return;
     const request = new this.#bindings.ShutdownWrap();
     request.wire = this;
     request.oncomplete = shutdownCompleted;
+    this.#ending = true;
     const status = this.#handle.shutdown(request);
     if (status !== 0) setImmediate(() => this.shutDown(status));
   }
@@ -226,7 +229,9 @@ class RawWire implements Wire {
   reset(): void {
     if (this.#closed) return;
     this.#detach();
-    if (this.#handle.reset() !== 0) this.#handle.close();
+    // While FIN is under way libuv refuses a reset, and Node then takes the handle for closed though it is not: it would leak.
+    if (this.#ending) this.#handle.close();
+    else this.#handle.reset();
   }
 
   close(): void {
@@ -269,6 +274,7 @@ class RawWire implements Wire {
   }
 
   shutDown(status: number): void {
+    this.#ending = false;
     if (this.#closed) return;
     if (status !== 0) {
       this.#fail(status);

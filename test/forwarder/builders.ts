@@ -203,6 +203,7 @@ export function firstLine(client: Socket): Promise<string> {
     };
     client.on('data', take);
     client.once('close', () => reject(new Error('closed before a line came')));
+    client.once('end', () => reject(new Error('ended before a line came')));
   });
 }
 

@@ -1,0 +1,43 @@
+import { afterEach, expect, test } from '@jest/globals';
+import { startForwarder } from '../../src/forwarder/forwarder.ts';
+import type { RuleListener, RuleNode } from '../../src/forwarder/rules.ts';
+import { backend, Cleanup, Known, listener, nodes, quiet, rules, until, whoAnswers } from './builders.ts';
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+function start(part: { nodes: readonly RuleNode[]; listeners: readonly RuleListener[] }) {
+  const known = new Known();
+  const forwarder = cleanup.forwarder(startForwarder({ onReport: known.take, log: quiet }));
+  forwarder.apply(rules(part));
+  return { known, forwarder };
+}
+
+import { frozenNode } from './frozen-node.ts';
+
+async function namesOf(port: number, count: number): Promise<Set<string>> {
+  const names = new Set<string>();
+  for (let i = 0; i < count; i++) names.add(await whoAnswers(port));
+  return names;
+}
+
+test('a node that goes silent is found within seconds, no client fails meanwhile, and it is used again when it answers', async () => {
+  const serving = await backend(cleanup, '127.0.0.1');
+  const { port: nodePort } = serving;
+  const node = await frozenNode(cleanup, '127.0.0.2', nodePort);
+  const { known } = start({ nodes: nodes('127.0.0.1', '127.0.0.2'), listeners: [listener({ nodePort })] });
+  const port = await known.port();
+  await known.health('node-2', 'healthy');
+  await node.freeze();
+  const begun = performance.now();
+  expect(await namesOf(port, 6)).toContain('127.0.0.1');
+  const { reason } = await known.health('node-2', 'unhealthy');
+  expect(performance.now() - begun).toBeLessThan(4_500);
+  expect(reason).toContain('no answer from 127.0.0.2');
+  const quick = performance.now();
+  expect(await namesOf(port, 20)).toEqual(new Set(['127.0.0.1']));
+  expect(performance.now() - quick).toBeLessThan(1_000);
+  node.thaw();
+  await known.health('node-2', 'healthy');
+  await until('it to be used', async () => (await whoAnswers(port)) === '127.0.0.2');
+}, 15_000);
