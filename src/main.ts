@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import type { Call, Terminal } from './cli/command.ts';
 import { commands } from './cli/commands.ts';
 import { type Parsed, parseCommandLine } from './cli/program.ts';
-import { readConfigFile } from './config/file.ts';
 import { variableOf } from './config/option-names.ts';
 import type { OptionValues } from './config/options.ts';
 import { readOptions } from './config/read.ts';
@@ -52,6 +51,7 @@ async function describeCall({ command, flags, operands, problems }: Parsed): Pro
 async function findFile(flag: string | true | undefined, problems: Problem[]) {
   const path = flag ?? process.env[variableOf('config')];
   if (typeof path !== 'string' || path === '') return undefined;
+  const { readConfigFile } = await import('./config/file.ts'); // brings the YAML reader
   const read = await readConfigFile(path);
   problems.push(...read.problems);
   return read.file;

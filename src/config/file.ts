@@ -1,4 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
+import { parseDocument } from 'yaml';
 import { explain, type Problem } from '../errors.ts';
 
 /** A configuration is some lines; more is another file by mistake. */
@@ -6,7 +7,7 @@ const MAX_BYTES = 1_048_576;
 const MAX_TOLD = 10;
 
 /**
- * Reads the YAML file of `--config`. The YAML reader is loaded only here.
+ * Reads the YAML file of `--config`.
  * @returns the parsed content, or every syntax error that it has
  */
 export async function readConfigFile(
@@ -14,7 +15,6 @@ export async function readConfigFile(
 ): Promise<{ readonly file: { readonly name: string; readonly content: unknown }; readonly problems: readonly Problem[] }> {
   const text = await readText(path);
   if (typeof text !== 'string') return { file: { name: path, content: undefined }, problems: [text] };
-  const { parseDocument } = await import('yaml');
   const document = parseDocument(text, { prettyErrors: true });
   const problems = document.errors.slice(0, MAX_TOLD).map((error) => {
     const [first = ''] = error.message.split('\n', 1);

@@ -23,18 +23,8 @@ export function logOptionsFor(level: LogLevel, inCluster: boolean): LogOptions {
 export async function createLog(options: LogOptions): Promise<Log> {
   const write = options.write ?? ((line: string) => void process.stderr.write(line));
   if (options.format === 'text') return createTextLog(options.level, options.colour ?? false, write);
-  const { pino } = await import('pino');
-  const log: Log = pino(
-    {
-      level: options.level,
-      base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (level) => ({ level }) },
-      serializers: { error: pino.stdSerializers.errWithCause, err: pino.stdSerializers.errWithCause },
-    },
-    { write },
-  );
-  return log;
+  const { createJsonLog } = await import('./json-log.ts');
+  return createJsonLog(options.level, write);
 }
 
 const levels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];

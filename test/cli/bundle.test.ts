@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { rawNode, rawService } from './objects.ts';
@@ -46,6 +47,26 @@ test.each(['none', 'local'])('the bundle runs the controller with provider %s', 
   running.child.kill('SIGTERM');
   expect((await running.ended).code).toBe(0);
 });
+
+test('the bundle reads and writes YAML', async () => {
+  const config = join(folder, 'config.yaml');
+  await writeFile(config, `kubeconfig: ${kube.kubeconfig}\noutput: yaml\n`);
+  const { code, stdout, stderr } = await run(['status', '--config', config], bundle());
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatch(/^version: 1\nservices:\n {2}- namespace: shop\n {4}name: web\n/);
+});
+
+test('the bundle logs JSON, as in a cluster', async () => {
+  const [chunk = ''] = await findChunks(/json-log-/);
+  const script = `import { createJsonLog } from ${JSON.stringify(pathToFileURL(chunk).href)}; createJsonLog('info', console.log).warn({ a: 1 }, 'said');`;
+  const { stdout } = await promisify(execFile)(pinnedNode, ['--input-type=module', '--eval', script]);
+  expect(JSON.parse(stdout)).toMatchObject({ level: 'warn', a: 1, msg: 'said' });
+});
+
+async function findChunks(name: RegExp): Promise<readonly string[]> {
+  const files = await readdir(join(folder, 'dist'));
+  return files.filter((file) => name.test(file) && file.endsWith('.js')).map((file) => join(folder, 'dist', file));
+}
 
 test('what a command does not need is not loaded with it', async () => {
   const main = await readFile(bundle().bin, 'utf8');

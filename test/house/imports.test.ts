@@ -92,6 +92,12 @@ function mayImport(path: string, name: string): boolean {
   return !barred && own.some(({ room, may }) => isIn(name, room) || may.some((other) => isIn(name, other)));
 }
 
+test('a library that is CommonJS is not loaded by import(): in the bundle it would have no names', () => {
+  const modules = ['@kubernetes/client-node/dist/config.js'];
+  const lazy = sources.flatMap(({ code }) => [...code.matchAll(/\bimport\('([^.'][^']*)'\)/g)].map((match) => match[1]!));
+  expect(lazy.filter((name) => !modules.includes(name))).toEqual([]);
+});
+
 test('the import reader sees every form', () => {
   const code =
     "import a from './a.ts';\nimport type { b } from '../b.ts';\nimport {\n  c,\n} from 'c';\nexport { d } from './d.ts';\nimport 'e';\nconst f = await import('./f.ts');";

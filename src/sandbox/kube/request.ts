@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { parse } from 'yaml';
 import { ApiFailure, badRequest } from './failure.ts';
 import { PROTOBUF, readProtobuf } from './protobuf.ts';
 
@@ -48,7 +49,7 @@ export async function parseBody(request: ApiRequest): Promise<unknown> {
   if (text.trim() === '') return undefined;
   const { contentType } = request;
   try {
-    if (contentType.endsWith('yaml') && !text.trimStart().startsWith('{')) return (await import('yaml')).parse(text);
+    if (contentType.endsWith('yaml') && !text.trimStart().startsWith('{')) return parse(text);
     return JSON.parse(text);
   } catch (error) {
     throw badRequest(
