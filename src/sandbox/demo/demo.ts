@@ -38,7 +38,11 @@ export async function runDemo(options: DemoOptions): Promise<DemoOutcome> {
     if (options.signal.aborted) return 'interrupted';
     if (why) story.claim(false, why);
     conclude(scene);
-    if (options.keep && !why) await keep(scene, options);
+    if (options.keep && !why) {
+      tellHowToUse(scene);
+      const later = await Promise.race([interrupted(options.signal), givenUp.promise]);
+      if (later && !options.signal.aborted) story.claim(false, later);
+    }
     return story.untrue.length === 0 ? 'true' : 'untrue';
   } finally {
     story.end();
@@ -88,7 +92,7 @@ function conclude({ story, controller }: Scene): void {
   story.show(['', 'The last lines of the controller:', ...(controller?.log ?? []).map((line) => `  ${line}`)]);
 }
 
-async function keep({ story, cluster }: Scene, { signal }: DemoOptions): Promise<void> {
+function tellHowToUse({ story, cluster }: Scene): void {
   const kubia = cluster.service('default/kubia-loadbalancer');
   const port = kubia && servedPorts(kubia).has(80) ? 8088 : 80;
   story.show([
@@ -102,7 +106,6 @@ async function keep({ story, cluster }: Scene, { signal }: DemoOptions): Promise
     '  kubectl describe svc web',
     `  curl http://EXTERNAL-IP${port === 80 ? '' : `:${port}`}`,
   ]);
-  await interrupted(signal);
 }
 
 async function interrupted(signal: AbortSignal): Promise<undefined> {

@@ -6,8 +6,9 @@ import { ApiClient, ApiFailure, type ApiServer } from './api.ts';
 import { Backends } from './backends.ts';
 import { planEntrances, readSlice, type Slice, type Slices, usableEndpoints } from './entrances.ts';
 import { type Followed, follow } from './follow.ts';
-import { NodeNetwork, type NodeState } from './node.ts';
-import { type PodPlace, PodRunner } from './pods.ts';
+import { Member, type SandboxNode } from './member.ts';
+import { NodeNetwork } from './node.ts';
+import { PodRunner } from './pods.ts';
 import { nodeObject } from './register.ts';
 import { Workloads } from './workloads.ts';
 
@@ -21,23 +22,6 @@ export interface NodesOptions {
   readonly count?: number;
   /** Loopback addresses, one for each node; found by trying when not given. */
   readonly addresses?: readonly string[];
-}
-
-/** A node of the sandbox; what `state` means is told at `NodeState`. */
-export interface SandboxNode {
-  readonly name: string;
-  /** InternalIP. */
-  readonly address: string;
-  readonly state: NodeState;
-  /** The port of the node where a NodePort is really served: another one where it was taken. */
-  servedAt(nodePort: number): number;
-  /** Up again, refusing connections, or taking them and never answering. @param drainMs for established ones when refusing */
-  become(state: NodeState, drainMs?: number): Promise<void>;
-  /**
-   * Takes the node out of the cluster as an autoscaler does: its Node object and its pods are deleted, and when nobody comes
-   * any more the machine is off. Resolves then. @param limitMs for new connections to cease, and for established ones to end
-   */
-  leave(limitMs: number): Promise<void>;
 }
 
 export interface SandboxNodes {
@@ -208,40 +192,6 @@ class Nodes implements SandboxNodes {
       else byService.set(slice.service, [slice]);
     }
     return byService;
-  }
-}
-
-class Member implements SandboxNode {
-  readonly network: NodeNetwork;
-  readonly place: PodPlace;
-  readonly #leave: (member: Member, limitMs: number) => Promise<void>;
-
-  constructor(network: NodeNetwork, place: PodPlace, leave: (member: Member, limitMs: number) => Promise<void>) {
-    this.network = network;
-    this.place = place;
-    this.#leave = leave;
-  }
-
-  get name(): string {
-    return this.place.name;
-  }
-
-  get address(): string {
-    return this.place.address;
-  }
-
-  get state(): NodeState {
-    return this.network.state;
-  }
-
-  servedAt = (nodePort: number): number => this.network.servedAt(nodePort);
-
-  become(state: NodeState, drainMs = 0): Promise<void> {
-    return this.network.become(state, drainMs);
-  }
-
-  leave(limitMs: number): Promise<void> {
-    return this.#leave(this, limitMs);
   }
 }
 

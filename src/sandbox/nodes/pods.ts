@@ -110,12 +110,12 @@ export class PodRunner {
   async #finish(uid: string, pod: unknown): Promise<void> {
     await sleep(LAME_DUCK_MS);
     await this.#api.remove(pathOf(pod), 0);
-    await this.#end(uid, 0);
+    await this.#end(uid); // where it was the last one, endpoints send to it until its object is gone
     await this.#untilChanged(pod);
   }
 
-  async #end(uid: string, lameDuckMs = LAME_DUCK_MS): Promise<void> {
-    await sleep(lameDuckMs);
+  async #end(uid: string): Promise<void> {
+    await sleep(LAME_DUCK_MS);
     const address = this.#running.get(uid);
     this.#running.delete(uid);
     if (address !== undefined) await this.#backends.close(address);
