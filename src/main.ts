@@ -35,8 +35,9 @@ async function describeCall({ command, flags, operands, problems }: Parsed): Pro
   const file = await findFile(flags['config']?.at(-1), told);
   const read = readOptions(command.options, { flags, env: process.env, ...(file ? { file } : {}) });
   told.push(...read.problems, ...judgeOutput(read.values, command.outputs));
-  if (told.length > 0) throw new UsageError(told);
   const { values } = read;
+  told.push(...((await command.judge?.(operands, values)) ?? []));
+  if (told.length > 0) throw new UsageError(told);
   return {
     values,
     operands,
@@ -93,7 +94,7 @@ function interrupted(): AbortSignal {
 
 /** Errors are for people: every problem of the usage on a line of its own, anything else in one line. */
 function tell(command: string, thrown: unknown): number {
-  const name = `nodeport-lb ${command}`.trimEnd();
+  const name = `nodeport-lb ${command}`;
   if (thrown instanceof UsageError) {
     const lines = thrown.message.split('\n').map((line) => `${name}: ${line}\n`);
     process.stderr.write(`${lines.join('')}See ${name} --help.\n`);
@@ -111,7 +112,11 @@ function wantsStack(): boolean {
 
 /** A reader that has had enough (`| head`) is no fault. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
-process.on('uncaughtException', (thrown) => process.exit(tell('', thrown)));
+/** A fault of ours: whoever mends it needs the stack. */
+process.on('uncaughtException', (thrown) => {
+  process.stderr.write(`nodeport-lb: ${explain(thrown)}\n${thrown.stack ?? ''}\n`);
+  process.exit(1);
+});
 
 const exitCode = await main();
 process.stdout.write('', () => process.exit(exitCode));

@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import { toConfig } from '../config/read.ts';
+import { optionsForProvider, toConfig } from '../config/read.ts';
 import { explain, UsageError } from '../errors.ts';
 import { type KubeApi, KubeError } from '../kube/api.ts';
 import { connectKube, describeKube, type KubeDescription } from '../kube/client.ts';
@@ -54,14 +54,18 @@ async function reconcileUntil(stop: AbortSignal, parts: Parts): Promise<number> 
     import('../providers/registry.ts'),
     import('../controller/start.ts'),
   ]);
-  const options = optionsOf(config);
+  const options = optionsForProvider(config);
   const provider = await createProvider(config.provider, { clusterName: config.clusterName, log, options });
-  if (stop.aborted) return 0;
-  const controller = await startController({ ...parts, provider });
+  const stopped = whenAborted(stop);
+  const starting = startController({ ...parts, provider });
+  const controller = await Promise.race([starting, stopped]);
+  if (!controller) {
+    starting.catch(() => {}); // it was waiting for the API server; nothing has been begun
+    return 0;
+  }
   state.unready = undefined;
-  const stopped = new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }));
   try {
-    if (!stop.aborted) await Promise.race([stopped, controller.done]);
+    await Promise.race([stopped, controller.done]);
     if (!stop.aborted) throw new Error('the controller has ended by itself');
   } finally {
     state.unready = 'stopping';
@@ -72,11 +76,9 @@ async function reconcileUntil(stop: AbortSignal, parts: Parts): Promise<number> 
   return 0;
 }
 
-/** The built-in providers have a part of the configuration of their own; a module has whatever it was given. */
-function optionsOf(config: Config): Readonly<Record<string, unknown>> {
-  if (config.provider === 'local') return { ...config.local };
-  if (config.provider === 'aws') return { ...config.aws };
-  return config.providerOptions ?? {};
+function whenAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 /** Nobody shall find his company's cluster reconciled because it was the kubeconfig's current context. */

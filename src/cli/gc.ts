@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import { toConfig } from '../config/read.ts';
+import { optionsForProvider, toConfig } from '../config/read.ts';
 import { claim, FINALIZER, HELD_BY, heldAddresses, heldBy, OUR_ANNOTATIONS } from '../controller/claim.ts';
 import { balancerKeyOf } from '../controller/share.ts';
 import { patchFor, sayGone } from '../controller/status.ts';
@@ -41,7 +41,7 @@ async function collect(call: Call, config: Config, api: KubeApi): Promise<number
   const provider = await createProvider(config.provider, {
     clusterName: config.clusterName,
     log,
-    options: providerOptions(config),
+    options: optionsForProvider(config),
   });
   await provider.open({ balancers: [], surroundings: { reservedBy: () => undefined }, changed: () => {} });
   try {
@@ -124,12 +124,4 @@ async function findService(api: KubeApi, name: string, fallbackNamespace: string
     if (!(thrown instanceof KubeError) || thrown.status !== 404) throw thrown;
   }
   throw new UsageError([{ where: '--release', value: name, message: `there is no Service ${namespace}/${plain}` }]);
-}
-
-function providerOptions(config: Config): Readonly<Record<string, unknown>> {
-  return config.provider === 'local'
-    ? { ...config.local }
-    : config.provider === 'aws'
-      ? { ...config.aws }
-      : (config.providerOptions ?? {});
 }

@@ -200,6 +200,12 @@ export const options = {
     help: 'what moves the packets',
     example: 'userspace',
   },
+  drainSeconds: {
+    kind: textKind('SECONDS', 'whole seconds from 0 to 3600', /^([0-9]{1,3}|[12][0-9]{3}|3[0-5][0-9]{2}|3600)$/),
+    default: '30',
+    help: 'how long established connections may live on after the end was asked for',
+    example: '5',
+  },
 } as const satisfies Record<string, Option<unknown>>;
 
 export type OptionName = keyof typeof options;

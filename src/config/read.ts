@@ -171,3 +171,10 @@ export function toConfig(values: OptionValues): Config {
     },
   };
 }
+
+/** What the provider is opened with: the built-in ones have a part of the configuration of their own, a module has what it was given. */
+export function optionsForProvider(config: Config): Readonly<Record<string, unknown>> {
+  if (config.provider === 'local') return { ...config.local };
+  if (config.provider === 'aws') return { ...config.aws };
+  return config.providerOptions ?? {};
+}

@@ -59,6 +59,16 @@ describe('which cluster', () => {
   });
 });
 
+test('it can be stopped while it waits for the API server', async () => {
+  kube.silent.add('nodes');
+  const running = start(['controller', '--kubeconfig', kube.kubeconfig]);
+  await running.said(/will claim 1 Service/);
+  running.child.kill('SIGTERM');
+  expect((await running.ended).code).toBe(0);
+  kube.silent.clear();
+  expect(kube.writes).toEqual([]);
+});
+
 describe('a dry run', () => {
   test('says what it would claim, serves health and metrics, writes nothing and ends with 0', async () => {
     const running = start(['controller', '--kubeconfig', kube.kubeconfig, '--dry-run', '--http', '127.0.0.1:0']);

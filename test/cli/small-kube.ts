@@ -10,7 +10,9 @@ export interface SmallKube {
   /** Adds or replaces, and tells the watches. */
   put(kind: Kind, object: RawObject): void;
   remove(kind: Kind, namespace: string, name: string): void;
-  /** Bodies of requests that wanted to write. */
+  /** Kinds for which no answer comes. */
+  readonly silent: Set<Kind>;
+  /** Requests that wanted to write. */
   readonly writes: readonly string[];
   close(): Promise<void>;
 }
@@ -37,6 +39,7 @@ export async function startSmallKube(): Promise<SmallKube> {
   const objects = new Map<string, RawObject>();
   const watches = new Set<Watch>();
   const writes: string[] = [];
+  const silent = new Set<Kind>();
   const history: { readonly version: number; readonly kind: Kind; readonly type: string; readonly object: RawObject }[] = [];
   let version = 100;
 
@@ -49,6 +52,7 @@ export async function startSmallKube(): Promise<SmallKube> {
     const match = /^\/apis?\/.*?(?:\/namespaces\/([^/]+))?\/(services|nodes|endpointslices)(?:\/([^/]+))?$/.exec(url.pathname);
     if (!match) return send(response, 200, { metadata: { resourceVersion: String(version) }, items: [] });
     const [, namespace = '', kind, name] = match as unknown as [string, string | undefined, Kind, string | undefined];
+    if (silent.has(kind)) return undefined;
     if (name !== undefined) return sendOne(response, `${kind} ${namespace}/${name}`, name);
     if (url.searchParams.get('watch')) return watch(response, kind, namespace, Number(url.searchParams.get('resourceVersion')));
     const selector = url.searchParams.get('labelSelector')?.split('=') ?? [];
@@ -92,6 +96,7 @@ export async function startSmallKube(): Promise<SmallKube> {
   return {
     kubeconfig,
     writes,
+    silent,
     put(kind, raw) {
       const key = `${kind} ${raw.metadata.namespace ?? ''}/${raw.metadata.name}`;
       version += 1;

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { parse } from 'yaml';
+import { call } from './call.ts';
 import { rawNode, rawService } from './objects.ts';
-import { endAll, run, start } from './run.ts';
 import { type SmallKube, startSmallKube } from './small-kube.ts';
 
-jest.setTimeout(60_000); // each starts processes, on a machine that may be busy
+jest.setTimeout(30_000); // on a machine that may be busy
 
 let kube: SmallKube;
 beforeAll(async () => {
@@ -52,14 +52,12 @@ beforeAll(async () => {
     endpoints: [{ conditions: { ready: true } }, { conditions: { ready: false } }],
   });
 });
-afterAll(async () => {
-  endAll();
-  await kube.close();
-});
+afterAll(() => kube.close());
 
 async function status(...args: string[]) {
-  const { code, stdout, stderr } = await run(['status', ...args, '--kubeconfig', kube.kubeconfig]);
-  return { code, stderr, stdout: stdout.replace(/\d+d(?=\s|$)/gm, '9d') };
+  const called = call(['status', ...args, '--kubeconfig', kube.kubeconfig]);
+  const code = await called.ended;
+  return { code, stderr: called.stderr(), stdout: called.stdout().replace(/\d+d(?=\s|$)/gm, '9d') };
 }
 
 describe('status', () => {
@@ -77,6 +75,13 @@ study      theirs    example.com/lb     <pending>    -        NotOurs        9d
 study      unseen    <none>             <pending>    -        Unseen         9d
 `,
     });
+  });
+
+  test('in a terminal of 64 columns it is cut where that hurts least', async () => {
+    const called = call(['status', '-n', 'shop', '--kubeconfig', kube.kubeconfig], 64);
+    await called.ended;
+    for (const line of called.stdout().split('\n')) expect(line.length).toBeLessThanOrEqual(64);
+    expect(called.stdout()).toMatch(/web +nodepor… +127\.0\.0\.32 +2\/2 +Ready/);
   });
 
   test('-n looks in one namespace, and says so when there is nothing', async () => {
@@ -128,17 +133,14 @@ describe('one Service', () => {
   });
 
   test('one that is not there, and one that cannot be', async () => {
-    expect(await status('shop/nope')).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/^nodeport-lb status: .*"nope" not found\n$/),
-    });
-    expect(await status('a/b/c')).toMatchObject({ code: 2, stderr: expect.stringContaining('"a/b/c": must be NAMESPACE/NAME') });
+    await expect(status('shop/nope')).rejects.toThrow(/"nope" not found/);
+    await expect(status('a/b/c')).rejects.toThrow('"a/b/c": must be NAMESPACE/NAME');
   });
 });
 
 describe('--watch', () => {
   test('shows what there is, then a line for each change, and ends with 0', async () => {
-    const running = start(['status', '--watch', '-n', 'live', '--kubeconfig', kube.kubeconfig]);
+    const running = call(['status', '--watch', '-n', 'live', '--kubeconfig', kube.kubeconfig]);
     kube.put('services', rawService('live', 'a'));
     await running.said(/live +a +<none> +<pending> +- +Unseen/);
     const condition = { status: 'True', reason: 'Ready', message: '' };
@@ -146,8 +148,9 @@ describe('--watch', () => {
     await running.said(/live +a +<none> +127\.0\.0\.40 +2\/2 +Ready/);
     kube.remove('services', 'live', 'a');
     await running.said(/live +a .* Deleted/);
-    running.child.kill('SIGINT');
-    expect(await running.ended).toMatchObject({ code: 0, stderr: '' });
+    running.interrupt();
+    expect(await running.ended).toBe(0);
+    expect(running.stderr()).toBe('');
     expect(running.stdout().match(/NAMESPACE/g)).toHaveLength(1);
   });
 });

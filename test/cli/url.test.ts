@@ -3,11 +3,11 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { commandFor, listWays, type Way } from '../../src/cli/ways.ts';
 import { readNode, readService } from '../../src/kube/objects.ts';
+import { call } from './call.ts';
 import { rawNode, rawService } from './objects.ts';
-import { endAll, run } from './run.ts';
 import { type SmallKube, startSmallKube } from './small-kube.ts';
 
-jest.setTimeout(60_000); // each starts processes, on a machine that may be busy
+jest.setTimeout(30_000); // on a machine that may be busy
 
 describe('ways in', () => {
   const withUid = (raw: { metadata: object }) => ({ ...raw, metadata: { uid: 'u', ...raw.metadata } });
@@ -74,13 +74,14 @@ describe('url', () => {
     kube.put('services', rawService('shop', 'web', { spec: { clusterIP: '', clusterIPs: [], ports } }));
   });
   afterAll(async () => {
-    endAll();
     await Promise.all([kube.close(), new Promise((resolve) => server.close(resolve))]);
   });
 
   test('--probe tells which ways answer, and gives the command that works', async () => {
-    const { code, stdout, stderr } = await run(['url', 'shop/web', '--probe', '--kubeconfig', kube.kubeconfig]);
-    expect({ code, stderr }).toEqual({
+    const called = call(['url', 'shop/web', '--probe', '--kubeconfig', kube.kubeconfig]);
+    const code = await called.ended;
+    const stdout = called.stdout();
+    expect({ code, stderr: called.stderr() }).toEqual({
       code: 0,
       stderr: 'It has no external address yet; nodeport-lb status shop/web says why.\n',
     });
@@ -96,8 +97,9 @@ describe('url', () => {
   });
 
   test('-o json has every way', async () => {
-    const { stdout } = await run(['url', 'shop/web', '-o', 'json', '--kubeconfig', kube.kubeconfig]);
-    const { version, service, ways, command } = JSON.parse(stdout);
+    const called = call(['url', 'shop/web', '-o', 'json', '--kubeconfig', kube.kubeconfig]);
+    await called.ended;
+    const { version, service, ways, command } = JSON.parse(called.stdout());
     expect({ version, service, command, count: ways.length }).toEqual({
       version: 1,
       service: 'shop/web',
@@ -116,7 +118,5 @@ describe('url', () => {
     });
   });
 
-  test('needs a Service', async () => {
-    expect(await run(['url'])).toMatchObject({ code: 2, stderr: expect.stringContaining('NAMESPACE/NAME is missing') });
-  });
+  test('needs a Service', () => expect(() => call(['url'])).toThrow('NAMESPACE/NAME is missing'));
 });
