@@ -81,7 +81,7 @@ study      unseen    <none>             <pending>    -        Unseen         9d
     const called = call(['status', '-n', 'shop', '--kubeconfig', kube.kubeconfig], 64);
     await called.ended;
     for (const line of called.stdout().split('\n')) expect(line.length).toBeLessThanOrEqual(64);
-    expect(called.stdout()).toMatch(/web +nodepor… +127\.0\.0\.32 +2\/2 +Ready/);
+    expect(called.stdout()).toMatch(/web +nodeport… +127\.0\.0\.32 +2\/2 +Ready/);
   });
 
   test('-n looks in one namespace, and says so when there is nothing', async () => {
