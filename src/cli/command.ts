@@ -1,4 +1,5 @@
 import type { OptionName, OptionValues } from '../config/options.ts';
+import type { Problem } from '../errors.ts';
 
 /** What a command is handed when it runs. */
 export interface Call {
@@ -41,6 +42,8 @@ export interface CommandRow {
   readonly outputs?: readonly string[];
   /** More lines of help. */
   readonly notes?: readonly string[];
+  /** What else is wrong with the call, to be told together with what is wrong with its options. */
+  judge?(operands: readonly string[], values: OptionValues): Promise<readonly Problem[]>;
   /** @returns the exit code */
   run(call: Call): Promise<number>;
 }

@@ -39,6 +39,16 @@ export const commands: readonly CommandRow[] = [
     run: async (call) => (await import('./url.ts')).runUrl(call),
   },
   {
+    name: 'forward',
+    summary: 'the forwarder alone, no cluster: one TCP port to many targets, or a file of rules',
+    operands: 'tcp://ADDRESS:PORT ADDRESS:PORT...',
+    least: 0,
+    most: 1_001,
+    options: ['rules', 'datapath', 'drainSeconds'],
+    judge: async (operands, values) => (await import('./forward-plan.ts')).judgeForward(operands, values),
+    run: async (call) => (await import('./forward.ts')).runForward(call),
+  },
+  {
     name: 'gc',
     summary: 'what is held at the provider that no Service wants any more',
     operands: '',

@@ -1,0 +1,135 @@
+import { unwatchFile, watchFile } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { explain, Refusal, UsageError } from '../errors.ts';
+import { startForwarder } from '../forwarder/forwarder.ts';
+import { formatEndpoint } from '../forwarder/problems.ts';
+import type { Forwarder, ForwarderLog, ForwarderReport, ListenerState, Rules, TargetState } from '../forwarder/rules.ts';
+import type { Call } from './command.ts';
+import { judgeForward, planForward, readRules } from './forward-plan.ts';
+
+const DRAIN_SECONDS = 30;
+/** How often the rules file is looked at. */
+const LOOK_MS = 500;
+
+/**
+ * `forward`: the forwarder alone, until SIGTERM or SIGINT, with a drain at the end.
+ * @returns 0
+ * @throws {UsageError} with every problem of the command line, or of the rules file
+ * @throws {Refusal} when the port of the command line cannot be served
+ */
+export async function runForward(call: Call): Promise<number> {
+  const rules = await readAsked(call);
+  const stopped = call.interrupted();
+  const told = new Teller(call, rules);
+  const log = logTo(call);
+  const forwarder = startForwarder({ onReport: (report) => told.take(report), log });
+  forwarder.apply(rules);
+  const path = call.values.rules;
+  if (path === undefined) await told.firstOutcome(forwarder);
+  else follow(path, call, (next) => told.apply(forwarder, next));
+  await new Promise<void>((resolve) => {
+    if (stopped.aborted) resolve();
+    stopped.addEventListener('abort', () => resolve());
+  });
+  if (path !== undefined) unwatchFile(path);
+  const drainSeconds = call.values.drainSeconds;
+  await forwarder.close(
+    drainSeconds === undefined && path !== undefined ? undefined : Number(drainSeconds ?? DRAIN_SECONDS) * 1_000,
+  );
+  return 0;
+}
+
+async function readAsked({ operands, values }: Call): Promise<Rules> {
+  const problems = judgeForward(operands, values);
+  if (problems.length > 0) throw new UsageError(problems);
+  if (values.rules !== undefined) return readRules(await readRulesFile(values.rules), values.rules);
+  const rules = planForward(operands, Number(values.drainSeconds ?? DRAIN_SECONDS));
+  const udp = rules.listeners.find(({ protocol }) => protocol === 'UDP');
+  if (udp) throw new Refusal('ProtocolUnsupported', `${udp.id}: UDP is not forwarded by this version, only TCP`);
+  return rules;
+}
+
+async function readRulesFile(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new UsageError([{ where: '--rules', value: path, message: `cannot be read: ${explain(cause)}` }], { cause });
+  }
+}
+
+/** A file that has become wrong is told, and the rules before it stay in force. */
+function follow(path: string, call: Call, apply: (rules: Rules) => void): void {
+  watchFile(path, { interval: LOOK_MS }, () => {
+    readRulesFile(path)
+      .then((text) => apply(readRules(text, path)))
+      .catch((thrown: unknown) => call.err.write(`${explain(thrown)}\nthe rules before that stay in force\n`));
+  });
+}
+
+/** Tells people what the reports say: where it listens on stdout, all else on stderr. */
+class Teller {
+  readonly #call: Call;
+  readonly #listeners = new Map<string, ListenerState>();
+  readonly #targets = new Map<string, TargetState>();
+  #rules: Rules;
+  #wake = () => {};
+
+  constructor(call: Call, rules: Rules) {
+    this.#call = call;
+    this.#rules = rules;
+  }
+
+  apply(forwarder: Forwarder, rules: Rules): void {
+    this.#rules = rules;
+    forwarder.apply(rules);
+  }
+
+  take(report: ForwarderReport): void {
+    for (const [id, state] of Object.entries(report.listeners)) this.#tellListener(id, state);
+    for (const [key, state] of Object.entries(report.targets)) this.#tellTarget(key, state);
+    this.#wake();
+  }
+
+  /** @throws {Refusal} when the only listener cannot be served; the forwarder is closed then */
+  async firstOutcome(forwarder: Forwarder): Promise<void> {
+    while (this.#listeners.size === 0) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    const [state] = this.#listeners.values();
+    if (state?.state !== 'failed') return;
+    await forwarder.close(0);
+    throw new Refusal(state.code, state.message);
+  }
+
+  #tellListener(id: string, state: ListenerState | null): void {
+    const before = this.#listeners.get(id);
+    if (state === null) this.#listeners.delete(id);
+    else this.#listeners.set(id, state);
+    const rule = this.#rules.listeners.find((listener) => listener.id === id);
+    if (state?.state === 'listening') {
+      const targets = this.#rules.nodeSets[rule?.nodeSet ?? '']?.length ?? 0;
+      const where = formatEndpoint(state.address, state.port);
+      this.#call.out.write(`listening tcp ${where} -> ${targets} ${targets === 1 ? 'target' : 'targets'}\n`);
+    } else if (state?.state === 'failed' && this.#call.values.rules !== undefined) {
+      this.#call.err.write(`${id} is not served: ${state.message}\n`);
+    } else if (state === null && before?.state !== 'failed') {
+      this.#call.err.write(`${id} is closed\n`);
+    }
+  }
+
+  #tellTarget(key: string, state: TargetState | null): void {
+    const before = this.#targets.get(key);
+    if (state === null) this.#targets.delete(key);
+    else this.#targets.set(key, state);
+    if (state?.health === 'unhealthy')
+      this.#call.err.write(`target ${key} is unhealthy: ${state.reason ?? 'no reason is known'}\n`);
+    else if (before?.health === 'unhealthy') this.#call.err.write(`target ${key} is healthy again\n`);
+  }
+}
+
+function logTo(call: Call): ForwarderLog {
+  const tell = (fields: object, message: string) => call.err.write(`${message} ${JSON.stringify(fields)}\n`);
+  return { debug: () => {}, info: () => {}, warn: tell, error: tell };
+}
