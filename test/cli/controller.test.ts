@@ -69,6 +69,27 @@ test('it can be stopped while it waits for the API server', async () => {
   expect(kube.writes).toEqual([]);
 });
 
+test('a second signal ends it at once, with 130, whatever it is still doing', async () => {
+  const provider = join(folder, 'stuck.mjs');
+  await writeFile(
+    provider,
+    `export const createProvider = ({ options }) => ({
+      name: 'stuck', open: async () => {}, keys: async () => [], adjust: (balancer) => balancer, plan: () => [],
+      observe: async () => ({}), apply: async () => {},
+      report: () => ({ addresses: [], listeners: [], targets: [], settled: false, gone: true }),
+      close: () => new Promise((resolve) => setTimeout(resolve, 60_000, console.error('closing', options.where))),
+    });`,
+  );
+  const own = ['--provider', provider, '--provider-options', 'where=here', '--dry-run'];
+  const running = start(['controller', '--kubeconfig', kube.kubeconfig, ...own]);
+  await running.said(/no other balancer controller was seen/);
+  running.child.kill('SIGTERM');
+  await running.said(/closing here/);
+  const again = setInterval(() => running.child.kill('SIGTERM'), 50); // one within 200 ms counts as the same press
+  expect((await running.ended).code).toBe(130);
+  clearInterval(again);
+});
+
 describe('a dry run', () => {
   test('says what it would claim, serves health and metrics, writes nothing and ends with 0', async () => {
     const running = start(['controller', '--kubeconfig', kube.kubeconfig, '--dry-run', '--http', '127.0.0.1:0']);
