@@ -1,4 +1,4 @@
-import { BlockList, isIPv4 } from 'node:net';
+import { isIPv4 } from 'node:net';
 
 /** Why a number or address could not be given, in the real server's words. */
 export type Refused = string;
@@ -15,7 +15,6 @@ export class Allocator {
   readonly ranges: Ranges;
   readonly #ports = new Set<number>();
   readonly #ips = new Set<string>();
-  readonly #cidr = new BlockList();
   readonly #firstIp: number;
   readonly #lastIp: number;
   #nextPort: number;
@@ -31,7 +30,6 @@ export class Allocator {
     const [low, high] = ranges.nodePorts;
     if (!(low >= 1 && low <= high && high <= 65_535)) throw new Error(`nodePortRange ${low}-${high} is not within 1-65535`);
     this.ranges = ranges;
-    this.#cidr.addSubnet(base, bits);
     const size = 2 ** (32 - bits);
     this.#firstIp = Math.floor(toNumber(base) / size) * size;
     this.#lastIp = this.#firstIp + size - 2;
@@ -65,9 +63,9 @@ export class Allocator {
   }
 
   takeIp(ip: string): Refused | undefined {
-    if (!isIPv4(ip) || !this.#cidr.check(ip)) {
-      return `the provided IP (${ip}) is not in the valid range. The range of valid IPs is ${this.ranges.serviceCidr}`;
-    }
+    const number = isIPv4(ip) ? toNumber(ip) : 0;
+    // The first and the last address of the range are the network's and the broadcast's.
+    if (number <= this.#firstIp || number > this.#lastIp) return 'the provided network does not match the current range';
     if (this.#ips.has(ip)) return 'provided IP is already allocated';
     this.#ips.add(ip);
     return undefined;

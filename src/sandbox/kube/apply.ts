@@ -17,7 +17,7 @@ export function applyConfiguration(
   writer: Writer,
   options: { readonly force: boolean; readonly ignored: string },
 ): { readonly object: JsonMap; readonly entries: readonly ManagedEntry[] } {
-  const stated = fieldsOf(struct, config);
+  const stated = withoutContainers(fieldsOf(struct, config));
   for (const path of stated.keys()) if (path.split('\n')[0] === `f:${options.ignored}`) stated.delete(path);
   const entries = live?.metadata.managedFields ?? [];
   const others = entries.filter((entry) => !isBy(entry, writer));
@@ -31,6 +31,14 @@ export function applyConfiguration(
   const dropped = own ? [...fieldsIn(own.fieldsV1)].filter((path) => !stated.has(path) && !held.has(path)) : [];
   const object = drop(type, merged, '', new Set(dropped)) as JsonMap;
   return { object, entries: withEntry(entries, writer, new Set(stated.keys()), (path) => taken.has(path)) };
+}
+
+/** An applier owns the items of a list or map, not the list or map, unless it is empty. */
+function withoutContainers(fields: Map<string, string>): Map<string, string> {
+  const paths = [...fields.keys()];
+  const holds = (path: string): boolean => paths.some((other) => other.startsWith(`${path}\n`));
+  const isItem = (path: string): boolean => /^[kv]:/.test(path.slice(path.lastIndexOf('\n') + 1));
+  return new Map([...fields].filter(([path, value]) => value !== '' || isItem(path) || !holds(path)));
 }
 
 interface Conflict {

@@ -1,4 +1,4 @@
-import { decode } from './decode.ts';
+import { decode, onlyGiven } from './decode.ts';
 import { eventFromCore, eventToCore } from './events-version.ts';
 import { ApiFailure, badRequest } from './failure.ts';
 import { isMap, type JsonMap, type KubeObject } from './json.ts';
@@ -61,6 +61,16 @@ function checkType(resource: Resource, raw: JsonMap): void {
 
 function storedVersion(resource: Resource): string {
   return resource.table === 'events' ? 'v1' : groupVersionOf(resource);
+}
+
+/** The body of a server-side apply, with what its author wrote and nothing else. @throws {ApiFailure} 400 */
+export function decodeGiven(resource: Resource, raw: unknown, options: WriteOptions): KubeObject {
+  const decoded = decodeBody(resource, raw, options);
+  const given = resource.shape === resource.kind ? raw : eventToCore(raw as JsonMap);
+  const type = { is: 'struct', name: resource.kind, atomic: false, retainKeys: false } as const;
+  const stated = onlyGiven(type, decoded as unknown as JsonMap, given as JsonMap) as JsonMap;
+  const { kind, apiVersion } = decoded;
+  return { ...stated, kind, apiVersion, metadata: { ...(stated['metadata'] as object) } } as KubeObject;
 }
 
 /** A stored object as this resource shows it. */

@@ -16,6 +16,20 @@ export function decode(struct: Struct, value: unknown, unknown: Unknown): JsonMa
   return decodeStruct(struct, value, '', unknown);
 }
 
+/** What of a decoded object its author really wrote: nothing filled in, nothing left out but nulls. For server-side apply. */
+export function onlyGiven(type: Type, decoded: Json, given: Json): Json {
+  if (type.is === 'list' && Array.isArray(given) && Array.isArray(decoded)) {
+    return decoded.map((item, i) => onlyGiven(type.of, item, given[i] ?? null));
+  }
+  if ((type.is !== 'struct' && type.is !== 'map') || !isMap(given) || !isMap(decoded)) return decoded;
+  const out: JsonMap = {};
+  for (const [key, value] of Object.entries(given)) {
+    const of = type.is === 'map' ? type.of : structOf(type.name).fields.get(key)?.type;
+    if (of && value !== undefined && value !== null) out[key] = onlyGiven(of, decoded[key] ?? value, value);
+  }
+  return out;
+}
+
 function decodeStruct(struct: Struct, value: JsonMap, path: string, unknown: Unknown): JsonMap {
   const out: JsonMap = {};
   for (const field of struct.fields.values()) {

@@ -66,8 +66,13 @@ function groupList(): JsonMap {
   return { kind: 'APIGroupList', apiVersion: 'v1', groups: groups().map(groupEntry) };
 }
 
+/** By name, which is also the order in which `kubectl get all` prints them. */
+function resourcesIn(group: string): Resource[] {
+  return resources.filter((resource) => resource.group === group).sort((a, b) => (a.resource < b.resource ? -1 : 1));
+}
+
 function resourceList(group: string): JsonMap {
-  const own = resources.filter((resource) => resource.group === group).flatMap(resourceEntries);
+  const own = resourcesIn(group).flatMap(resourceEntries);
   const asked = reviews
     .filter(([name]) => name === group)
     .map(([, name, kind]) => ({ name, singularName: kind.toLowerCase(), namespaced: false, kind, verbs: ['create'] }));
@@ -111,25 +116,21 @@ function aggregated(request: ApiRequest): Answer | undefined {
 }
 
 function discovered(group: string): JsonMap[] {
-  const own = resources
-    .filter((resource) => resource.group === group)
-    .map((resource) => ({
-      resource: resource.resource,
-      responseKind: { group, version: 'v1', kind: resource.kind },
-      scope: resource.namespaced ? 'Namespaced' : 'Cluster',
-      singularResource: resource.singular,
-      verbs: [...resource.verbs],
-      shortNames: [...resource.shortNames],
-      categories: [...resource.categories],
-      subresources: resource.subresources.map((name) => ({
-        subresource: name,
-        responseKind:
-          name === 'scale'
-            ? { group: 'autoscaling', version: 'v1', kind: 'Scale' }
-            : { group, version: 'v1', kind: resource.kind },
-        verbs: ['get', 'patch', 'update'],
-      })),
-    }));
+  const own = resourcesIn(group).map((resource) => ({
+    resource: resource.resource,
+    responseKind: { group, version: 'v1', kind: resource.kind },
+    scope: resource.namespaced ? 'Namespaced' : 'Cluster',
+    singularResource: resource.singular,
+    verbs: [...resource.verbs],
+    shortNames: [...resource.shortNames],
+    categories: [...resource.categories],
+    subresources: resource.subresources.map((name) => ({
+      subresource: name,
+      responseKind:
+        name === 'scale' ? { group: 'autoscaling', version: 'v1', kind: 'Scale' } : { group, version: 'v1', kind: resource.kind },
+      verbs: ['get', 'patch', 'update'],
+    })),
+  }));
   const asked = reviews
     .filter(([name]) => name === group)
     .map(([, resource, kind]) => ({

@@ -1,21 +1,21 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
+import ipaddr from 'ipaddr.js';
 import { type Cause, invalidField, requiredField } from './failure.ts';
 
 /** Texts with a shape: names, labels, addresses. Each check answers with the faults that it found. */
 
 const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
-const LABEL_1035 = /^[a-z]([-a-z0-9]*[a-z0-9])?$/;
 const SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const QUALIFIED = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
 
 const labelText =
   "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const label1035Text =
-  "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const subdomainText =
   "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const qualifiedText =
   "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const keyText =
+  "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const valueText =
   "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
@@ -30,10 +30,6 @@ export function checkLabelName(field: string, value: string): Cause[] {
   return shaped(field, value, 63, LABEL, labelText);
 }
 
-export function checkServiceName(field: string, value: string): Cause[] {
-  return shaped(field, value, 63, LABEL_1035, label1035Text);
-}
-
 export function checkSubdomain(field: string, value: string): Cause[] {
   return shaped(field, value, 253, SUBDOMAIN, subdomainText);
 }
@@ -43,13 +39,7 @@ export function checkQualifiedName(field: string, value: string): Cause[] {
   const parts = value.split('/');
   const name = parts.at(-1) ?? '';
   if (parts.length > 2)
-    return [
-      invalidField(
-        field,
-        value,
-        "a qualified name must consist of a name part with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
-      ),
-    ];
+    return [invalidField(field, value, `${keyText} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`)];
   if (name === '') return [invalidField(field, value, 'name part must be non-empty'), invalidField(field, value, qualifiedText)];
   const prefix =
     parts.length === 2
@@ -91,8 +81,11 @@ export function checkIp(field: string, value: string): Cause[] {
 export function checkCidr(field: string, value: string): Cause[] {
   const [ip = '', prefix = '', ...more] = value.split('/');
   const bits = isIPv6(ip) ? 128 : 32;
-  const valid = more.length === 0 && isIP(ip) !== 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= bits;
-  return valid ? [] : [invalidField(field, value, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)')];
+  const valid = more.length === 0 && isIP(ip) !== 0 && /^(0|[1-9]\d{0,2})$/.test(prefix) && Number(prefix) <= bits;
+  if (!valid) return [invalidField(field, value, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)')];
+  const base = ipaddr.parse(ip).toByteArray();
+  const host = base.some((byte, i) => (byte & (0xff >> Math.min(8, Math.max(0, Number(prefix) - i * 8)))) !== 0);
+  return host ? [invalidField(field, value, 'must not have bits set beyond the prefix length')] : [];
 }
 
 function rangeOf(...subnets: readonly (readonly [string, number, 'ipv4' | 'ipv6'])[]): BlockList {

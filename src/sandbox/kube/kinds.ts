@@ -9,6 +9,7 @@ import { structOf } from './schema.ts';
 import type { ServiceObject } from './service.ts';
 import { defaultService, dropForType } from './service-defaults.ts';
 import { checkService, checkServiceStatus } from './service-validation.ts';
+import { warningsOf } from './service-warnings.ts';
 
 /** What is particular to a kind. The first three change the draft that they are given, which nobody else has yet. */
 export interface Rules {
@@ -21,6 +22,10 @@ export interface Rules {
   readonly checkStatus?: (draft: KubeObject) => Cause[];
   /** Status given at creation stays. */
   readonly keepsStatus?: boolean;
+  /** Last touches, after the checks. */
+  readonly seal?: (draft: KubeObject) => void;
+  /** Texts for the Warning header of a write that was taken. */
+  readonly warn?: (draft: KubeObject) => string[];
   readonly checkName?: (field: string, name: string) => Cause[];
 }
 
@@ -30,7 +35,9 @@ const rules: Readonly<Record<string, Rules>> = {
     change: (draft, old) => dropForType(asService(draft), asService(old)),
     check: (draft, old) => checkService(asService(draft), old && asService(old)),
     checkStatus: (draft) => checkServiceStatus(asService(draft)),
-    checkName: format.checkServiceName,
+    warn: (draft) => warningsOf(asService(draft).spec),
+    seal: sealService,
+    checkName: format.checkLabelName,
   },
   Namespace: { fill: fillNamespace, begin: beginNamespace, change: keepNamespaceSpec, checkName: format.checkLabelName },
   Node: { begin: beginNode, keepsStatus: true, check: checkNode },
@@ -74,6 +81,12 @@ function mapAt(parent: JsonMap, key: string): JsonMap {
   const made: JsonMap = {};
   parent[key] = made;
   return made;
+}
+
+/** An ExternalName may say this, but it is never shown. */
+function sealService(draft: KubeObject): void {
+  const { spec } = asService(draft);
+  if (spec.type === 'ExternalName') delete spec.internalTrafficPolicy;
 }
 
 function fillNamespace(draft: KubeObject): void {

@@ -1,3 +1,4 @@
+import { decode } from './decode.ts';
 import { type FieldTree, isMap, type Json, type JsonMap, type KubeObject, type ManagedEntry } from './json.ts';
 import { type Struct, structOf, type Type } from './schema.ts';
 
@@ -21,6 +22,8 @@ const unowned = new Set([
 ]);
 /** The real server's ceiling on entries that are not applied; the oldest go. */
 const ENTRIES_LIMIT = 10;
+/** Keys of list items that the real schema fills in before items are told apart: a port is TCP unless it says otherwise. */
+const KEY_DEFAULTS: Readonly<Record<string, Json>> = { protocol: 'TCP' };
 
 export interface Writer {
   readonly manager: string;
@@ -34,61 +37,66 @@ export interface Writer {
 
 /** Every field of an object with its value as text; lists, maps and items stand for themselves too. */
 export function fieldsOf(struct: Struct, object: KubeObject): Map<string, string> {
+  const shown = Object.entries(object.metadata).filter(([key]) => !unowned.has(key));
+  const { kind: _kind, apiVersion: _apiVersion, ...rest } = object;
+  const owned = { ...rest, metadata: Object.fromEntries(shown) } as unknown as JsonMap;
   const out = new Map<string, string>();
-  const { kind: _kind, apiVersion: _apiVersion, metadata, ...rest } = object;
-  const shown = Object.fromEntries(Object.entries(metadata).filter(([key]) => !unowned.has(key)));
-  collect({ is: 'struct', name: 'ObjectMeta', atomic: false, retainKeys: false }, shown as Json, 'f:metadata', out);
-  for (const [key, value] of Object.entries(rest)) {
-    const type = struct.fields.get(key)?.type;
-    if (type) collect(type, value as Json, `f:${key}`, out);
-  }
-  out.delete('f:metadata');
+  collectFields(struct, owned, '', out);
+  if (out.get('f:metadata') === '') out.delete('f:metadata');
   return out;
 }
 
-function collect(type: Type, value: Json | undefined, path: string, out: Map<string, string>): void {
+/** @param itself whether the field counts beside what is in it: not where the API has it even when it is empty */
+function collect(type: Type, value: Json | undefined, itself: boolean, path: string, out: Map<string, string>): void {
   if (value === undefined) return;
   if (value === null || type.is === 'scalar' || (type.is !== 'list' && type.atomic)) {
     out.set(path, JSON.stringify(value));
     return;
   }
-  if (type.is === 'list') collectItems(type, value, path, out);
-  else if (isMap(value)) collectFields(type, value, path, out);
+  if (type.is === 'list') collectItems(type, value, itself, path, out);
+  if (!isMap(value)) return;
+  if (itself || Object.keys(value).length === 0) out.set(path, '');
+  if (type.is === 'struct') collectFields(structOf(type.name), value, path, out);
+  else if (type.is === 'map')
+    for (const [key, item] of Object.entries(value)) collect(type.of, item, true, join(path, `f:${key}`), out);
 }
 
-function collectFields(
-  type: Extract<Type, { is: 'struct' | 'map' }>,
-  value: JsonMap,
-  path: string,
-  out: Map<string, string>,
-): void {
-  const entries = Object.entries(value);
-  if (type.is === 'map' || entries.length === 0) out.set(path, '');
-  const struct = type.is === 'struct' ? structOf(type.name) : undefined;
-  for (const [key, item] of entries) {
-    const of = type.is === 'map' ? type.of : struct?.fields.get(key)?.type;
-    if (of) collect(of, item, `${path}${SEPARATOR}f:${key}`, out);
+function collectFields(struct: Struct, value: JsonMap, path: string, out: Map<string, string>): void {
+  for (const [key, item] of Object.entries(value)) {
+    const field = struct.fields.get(key);
+    if (field)
+      collect(field.type, item, field.pointer || (field.type.is !== 'struct' && !field.always), join(path, `f:${key}`), out);
   }
 }
 
-function collectItems(type: Extract<Type, { is: 'list' }>, value: Json, path: string, out: Map<string, string>): void {
+function join(path: string, part: string): string {
+  return path === '' ? part : path + SEPARATOR + part;
+}
+
+function collectItems(
+  type: Extract<Type, { is: 'list' }>,
+  value: Json,
+  itself: boolean,
+  path: string,
+  out: Map<string, string>,
+): void {
   const byKey = type.items === 'map' || type.patch === '';
   if (!byKey && type.items === 'atomic') {
     out.set(path, JSON.stringify(value));
     return;
   }
-  out.set(path, '');
+  if (itself) out.set(path, '');
   for (const item of Array.isArray(value) ? value : []) {
     const at = `${path}${SEPARATOR}${identify(type, item)}`;
     out.set(at, '');
-    if (type.items === 'map') collect(type.of, item, at, out);
+    if (type.items === 'map') collect(type.of, item, true, at, out);
   }
 }
 
 /** The path element of a list's item. */
 export function identify(type: Extract<Type, { is: 'list' }>, item: Json): string {
   if (type.items !== 'map' || !isMap(item)) return `v:${JSON.stringify(item)}`;
-  return `k:${JSON.stringify(Object.fromEntries([...type.keys].sort().map((key) => [key, item[key]])))}`;
+  return `k:${JSON.stringify(Object.fromEntries([...type.keys].sort().map((key) => [key, item[key] ?? KEY_DEFAULTS[key]])))}`;
 }
 
 export function treeOf(fields: Iterable<string>): FieldTree {
@@ -111,28 +119,40 @@ export function fieldsIn(tree: FieldTree, path = '', out: Set<string> = new Set(
       out.add(path);
       continue;
     }
-    const at = path === '' ? part : path + SEPARATOR + part;
+    const at = join(path, part);
     if (Object.keys(below).length === 0) out.add(at);
     else fieldsIn(below, at, out);
   }
   return out;
 }
 
-/** Entries after an ordinary write: what it changed is the writer's, and nobody's any more where it removed. */
+/**
+ * Entries after an ordinary write: what it changed is the writer's, and nobody's any more where it removed.
+ * @param entries those before the write
+ */
 export function entriesAfterUpdate(
   struct: Struct,
   before: KubeObject | undefined,
   after: KubeObject,
   writer: Writer,
+  entries: readonly ManagedEntry[] | undefined,
 ): readonly ManagedEntry[] | undefined {
-  const entries = before?.metadata.managedFields;
   if (before && !entries) return undefined; // the real server leaves objects alone whose fields nobody has owned so far
-  const was = before ? fieldsOf(struct, before) : new Map<string, string>();
+  const was = fieldsOf(struct, before ?? emptyOf(struct));
   const is = fieldsOf(struct, after);
   const changed = new Set([...is].filter(([path, value]) => was.get(path) !== value).map(([path]) => path));
   const gone = new Set([...was.keys()].filter((path) => !is.has(path)));
   if (changed.size === 0 && gone.size === 0) return entries;
   return withEntry(entries ?? [], writer, changed, (path) => changed.has(path) || gone.has(path));
+}
+
+const empties = new Map<string, KubeObject>();
+
+/** An object of a shape with nothing in it: what every author starts from. */
+function emptyOf(struct: Struct): KubeObject {
+  const empty = empties.get(struct.name) ?? (decode(struct, {}, []) as unknown as KubeObject);
+  empties.set(struct.name, empty);
+  return empty;
 }
 
 /** Adds fields to the writer's entry and takes those that `lost` names from everybody else. */
@@ -178,7 +198,11 @@ function without(entry: ManagedEntry, lost: (path: string) => boolean): ManagedE
 }
 
 function bounded(entries: readonly ManagedEntry[]): readonly ManagedEntry[] {
-  const applied = entries.filter((entry) => entry.operation === 'Apply');
-  const updated = entries.filter((entry) => entry.operation === 'Update');
-  return [...applied, ...updated.slice(-ENTRIES_LIMIT)];
+  const sorted = [...entries].sort((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1));
+  const updated = sorted.filter((entry) => entry.operation === 'Update');
+  return [...sorted.filter((entry) => entry.operation === 'Apply'), ...updated.slice(-ENTRIES_LIMIT)];
+}
+
+function orderOf({ time, manager, apiVersion, subresource = '' }: ManagedEntry): string {
+  return [time, manager, apiVersion, subresource].join(SEPARATOR);
 }

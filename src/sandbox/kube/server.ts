@@ -81,10 +81,10 @@ export class ApiServer {
   async #answer(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => response.destroy());
     let request: ApiRequest | undefined;
+    const warnings = new Set<string>();
     try {
       request = await readRequest(incoming);
       this.#authenticate(incoming);
-      const warnings = new Set<string>();
       const answer = await handle(this.#cluster, request, (text) => warnings.add(text));
       setWarnings(response, warnings);
       if ('watch' in answer) this.#watch(answer, request, response);
@@ -92,6 +92,7 @@ export class ApiServer {
     } catch (error) {
       const failure =
         error instanceof ApiFailure ? error : internal(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      if (!response.headersSent) setWarnings(response, warnings);
       this.#send(request, response, answers.failed(failure));
     }
   }

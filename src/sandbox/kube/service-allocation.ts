@@ -1,5 +1,5 @@
 import type { Transaction } from './allocator.ts';
-import { type ApiFailure, type Cause, internal, invalid, invalidField } from './failure.ts';
+import { ApiFailure, type Cause, internal, invalid, invalidField } from './failure.ts';
 import { resourceNamed } from './resources.ts';
 import { isHeadless, needsHealthCheck, needsNodePort, nodePortsOf, type ServiceObject, type ServiceSpec } from './service.ts';
 import { checkClusterIPs } from './service-validation.ts';
@@ -51,6 +51,10 @@ function fillFamilies(service: ServiceObject, old: ServiceObject | undefined): v
   if (causes.length > 0) throw invalid(services, service.metadata.name, causes);
   const selectorless = isHeadless(spec) && Object.keys(spec.selector ?? {}).length === 0;
   spec.ipFamilyPolicy ??= old?.spec.ipFamilyPolicy ?? (selectorless ? 'RequireDualStack' : 'SingleStack');
+  if (spec.ipFamilyPolicy === 'SingleStack' && spec.ipFamilies?.length === 2) {
+    const text = "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified";
+    throw refuse(service, invalidField('spec.ipFamilyPolicy', spec.ipFamilyPolicy, text));
+  }
   if (selectorless) {
     spec.ipFamilies ??= ['IPv4'];
     if (spec.ipFamilies.length < 2 && spec.ipFamilyPolicy !== 'SingleStack') {
@@ -110,11 +114,14 @@ function takeNewNodePorts(service: ServiceObject, transaction: Transaction): voi
 
 function takeChangedNodePorts(service: ServiceObject, old: ServiceObject, transaction: Transaction): void {
   const had = new Set(nodePortsOf(old.spec));
+  const seen = new Set<string>();
   for (const [i, port] of (service.spec.ports ?? []).entries()) {
     if (!port.nodePort && !takesNodePorts(service.spec)) continue;
-    if (port.nodePort && had.has(port.nodePort)) continue;
-    port.nodePort = takeNodePort(service, i, port.nodePort, transaction);
+    if (!port.nodePort || !had.has(port.nodePort)) port.nodePort = takeNodePort(service, i, port.nodePort, transaction);
     had.add(port.nodePort);
+    const key = `${port.protocol} ${port.nodePort}`;
+    if (seen.has(key)) throw new ApiFailure(500, '', `duplicate nodePort: {${key}}`);
+    seen.add(key);
   }
 }
 

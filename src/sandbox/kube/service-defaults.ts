@@ -49,7 +49,6 @@ export function dropForType(service: ServiceObject, old: ServiceObject): void {
     dropSame(spec, was, 'loadBalancerClass');
   }
   if (isExternal(was) && !isExternal(spec)) dropSame(spec, was, 'externalTrafficPolicy');
-  if (spec.type === 'ExternalName' && was.type !== 'ExternalName') delete spec.internalTrafficPolicy;
   if (spec.type !== 'LoadBalancer') service.status = { ...service.status, loadBalancer: {} };
 }
 

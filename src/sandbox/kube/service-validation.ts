@@ -17,9 +17,12 @@ export function checkService(service: ServiceObject, old: ServiceObject | undefi
     ...format.checkLabels('spec.selector', spec.selector),
     ...checkAffinity(spec),
     ...checkClusterIPs(spec),
-    ...checkAddresses(spec),
+    ...(spec.externalIPs ?? []).flatMap((ip, i) => format.checkEndpointIp(`spec.externalIPs[${i}]`, ip)),
+    ...(types.includes(spec.type ?? '') ? [] : [unsupportedField('spec.type', spec.type, types)]),
     ...checkPortsTogether(spec),
-    ...checkLoadBalancerFields(spec),
+    ...checkSourceRanges(spec),
+    ...checkAllocation(spec),
+    ...checkClass(spec, undefined),
     ...checkTrafficPolicies(spec),
   ];
 }
@@ -36,7 +39,6 @@ function checkType(spec: ServiceSpec): Cause[] {
     out.push(invalidField('spec.clusterIPs[0]', 'None', `may not be set to 'None' for ${type} services`));
   }
   if (type === 'ExternalName') out.push(...checkExternalName(spec));
-  if (!types.includes(type)) out.push(unsupportedField('spec.type', type, types));
   return out;
 }
 
@@ -69,19 +71,26 @@ function checkPort(port: ServicePort, i: number, all: readonly ServicePort[]): C
 
 function checkPortsTogether(spec: ServiceSpec): Cause[] {
   const ports = spec.ports ?? [];
+  const field = (i: number): string => `spec.ports[${i}]`;
   const before = (i: number, same: (port: ServicePort) => boolean): boolean => ports.slice(0, i).some(same);
-  return ports.flatMap((port, i) => {
-    const field = `spec.ports[${i}]`;
-    const clash = port.nodePort && before(i, (other) => other.nodePort === port.nodePort && other.protocol === port.protocol);
-    const twin = before(i, (other) => other.port === port.port && other.protocol === port.protocol);
-    return [
-      ...(port.nodePort && spec.type === 'ClusterIP'
-        ? [forbiddenField(`${field}.nodePort`, "may not be used when `type` is 'ClusterIP'")]
-        : []),
-      ...(clash ? [duplicateField(`${field}.nodePort`, port.nodePort)] : []),
-      ...(twin ? [duplicateField(field, { protocol: port.protocol, port: port.port })] : []),
-    ];
-  });
+  const useless = ports.map((port, i) => (port.nodePort && spec.type === 'ClusterIP' ? i : -1)).filter((i) => i >= 0);
+  const text = "may not be used when `type` is 'ClusterIP'";
+  return [
+    ...useless.map((i) => forbiddenField(`${field(i)}.nodePort`, text)),
+    ...ports.flatMap(({ nodePort, protocol }, i) => {
+      const clash = nodePort && before(i, (other) => other.nodePort === nodePort && other.protocol === protocol);
+      return clash ? [duplicateField(`${field(i)}.nodePort`, nodePort)] : [];
+    }),
+    ...ports.flatMap(({ port, protocol }, i) => {
+      const twin = before(i, (other) => other.port === port && other.protocol === protocol);
+      return twin ? [duplicateField(field(i), portShown(protocol, port))] : [];
+    }),
+  ];
+}
+
+/** The way the real server prints a port that it knows protocol and number of. */
+function portShown(protocol: string | undefined, port: number): object {
+  return { Name: '', Protocol: protocol, AppProtocol: null, Port: port, TargetPort: 0, NodePort: 0 };
 }
 
 /** A day: the longest affinity. */
@@ -119,29 +128,31 @@ export function checkClusterIPs(spec: ServiceSpec): Cause[] {
   return out;
 }
 
-function checkAddresses(spec: ServiceSpec): Cause[] {
+function checkSourceRanges(spec: ServiceSpec): Cause[] {
   const ranges = spec.loadBalancerSourceRanges ?? [];
   const field = 'spec.LoadBalancerSourceRanges';
   return [
-    ...(spec.externalIPs ?? []).flatMap((ip, i) => format.checkEndpointIp(`spec.externalIPs[${i}]`, ip)),
-    ...(ranges.length > 0 && spec.type !== 'LoadBalancer'
-      ? [forbiddenField(field, "may only be used when `type` is 'LoadBalancer'")]
-      : []),
+    ...(ranges.length > 0 && spec.type !== 'LoadBalancer' ? [forbiddenField(field, onlyLoadBalancer)] : []),
     ...ranges.flatMap((range, i) => format.checkCidr(`${field}[${i}]`, range.trim())),
   ];
 }
 
-function checkLoadBalancerFields(spec: ServiceSpec): Cause[] {
-  const only = "may only be used when `type` is 'LoadBalancer'";
-  const isLoadBalancer = spec.type === 'LoadBalancer';
+const onlyLoadBalancer = "may only be used when `type` is 'LoadBalancer'";
+
+function checkAllocation(spec: ServiceSpec): Cause[] {
+  const useless = spec.allocateLoadBalancerNodePorts !== undefined && spec.type !== 'LoadBalancer';
+  return useless ? [forbiddenField('spec.allocateLoadBalancerNodePorts', onlyLoadBalancer)] : [];
+}
+
+function checkClass(spec: ServiceSpec, was: ServiceSpec | undefined): Cause[] {
+  const field = 'spec.loadBalancerClass';
+  const name = spec.loadBalancerClass;
+  const changed = spec.type === 'LoadBalancer' && was?.type === 'LoadBalancer' && name !== was.loadBalancerClass;
+  const out = changed ? [invalidField(field, name, 'may not change once set')] : [];
+  if (name === undefined) return out;
   return [
-    ...(spec.allocateLoadBalancerNodePorts !== undefined && !isLoadBalancer
-      ? [forbiddenField('spec.allocateLoadBalancerNodePorts', only)]
-      : []),
-    ...(spec.loadBalancerClass !== undefined && !isLoadBalancer ? [forbiddenField('spec.loadBalancerClass', only)] : []),
-    ...(spec.loadBalancerClass !== undefined && isLoadBalancer
-      ? format.checkQualifiedName('spec.loadBalancerClass', spec.loadBalancerClass)
-      : []),
+    ...out,
+    ...(spec.type === 'LoadBalancer' ? format.checkQualifiedName(field, name) : [forbiddenField(field, onlyLoadBalancer)]),
   ];
 }
 
@@ -181,9 +192,7 @@ function checkChange(spec: ServiceSpec, was: ServiceSpec): Cause[] {
       ),
     );
   }
-  if (spec.type === 'LoadBalancer' && was.type === 'LoadBalancer' && spec.loadBalancerClass !== was.loadBalancerClass) {
-    out.push(invalidField('spec.loadBalancerClass', spec.loadBalancerClass, 'may not change once set'));
-  }
+  out.push(...checkClass(spec, was));
   if (needsHealthCheck(spec) && needsHealthCheck(was) && spec.healthCheckNodePort !== was.healthCheckNodePort) {
     out.push(forbiddenField('spec.healthCheckNodePort', 'field is immutable'));
   }

@@ -1,6 +1,6 @@
 import type { Allocator, Transaction } from './allocator.ts';
 import { applyConfiguration } from './apply.ts';
-import { decodeBody, viewAs, type WriteOptions } from './body.ts';
+import { decodeBody, decodeGiven, viewAs, type WriteOptions } from './body.ts';
 import {
   ApiFailure,
   alreadyExists,
@@ -77,22 +77,24 @@ function insert(
   rules.fill?.(draft);
   if (hasStatus(resource) && !rules.keepsStatus) draft.status = firstStatus(resource);
   const writer = writerOf(cluster, resource, options, undefined);
-  const owned = rules.keepsStatus ? draft : { ...draft, status: {} };
-  const entries = applied ?? entriesAfterUpdate(structOf(resource.kind), undefined, withoutEmptyStatus(owned), writer);
+  const owned = rules.keepsStatus ? draft : withStatus(draft, firstStatus(resource));
+  const entries = applied ?? entriesAfterUpdate(structOf(resource.kind), undefined, owned, writer, undefined);
   rules.begin?.(draft);
   if (resource.generationOf) draft.metadata.generation = 1;
   return inTransaction(cluster, options, (transaction) => {
     if (resource.kind === 'Service') beginService(draft, undefined, transaction);
     checkAll(resource, draft, undefined);
+    for (const text of rules.warn?.(draft) ?? []) options.warn(text);
+    rules.seal?.(draft);
     const key = freeKey(cluster, resource, draft);
     setEntries(draft, entries);
     return options.dryRun ? draft : cluster.store.put(resource.table, key, draft).object;
   });
 }
 
-function withoutEmptyStatus(draft: KubeObject): KubeObject {
-  const { status, ...rest } = draft;
-  return (status && Object.keys(status).length > 0 ? draft : rest) as KubeObject;
+/** Nobody owns the status that a new object starts with. */
+function withStatus(draft: KubeObject, status: JsonMap): KubeObject {
+  return 'status' in draft ? { ...draft, status } : draft;
 }
 
 function freeKey(cluster: Cluster, resource: Resource, draft: KubeObject): string {
@@ -181,7 +183,7 @@ export function applyObject(
   options: WriteOptions,
 ): { object: KubeObject; created: boolean } {
   const { resource } = target;
-  const config = decodeBody(resource, raw, options);
+  const config = decodeGiven(resource, raw, options);
   placeIn(config, resource, target.namespace);
   if (config.metadata.managedFields) throw badRequest('metadata.managedFields must be nil');
   if (config.metadata.name && config.metadata.name !== target.name) {
@@ -218,14 +220,29 @@ function store(
     else draft.status = current.status ?? {};
   }
   const writer = writerOf(cluster, resource, options, subresource);
-  const entries = applied ?? entriesAfterUpdate(structOf(resource.kind), current, draft, writer);
+  const entries =
+    applied ?? entriesAfterUpdate(structOf(resource.kind), current, draft, writer, entriesBefore(given, current, subresource));
   if (subresource !== 'status') rules.change?.(draft, current);
   return inTransaction(cluster, options, (transaction) => {
     if (resource.kind === 'Service' && subresource !== 'status') beginService(draft, current, transaction);
     checkAll(resource, draft, current, subresource);
+    for (const text of (subresource !== 'status' && rules.warn?.(draft)) || []) options.warn(text);
+    rules.seal?.(draft);
     setEntries(draft, entries);
     return commit(cluster, { resource, key }, draft, current, options, transaction);
   });
+}
+
+/** Entries may be rewritten, as kubectl does when an object moves to server-side apply; they cannot be forgotten by accident. */
+function entriesBefore(
+  given: KubeObject,
+  current: KubeObject,
+  subresource: string | undefined,
+): readonly ManagedEntry[] | undefined {
+  const [first, ...more] = given.metadata.managedFields ?? [];
+  if (subresource !== undefined || first === undefined) return current.metadata.managedFields;
+  const reset = more.length === 0 && !first.manager && !first.fieldsV1;
+  return reset ? [] : given.metadata.managedFields;
 }
 
 function commit(

@@ -90,14 +90,27 @@ export function managedFieldsContract({ client, namespace }: Scene): void {
       expect(entryOf(reply, 'some-tool')?.fieldsV1).toEqual({ 'f:metadata': { 'f:labels': { 'f:c': {} } } });
     });
 
-    test('an applier has an entry of its own', async () => {
-      const path = await service();
-      const body = { apiVersion: 'v1', kind: 'Service', metadata: { name: path.split('/').at(-1), annotations: { x: 'y' } } };
+    test('an applier owns what it wrote: nothing that was filled in, and the items of a list but not the list', async () => {
+      const path = `${home}/services/applied`;
+      const spec = { type: 'LoadBalancer', ports: [{ name: 'web', port: 80 }] };
+      const body = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'applied', annotations: { x: 'y' } }, spec };
       const reply = await client().send('PATCH', at(path, 'applier'), { body, type: 'application/apply-patch+yaml' });
-      expect(entryOf(reply, 'applier')).toMatchObject({
-        operation: 'Apply',
-        fieldsV1: { 'f:metadata': { 'f:annotations': { 'f:x': {} } } },
+      expect(reply.status).toBe(201);
+      expect(entryOf(reply, 'applier')).toMatchObject({ operation: 'Apply' });
+      expect(entryOf(reply, 'applier')?.fieldsV1).toEqual({
+        'f:metadata': { 'f:annotations': { 'f:x': {} } },
+        'f:spec': { 'f:ports': { 'k:{"port":80,"protocol":"TCP"}': { '.': {}, 'f:name': {}, 'f:port': {} } }, 'f:type': {} },
       });
+    });
+
+    test('entries can be rewritten, but not forgotten by a client that knows nothing of them', async () => {
+      const path = await service();
+      const entry = metaOf(await client().get(path)).managedFields?.[0];
+      const renamed = await client().patch(path, 'merge', { metadata: { managedFields: [{ ...entry, manager: 'heir' }] } });
+      expect(metaOf(renamed).managedFields).toMatchObject([{ manager: 'heir', fieldsV1: entry?.fieldsV1 }]);
+      const body = renamed.body as { metadata: object };
+      const put = await client().put(path, { ...body, metadata: { ...body.metadata, managedFields: undefined } });
+      expect(metaOf(put).managedFields).toMatchObject([{ manager: 'heir' }]);
     });
   });
 }
