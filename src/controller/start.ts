@@ -53,7 +53,8 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const { cluster, services } = followed;
   const claims = await decideClaims(api, config, log);
   const inputFor = describeInput(cluster, claims, options);
-  const recorder = config.dryRun ? undefined : recordEvents({ api, component: FIELD_MANAGER, now: Date.now, log });
+  const turn = (): Promise<void> => queue.idle(); // statuses go before events
+  const recorder = config.dryRun ? undefined : recordEvents({ api, component: FIELD_MANAGER, now: Date.now, log, turn });
   const events = recorder ?? logEvents(log);
   const leadership = chooseLeadership(options);
   const tally = makeTally(options.metrics, services);

@@ -25,6 +25,8 @@ export interface EventOptions {
   /** For `source.component`: who says so. */
   readonly component: string;
   readonly log: Log;
+  /** Resolves when nothing more urgent is to be written. An event waits for it, for at most 30 s. */
+  turn?(): Promise<void>;
   /** Milliseconds since the epoch. */
   now?(): number;
   sleep?(ms: number): Promise<void>;
@@ -40,6 +42,8 @@ const WRITERS = 4;
 const REMEMBER_MS = 3_600_000;
 /** Repeats within it are written once. */
 const GATHER_MS = 10_000;
+/** What a person waits for goes first: an event is told about something that has happened and can wait this long. */
+const PATIENCE_MS = 30_000;
 const TRIES = 4;
 const RETRY_MS = 1000;
 const FLUSH_MS = 5000;
@@ -154,8 +158,9 @@ class Recorder implements EventRecorder {
 
   async #work(): Promise<void> {
     await undefined; // what is told in one breath is counted before the first of it is written
-    for (let entry = this.#queue.values().next().value; entry; entry = this.#queue.values().next().value) {
-      this.#queue.delete(entry);
+    for (let entry = this.#first(); entry; entry = this.#first()) {
+      await this.#takeTurn(entry);
+      if (!this.#queue.delete(entry)) continue; // dropped, or written by another writer meanwhile
       entry.state = 'writing';
       await this.#write(entry);
       entry.state = 'idle';
@@ -163,6 +168,16 @@ class Recorder implements EventRecorder {
     }
     this.#writing -= 1;
     if (this.#writing === 0) for (const done of this.#idle) done();
+  }
+
+  #first(): Entry | undefined {
+    return this.#queue.values().next().value;
+  }
+
+  async #takeTurn(entry: Entry): Promise<void> {
+    const leftMs = entry.last + PATIENCE_MS - this.#now();
+    if (!this.#options.turn || this.#flushing || leftMs <= 0) return;
+    await Promise.race([this.#options.turn(), this.#sleep(leftMs)]);
   }
 
   async #write(entry: Entry): Promise<void> {

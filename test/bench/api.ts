@@ -28,6 +28,10 @@ export class BenchApi {
     return this.#call('DELETE', path);
   }
 
+  patch(path: string, body: object): Promise<string> {
+    return this.#call('PATCH', path, JSON.stringify(body), 'application/strategic-merge-patch+json');
+  }
+
   get(path: string): Promise<string> {
     return this.#call('GET', path);
   }
@@ -52,8 +56,13 @@ export class BenchApi {
     await Promise.all([this.#calls.destroy(), this.#watches.destroy()]);
   }
 
-  async #call(method: 'GET' | 'POST' | 'DELETE', path: string, body?: string): Promise<string> {
-    const headers = { ...this.#headers, 'content-type': 'application/json' };
+  async #call(
+    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+    path: string,
+    body?: string,
+    type = 'application/json',
+  ): Promise<string> {
+    const headers = { ...this.#headers, 'content-type': type };
     const answer = await this.#calls.request({ method, path, headers, ...(body === undefined ? {} : { body }) });
     const said = await answer.body.text();
     if (answer.statusCode >= 300) throw new Error(`${method} ${path}: ${answer.statusCode} ${said.slice(0, 300)}`);

@@ -81,6 +81,13 @@ function burstFigures({ services }: Plan, { bursts }: Outcome): readonly Figure[
       { name: 'first creation -> last IP, of baseline', unit: 'x', aim: { atMost: 1.2 } },
       bursts.map((b) => b.totalMs / b.baselineMs),
     ),
+    {
+      ...medianFigure(
+        { name: 'the same by a bare client, of baseline', unit: 'x' },
+        bursts.map((b) => b.floorMs / b.baselineMs),
+      ),
+      note: 'creating and two status patches each, no controller: the floor on this machine',
+    },
     medianFigure(
       { name: 'CPU of API server and etcd, without', unit: 's' },
       bursts.map((b) => b.serverCpuSeconds.baseline),

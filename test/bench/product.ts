@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '../e2e/lab/until.ts';
 
@@ -50,7 +50,7 @@ export class Product {
     const nth = ++started;
     this.#gaugeFile = join(options.directory, `gauge-${nth}.json`);
     this.#logFile = join(options.directory, `controller-${nth}.log`);
-    const log = createWriteStream(this.#logFile);
+    const log = openSync(this.#logFile, 'a'); // a pipe would be read by this process, which may be busy
     const args = [
       ...(options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`]),
       `--import=${join(import.meta.dirname, 'gauge.js')}`,
@@ -60,11 +60,10 @@ export class Product {
     ];
     const env = Object.entries(process.env).filter(([name]) => !/^(NODEPORT_LB_|KUBECONFIG$)/.test(name));
     this.#child = spawn(process.execPath, args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', log, log],
       env: { ...Object.fromEntries(env), BENCH_GAUGE_FILE: this.#gaugeFile },
     });
-    this.#child.stdout?.pipe(log);
-    this.#child.stderr?.pipe(log);
+    closeSync(log);
     this.#exited = new Promise((resolve) => this.#child.once('exit', resolve));
   }
 

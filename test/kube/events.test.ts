@@ -215,6 +215,36 @@ describe('trouble', () => {
   });
 });
 
+describe('what is more urgent', () => {
+  const record = (turn: () => Promise<void>, sleep: (ms: number) => Promise<void>): EventRecorder =>
+    recordEvents({ api, component: 'nodeport-lb', log, now: () => clock, turn, sleep });
+
+  test('goes first: an event waits for its turn', async () => {
+    const gate = Promise.withResolvers<void>();
+    const patient = record(
+      () => gate.promise,
+      () => new Promise(() => {}),
+    );
+    patient.tell(SERVICE, 'Normal', 'EnsuredLoadBalancer', 'x');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(counts()).toEqual([]);
+    gate.resolve();
+    await patient.flush();
+    expect(counts()).toEqual([1]);
+  });
+
+  test('holds an event up for half a minute at most', async () => {
+    const patient = record(
+      () => new Promise(() => {}),
+      async (ms) => void waits.push(ms),
+    );
+    patient.tell(SERVICE, 'Normal', 'EnsuredLoadBalancer', 'x');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(counts()).toEqual([1]);
+    expect(waits).toEqual([30_000]);
+  });
+});
+
 describe('pure parts', () => {
   test('a name is at most 253 bytes and a DNS subdomain', () => {
     expect(eventName('web', 'x')).toMatch(/^web\.[0-9a-f]{16}$/);
