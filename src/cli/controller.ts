@@ -26,7 +26,16 @@ export async function runController(call: Call): Promise<number> {
   const api = await connectKube(kubeChoice(config));
   try {
     if (!cluster.inCluster && !(await introduce(call.err, api, cluster, config, log, stop))) return 0;
-    return await reconcileUntil(stop, { api, config, log, metrics, state, inCluster: cluster.inCluster });
+    const { inCluster, namespace } = cluster;
+    return await reconcileUntil(stop, {
+      api,
+      config,
+      log,
+      metrics,
+      state,
+      inCluster,
+      ...(inCluster && namespace !== '' ? { namespace } : {}),
+    });
   } finally {
     await http?.close();
     await api.close();
@@ -46,6 +55,8 @@ interface Parts {
   readonly metrics: Awaited<ReturnType<typeof createMetrics>>;
   readonly state: State;
   readonly inCluster: boolean;
+  /** Of the pod. */
+  readonly namespace?: string;
 }
 
 async function reconcileUntil(stop: AbortSignal, parts: Parts): Promise<number> {
