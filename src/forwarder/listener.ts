@@ -119,8 +119,9 @@ export class TcpListener implements DialHost {
     }
   }
 
-  /** Accepts nothing more from now on. What is established may live on for `drainMs`. */
-  close(drainMs = this.#rule.drainMs): void {
+  /** Accepts nothing more from now on. What is established may live on for the rule's drain time, and for at most `mostMs`. */
+  close(mostMs = Number.POSITIVE_INFINITY): void {
+    const drainMs = Math.min(mostMs, this.#rule.drainMs);
     this.#phase = 'closed';
     clearTimeout(this.#retry);
     this.#server?.close();

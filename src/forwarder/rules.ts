@@ -173,7 +173,7 @@ export interface ForwarderCounters {
 export interface Forwarder {
   /** @throws {RulesError} and keeps the rules in force */
   apply(next: Rules | RulesChange): void;
-  /** Stops listening at once; established connections may live on for at most `drainMs`, or as long as their listeners' rules say. */
+  /** Stops listening at once; established connections may live on for as long as their listeners' rules say, and for at most `drainMs`. */
   close(drainMs?: number): Promise<void>;
   counters(): Promise<ForwarderCounters>;
 }
