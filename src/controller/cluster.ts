@@ -37,6 +37,9 @@ export interface ClusterOptions {
   find(name: string): Service | undefined;
 }
 
+/** What a Service is told that a reservation's end may help: a pool may be full of addresses that somebody else uses. */
+const WAITS_FOR_ADDRESS: ReadonlySet<string> = new Set<Code>(['AddressReserved', 'PoolExhausted']);
+
 export function makeCluster(options: ClusterOptions): Cluster {
   const membersByKey = new Map<string, Set<string>>();
   const uses = makeAddressBook();
@@ -57,7 +60,7 @@ export function makeCluster(options: ClusterOptions): Cluster {
   function keysTouched(services: Iterable<Service>): readonly string[] {
     const touched = [...services].filter(
       (service) =>
-        service.conditions.some((c) => c.type === CONDITION && c.reason === ('AddressReserved' satisfies Code)) ||
+        service.conditions.some((c) => c.type === CONDITION && WAITS_FOR_ADDRESS.has(c.reason)) ||
         heldAddresses(service).some((address) => uses.reservedBy(address) !== undefined),
     );
     return touched.map((service) => balancerKeyOf(service, options.shareAcrossNamespaces));
