@@ -155,7 +155,7 @@ spec: { type: NodePort, selector: { app: web }, ports: [{ port: 80, targetPort: 
     expect(await lab.client.knock('172.31.77.1', 6443)).toBe('refused');
     const { failures } = await lab.client.burst(`http://${lab.node('n1').address}:${nodePort}/`, 30);
     expect(failures).toEqual([]); // kube-proxy goes on
-    await lab.startApiServer();
+    await lab.restartApiServer();
     await lab.compactEtcd();
     const old = `/api/v1/services?resourceVersion=${metadata.resourceVersion}&resourceVersionMatch=Exact`;
     await expect(lab.api.get(old)).rejects.toMatchObject({ status: 410 });

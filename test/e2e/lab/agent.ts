@@ -2,10 +2,10 @@
  * The lab's hand in a network namespace: a process of its own that does what JSON lines on its standard input say and
  * answers on standard output. Its face for tests is client.ts.
  */
-import { unlinkSync } from 'node:fs';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 import type { HoldState, LoadOptions, RequestOptions } from './client.ts';
+import { Gate, type GateOptions, type GateRule } from './gate.ts';
 import { Load } from './load.ts';
 import { request } from './request.ts';
 
@@ -68,27 +68,7 @@ function occupy(host: string, port: number): Promise<net.Server> {
   });
 }
 
-/** Carries connections from a socket file, which is the same in every network namespace, to a port in this one. */
-function relay(file: string, host: string, port: number): Promise<net.Server> {
-  return new Promise((resolve, reject) => {
-    try {
-      unlinkSync(file);
-    } catch {
-      // nothing there yet
-    }
-    const server = net.createServer({ allowHalfOpen: true }, (near) => {
-      const far = net.connect({ host, port, allowHalfOpen: true });
-      near.pipe(far).pipe(near);
-      near.on('error', () => far.destroy());
-      far.on('error', () => near.destroy());
-      near.on('close', () => far.destroy());
-      far.on('close', () => near.destroy());
-    });
-    server.on('error', reject);
-    server.listen(file, () => resolve(server));
-  });
-}
-
+let gate: Gate | undefined;
 const loads = new Map<number, Load>();
 const holds = new Map<number, Hold>();
 const servers = new Map<number, net.Server>();
@@ -120,8 +100,11 @@ const operations: Readonly<Record<string, (args: never, id: number) => unknown>>
     holds.delete(args.hold);
   },
   occupy: async (args: { host: string; port: number }, id) => void servers.set(id, await occupy(args.host, args.port)),
-  relay: async (args: { file: string; host: string; port: number }, id) =>
-    void servers.set(id, await relay(args.file, args.host, args.port)),
+  gateOpen: async (args: GateOptions) => {
+    gate = await Gate.open(args);
+  },
+  gateKeep: (args: { rule?: GateRule }) => gate?.keep(args.rule),
+  gateKept: () => gate?.kept ?? 0,
   free: (args: { server: number }) => {
     servers.get(args.server)?.close();
     servers.delete(args.server);

@@ -57,6 +57,8 @@ export class Api {
       method,
       headers: {
         authorization: `Bearer ${this.#as.token}`,
+        'user-agent': `${this.#as.user}/lab`, // what managedFields will call us
+
         accept: 'application/json',
         ...(body ? { 'content-type': type } : {}),
       },

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { GateOptions, GateRule } from './gate.ts';
 import { Process } from './process.ts';
 
 export interface RequestOptions {
@@ -138,9 +139,17 @@ export class Client {
     return { free: () => this.#call('free', { server }) };
   }
 
-  /** Connections to the socket file go to the port in the client's namespace. */
-  relay(file: string, host: string, port: number): Promise<void> {
-    return this.#call('relay', { file, host, port });
+  /** Opens the client's gate, see gate.ts. */
+  gateOpen(options: GateOptions): Promise<void> {
+    return this.#call('gateOpen', options);
+  }
+
+  gateKeep(rule?: GateRule): Promise<void> {
+    return this.#call('gateKeep', { rule });
+  }
+
+  gateKept(): Promise<number> {
+    return this.#call('gateKept', {});
   }
 
   async #opened(op: string, args: object): Promise<number> {

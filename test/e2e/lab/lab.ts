@@ -160,7 +160,16 @@ export class Lab {
     await this.#apiServer?.kill();
   }
 
-  /** Same address, same certificate, same data. */
+  /**
+   * Same address, same certificate, same data. The controller manager begins anew: after some outages it would wait for half a
+   * minute before it asks again.
+   */
+  async restartApiServer(): Promise<void> {
+    await this.#controllers?.kill();
+    await this.startApiServer();
+    this.#controllers = startControllerManager(this.plane);
+  }
+
   async startApiServer(): Promise<void> {
     const server = startApiServer(this.plane);
     this.#apiServer = server;
