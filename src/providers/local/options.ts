@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import type { LocalConfig, PoolConfig } from '../../config/config.ts';
 import { type Problem, UsageError } from '../../errors.ts';
 
@@ -12,37 +11,14 @@ export interface LocalOptions {
 /** Where every Linux machine can listen without preparation, and far from 127.0.0.1 and from what sandboxes use. */
 const DEFAULT_POOL = '127.0.0.32/27';
 
-const poolSchema = z.object({
-  name: z.string().min(1),
-  addresses: z.array(z.string()),
-  namespaces: z.array(z.string()).default([]),
-  serviceSelector: z.record(z.string(), z.string()).default({}),
-  priority: z.number().default(0),
-  autoAssign: z.boolean().default(true),
-  sharePorts: z.boolean().default(false),
-});
-
-const schema = z.object({
-  pools: z.array(poolSchema).default([]),
-  portFallback: z.boolean().default(false),
-  datapath: z.enum(['auto', 'userspace', 'nftables', 'kube-proxy']).default('auto'),
-  forwarder: z.enum(['embedded', 'agents']).optional(),
-});
-
 /**
- * Reads the provider's options (`Config.local`).
+ * Reads the provider's options: `Config.local`, which has been validated with the rest of the configuration.
  * @param inCluster whether the controller runs in a pod of the cluster
  * @throws {UsageError} with everything in them that this version cannot do
  */
-export function readOptions(raw: Readonly<Record<string, unknown>>, inCluster: boolean): LocalOptions {
-  const parsed = schema.safeParse(raw);
-  if (!parsed.success) {
-    throw new UsageError(
-      parsed.error.issues.map((issue) => ({ where: `local.${issue.path.join('.')}`, message: issue.message })),
-    );
-  }
-  const { pools, portFallback } = parsed.data;
-  const problems = [...refuseDatapath(parsed.data.datapath), ...refuseForwarder(parsed.data.forwarder, inCluster)];
+export function readOptions(local: Partial<LocalConfig>, inCluster: boolean): LocalOptions {
+  const { pools = [], portFallback = false, datapath = 'auto', forwarder } = local;
+  const problems = [...refuseDatapath(datapath), ...refuseForwarder(forwarder, inCluster)];
   if (problems.length === 0 && pools.length === 0 && inCluster) {
     problems.push({
       where: '--local-pool',

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import type { LocalConfig } from '../../../src/config/config.ts';
 import { UsageError } from '../../../src/errors.ts';
 import { readOptions } from '../../../src/providers/local/options.ts';
 import { pool } from '../builders.ts';
@@ -10,17 +11,12 @@ test('outside a cluster nothing need be said', () => {
   });
 });
 
-test('a pool may leave out all but its name and addresses', () => {
-  const { pools } = readOptions({ pools: [{ name: 'p', addresses: ['10.0.0.1'] }] }, false);
-  expect(pools).toEqual([pool('p', ['10.0.0.1'])]);
-});
-
 test('in a cluster an embedded forwarder with a pool is enough', () => {
-  const options = { forwarder: 'embedded', pools: [pool('p', ['10.0.0.1'])] };
+  const options: Partial<LocalConfig> = { forwarder: 'embedded', pools: [pool('p', ['10.0.0.1'])] };
   expect(readOptions(options, true).pools).toEqual(options.pools);
 });
 
-test.each([
+test.each<{ why: string; options: Partial<LocalConfig>; inCluster: boolean; says: RegExp }>([
   { why: 'nftables', options: { datapath: 'nftables' }, inCluster: false, says: /--local-datapath "nftables": .*userspace only/ },
   { why: 'kube-proxy', options: { datapath: 'kube-proxy' }, inCluster: false, says: /userspace only/ },
   {
@@ -46,12 +42,6 @@ test.each([
     options: { datapath: 'nftables', forwarder: 'agents' },
     inCluster: false,
     says: /datapath.*\n.*forwarder/,
-  },
-  {
-    why: 'a pool of the wrong shape',
-    options: { pools: [{ name: 'p', addresses: '10.0.0.1' }] },
-    inCluster: false,
-    says: /local\.pools\.0\.addresses/,
   },
 ])('$why is a usage error', ({ options, inCluster, says }) => {
   expect(() => readOptions(options, inCluster)).toThrow(UsageError);
