@@ -20,6 +20,8 @@ export interface Desk<O> {
   now(): number;
   /** Told of each step before it is applied, or instead of that in a dry run. */
   stepping(key: string, step: Step): void;
+  /** Told of each step that was applied, and what was thrown. */
+  applied(step: Step, thrown: unknown): void;
   /** Told of what the provider has after each pass; the key's nodes are as they were in the pass before, or not. */
   passed(key: string, wanted: Balancer | undefined, report: Report): { readonly sameNodes: boolean };
 }
@@ -85,10 +87,20 @@ async function applySteps<O>(key: string, wanted: Balancer | undefined, desk: De
     if (step.waitsFor)
       return { steps, waitMs: step.waitsFor.until === undefined ? POLL_MS : Math.max(0, step.waitsFor.until - desk.now()) };
     desk.stepping(key, step);
-    await desk.provider.apply(step); // one call, safe to repeat
+    await applyStep(step, desk);
     steps.push(step);
   }
   return { steps, waitMs: Number.POSITIVE_INFINITY };
+}
+
+async function applyStep<O>(step: Step, desk: Desk<O>): Promise<void> {
+  try {
+    await desk.provider.apply(step); // one call, safe to repeat
+    desk.applied(step, undefined);
+  } catch (thrown) {
+    desk.applied(step, thrown);
+    throw thrown;
+  }
 }
 
 /** Finalizer, holder and addresses are on record before the first provider write, or a crash could leak what it makes. */

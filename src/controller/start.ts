@@ -57,9 +57,9 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const recorder = config.dryRun ? undefined : recordEvents({ api, component: FIELD_MANAGER, now: Date.now, log, turn });
   const events = recorder ?? logEvents(log);
   const leadership = chooseLeadership(options);
-  const tally = makeTally(options.metrics, services);
+  const tally = makeTally(options.metrics, services, provider);
   const writer = makeWriter({ api, services, events, now: Date.now, mayWrite: () => !config.dryRun && leadership.holds() });
-  const desk = layDesk(options, { writer, inputFor, surroundings: cluster.surroundings, passed: tally.passed });
+  const desk = layDesk(options, { writer, inputFor, surroundings: cluster.surroundings, ...tally });
   const queue = makeQueue({
     workers: WORKERS,
     work: (key) => pass(key, desk, tally),
@@ -111,7 +111,7 @@ function describeInput(cluster: Cluster, claims: Claims, { provider, config }: C
 
 function layDesk(
   { provider, config, log }: ControllerOptions,
-  parts: Pick<Desk<unknown>, 'writer' | 'inputFor' | 'surroundings' | 'passed'>,
+  parts: Pick<Desk<unknown>, 'writer' | 'inputFor' | 'surroundings' | 'passed' | 'applied'>,
 ): Desk<unknown> {
   return {
     ...parts,

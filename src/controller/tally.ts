@@ -1,5 +1,7 @@
+import { Refusal } from '../errors.ts';
 import type { Services } from '../kube/api.ts';
-import type { Balancer, NodeTarget, Report } from '../model.ts';
+import type { Balancer, NodeTarget, Report, Step } from '../model.ts';
+import type { Provider } from '../providers/provider.ts';
 import { CONDITION } from './claim.ts';
 import type { QueueMeter } from './queue.ts';
 
@@ -10,21 +12,31 @@ export interface Meter {
   setTargets(counts: Readonly<Record<'healthy' | 'unhealthy' | 'unknown' | 'draining', number>>): void;
   readonly queue: QueueMeter;
   /** Calls `refresh` whenever somebody is about to read the gauges. */
-  beforeRender(refresh: () => void): void;
+  beforeRender(refresh: () => void | Promise<void>): void;
+  providerRequested(action: string, code: string): void;
+  forwarderConnected(connections: number): void;
 }
 
 /** Remembers of each balancer what the last pass saw, and brings the gauges up to date when they are read. */
 export interface Tally {
   passed(key: string, wanted: Balancer | undefined, report: Report): { readonly sameNodes: boolean };
   reconciled(seconds: number): void;
+  /** One step was applied; `thrown` is what came of it, undefined when all was well. */
+  applied(step: Step, thrown: unknown): void;
 }
 
 type Counts = Record<'healthy' | 'unhealthy' | 'unknown' | 'draining', number>;
 
-export function makeTally(meter: Meter, services: Services): Tally {
+export function makeTally(meter: Meter, services: Services, provider: Provider): Tally {
   const nodesOf = new Map<string, readonly NodeTarget[]>();
   const healthOf = new Map<string, Counts>();
+  let connected = 0;
 
+  meter.beforeRender(async () => {
+    const connections = (await provider.connections?.()) ?? 0;
+    meter.forwarderConnected(connections < connected ? connections : connections - connected); // a new forwarder counts from 0
+    connected = connections;
+  });
   meter.beforeRender(() => {
     const total = emptyCounts();
     for (const counts of healthOf.values()) {
@@ -47,6 +59,7 @@ export function makeTally(meter: Meter, services: Services): Tally {
       return { sameNodes };
     },
     reconciled: (seconds) => meter.reconciled(seconds),
+    applied: (step, thrown) => meter.providerRequested(step.kind, thrown === undefined ? 'ok' : codeOf(thrown)),
   };
 }
 
@@ -71,4 +84,10 @@ function countServices(services: Services): { state: 'ready' | 'pending'; reason
     counts.set(`${state} ${condition.reason}`, entry);
   }
   return [...counts.values()];
+}
+
+/** Codes come from fixed sets: our table, or the names of error classes. */
+function codeOf(thrown: unknown): string {
+  if (thrown instanceof Refusal) return thrown.code;
+  return thrown instanceof Error ? thrown.name : 'unknown';
 }

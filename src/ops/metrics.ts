@@ -12,7 +12,7 @@ export interface Metrics {
   forwarderConnected(connections: number): void;
   readonly queue: QueueMetrics;
   /** Calls `refresh` before each page, for what is dear to keep true all the time. */
-  beforeRender(refresh: () => void): void;
+  beforeRender(refresh: () => void | Promise<void>): void;
   /** The page for Prometheus, and its content type. */
   render(): Promise<{ readonly type: string; readonly text: string }>;
 }

@@ -11,7 +11,7 @@ const HEALTH = ['healthy', 'unhealthy', 'unknown', 'draining'] as const;
 export function createPrometheus(build: { readonly version: string; readonly node: string }): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  const refreshers: (() => void)[] = [];
+  const refreshers: (() => void | Promise<void>)[] = [];
   const services = new Gauge({
     name: 'nodeport_lb_services',
     help: 'Services that are ours, by state and reason code.',
@@ -56,7 +56,7 @@ export function createPrometheus(build: { readonly version: string; readonly nod
     queue: createQueueMetrics(registers),
     beforeRender: (refresh) => void refreshers.push(refresh),
     async render() {
-      for (const refresh of refreshers) refresh();
+      await Promise.all(refreshers.map((refresh) => refresh()));
       return { type: registry.contentType, text: await registry.metrics() };
     },
   };

@@ -43,6 +43,9 @@ export interface Provider<O = unknown> {
   /** Does one step. Safe to repeat, also after a crash in the middle. */
   apply(step: Step): Promise<void>;
 
+  /** Connections that a data path of the provider's own has accepted since it started; absent: it forwards nothing itself. */
+  connections?(): Promise<number>;
+
   /** Pure. Addresses, listeners, target health; settled and gone come from here only, never from an empty plan. */
   report(observed: O): Report;
 }

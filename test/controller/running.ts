@@ -7,7 +7,7 @@ import { type RunningController, startController } from '../../src/controller/st
 import type { KubeApi } from '../../src/kube/api.ts';
 import { connectKube } from '../../src/kube/client.ts';
 import { readService, type Service } from '../../src/kube/objects.ts';
-import { noMetrics } from '../../src/ops/metrics.ts';
+import { type Metrics, noMetrics } from '../../src/ops/metrics.ts';
 import type { Provider } from '../../src/providers/provider.ts';
 import type { KubeObject } from '../../src/sandbox/kube/json.ts';
 import { type SandboxKube, startKube } from '../../src/sandbox/kube/kube.ts';
@@ -22,7 +22,7 @@ export interface Running {
   readonly api: KubeApi;
   /** What was logged, for a dry run. */
   readonly lines: readonly string[];
-  start(provider: Provider, config?: Partial<Config>): Promise<RunningController>;
+  start(provider: Provider, config?: Partial<Config>, metrics?: Metrics): Promise<RunningController>;
   addNode(name: string, address: string): void;
   /** @returns the Service as the controller reads it; undefined when it is gone */
   service(name: string): Service | undefined;
@@ -50,14 +50,14 @@ export async function runSandbox(): Promise<Running> {
     kube,
     api,
     lines,
-    async start(provider, config = {}) {
+    async start(provider, config = {}, metrics = noMetrics) {
       const log = { ...quiet, info: (_fields: object, message: string) => void lines.push(message) };
       const controller = await startController({
         api,
         provider,
         config: { ...toConfig({}), ...config },
         log,
-        metrics: noMetrics,
+        metrics,
         inCluster: false,
       });
       started.push(controller);

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { CONDITION, FINALIZER, HELD_ADDRESSES } from '../../src/controller/claim.ts';
 import { readService, type Service } from '../../src/kube/objects.ts';
+import { createMetrics } from '../../src/ops/metrics.ts';
 import { createProvider as createNone } from '../../src/providers/none.ts';
 import { MemoryCloud, MemoryProvider } from './memory-provider.ts';
 import { type Running, runSandbox } from './running.ts';
@@ -324,4 +325,27 @@ describe('what is not ours', () => {
     const listed = cluster.kube.audit.filter((entry) => entry.resource === 'services' && ['list', 'watch'].includes(entry.verb));
     expect(new Set(listed.map((entry) => entry.namespace))).toEqual(new Set(['shop']));
   });
+});
+
+test('the metrics page tells Services by reason, targets by health, and provider calls by outcome', async () => {
+  const metrics = await createMetrics(true, { version: '1', node: process.version });
+  cloud.refuse = (step) => (step.summary.endsWith('default/bad') ? new Error('the cloud is closed') : undefined);
+  const provider = Object.assign(new MemoryProvider(cloud), { connections: async () => 7 });
+  await cluster.start(provider, {}, metrics);
+  cluster.create('bad');
+  cluster.create('good');
+  await cluster.until('good is ready', () => reasonOf('good') === 'Ready');
+  await cluster.until('bad says why', () => reasonOf('bad') === 'SyncFailed');
+  await metrics.render();
+  const { text } = await metrics.render(); // a second look counts no connection twice
+  for (const line of [
+    'nodeport_lb_services{state="ready",reason="Ready"} 1',
+    'nodeport_lb_services{state="pending",reason="SyncFailed"} 1',
+    'nodeport_lb_targets{health="healthy"} 1',
+    'nodeport_lb_provider_requests_total{action="create-balancer",code="ok"} 1',
+    'nodeport_lb_forwarder_connections_total 7',
+  ]) {
+    expect(text).toContain(`${line}\n`);
+  }
+  expect(text).toMatch(/nodeport_lb_provider_requests_total\{action="create-balancer",code="Error"\} [2-9]/);
 });

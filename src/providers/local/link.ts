@@ -78,6 +78,11 @@ export class Link {
     return this.#sheet.sets.setsWith(node);
   }
 
+  /** Connections that the forwarder has accepted since it started. */
+  async connections(): Promise<number> {
+    return (await this.#forwarder?.counters())?.sum.connections ?? 0;
+  }
+
   /** Whether the forwarder may still accept connections for the id. */
   isOpen(id: string): boolean {
     return this.#sheet.isOpen(id);

@@ -74,6 +74,10 @@ class LocalProvider implements Provider<Observed> {
     await this.#link.close(drainMs);
   }
 
+  connections(): Promise<number> {
+    return this.#link.connections();
+  }
+
   async keys(): Promise<readonly string[]> {
     return [...new Set([...this.#allocator.keys(), ...this.#listeners.keys()])];
   }
