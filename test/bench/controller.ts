@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { run } from '../e2e/lab/command.ts';
 import { type Figure, medianFigure, quantile, type Section } from './figures.ts';
 import { takeGround } from './ground.ts';
-import type { Outcome, Plan } from './worker.ts';
+import type { Burst, Outcome, Plan } from './worker.ts';
 
 export interface ControllerBench extends Omit<Plan, 'ground'> {
   /** The sandbox even where a real API server is to be had. */
@@ -18,6 +19,7 @@ export async function benchController({ sandbox, say, ...wish }: ControllerBench
   process.once('SIGINT', abort);
   process.once('SIGTERM', abort);
   try {
+    if (plan.bundle) await buildBundle();
     const outcome = await runWorker(plan);
     return describeOutcome(plan, outcome);
   } finally {
@@ -25,6 +27,11 @@ export async function benchController({ sandbox, say, ...wish }: ControllerBench
     process.removeListener('SIGINT', abort);
     process.removeListener('SIGTERM', abort);
   }
+}
+
+async function buildBundle(): Promise<void> {
+  const cwd = join(import.meta.dirname, '../..');
+  await run(process.execPath, ['src/build.ts'], { cwd });
 }
 
 async function runWorker(plan: Plan): Promise<Outcome> {
@@ -47,15 +54,17 @@ async function runWorker(plan: Plan): Promise<Outcome> {
 }
 
 function describeOutcome(plan: Plan, outcome: Outcome): Section {
-  const { services, ground, bundle, repeat } = plan;
-  const from = bundle ? 'the bundle dist/' : 'src/ by type stripping';
+  const { services, ground, repeat } = plan;
   const nodes =
     ground.namespace === undefined
       ? `${outcome.nodes} nodes (without a network namespace no more answer)`
       : `${outcome.nodes} nodes`;
   return {
     title: `Controller: ${services} LoadBalancer Services x ${nodes}`,
-    setting: [`API: ${ground.name}`, `controller from ${from}; medians of ${repeat} run${repeat === 1 ? '' : 's'}`],
+    setting: [
+      `API: ${ground.name}`,
+      `controller from src/ by type stripping, unless it says bundle; medians of ${repeat} run${repeat === 1 ? '' : 's'}`,
+    ],
     figures: [...burstFigures(plan, outcome), ...memoryFigures(outcome), ...otherFigures(plan, outcome)],
     details: outcome,
   };
@@ -123,7 +132,7 @@ function burstFigures({ services }: Plan, { bursts }: Outcome): readonly Figure[
   ];
 }
 
-function memoryFigures({ bursts }: Outcome): readonly Figure[] {
+function memoryFigures({ bursts, bundle }: Outcome): readonly Figure[] {
   const peak = (of: 'controller' | 'forwarder') => bursts.map((b) => b.after[of].peakRssMB);
   const idle = (of: 'controller' | 'forwarder') => bursts.map((b) => b.idle[of].rssMB);
   const both = (a: readonly number[], b: readonly number[]) => a.map((value, i) => value + (b[i] ?? 0));
@@ -140,6 +149,24 @@ function memoryFigures({ bursts }: Outcome): readonly Figure[] {
         bursts.map((b) => b.idle.controller.pssMB + b.idle.forwarder.pssMB),
       ),
       note: 'pages that several processes share, such as Node itself, are divided among them',
+    },
+    ...(bundle ? bundleFigures(bundle) : []),
+  ];
+}
+
+function bundleFigures({ idle, after }: Burst): readonly Figure[] {
+  return [
+    { name: 'RSS peak, controller, bundle', unit: 'MB', aim: { atMost: 150 }, value: after.controller.peakRssMB },
+    { name: 'RSS peak, forwarder, bundle', unit: 'MB', value: after.forwarder.peakRssMB },
+    { name: 'RSS peak, both, bundle', unit: 'MB', value: after.controller.peakRssMB + after.forwarder.peakRssMB },
+    { name: 'RSS idle, controller, bundle', unit: 'MB', aim: { atMost: 90 }, value: idle.controller.rssMB },
+    { name: 'RSS idle, forwarder, bundle', unit: 'MB', value: idle.forwarder.rssMB },
+    { name: 'RSS idle, both, bundle', unit: 'MB', value: idle.controller.rssMB + idle.forwarder.rssMB },
+    { name: 'PSS idle, both, bundle', unit: 'MB', value: idle.controller.pssMB + idle.forwarder.pssMB },
+    {
+      name: 'CPU of controller for them, bundle',
+      unit: 's',
+      value: after.controller.cpuSeconds - idle.controller.cpuSeconds,
     },
   ];
 }

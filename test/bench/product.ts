@@ -6,12 +6,14 @@ import { until } from '../e2e/lab/until.ts';
 const CHECKOUT = join(import.meta.dirname, '../..');
 const POOL = '127.32.0.0/16';
 
+export type ProgramForm = 'sources' | 'bundle';
+
 export interface ProductOptions {
   readonly kubeconfig: string;
   /** For logs and the gauge's file. */
   readonly directory: string;
-  /** From dist/, as an installed package. */
-  readonly bundle: boolean;
+  /** `sources`: a checkout, by type stripping. `bundle`: dist/, as an installed package. */
+  readonly program: ProgramForm;
   /** Directory for CPU profiles. */
   readonly profile?: string | undefined;
 }
@@ -54,7 +56,7 @@ export class Product {
     const args = [
       ...(options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`]),
       `--import=${join(import.meta.dirname, 'gauge.js')}`,
-      join(CHECKOUT, options.bundle ? 'dist/main.js' : 'src/bin.js'),
+      join(CHECKOUT, options.program === 'bundle' ? 'dist/main.js' : 'src/bin.js'),
       ...['controller', '--kubeconfig', options.kubeconfig, '--provider', 'local', '--local-pool', POOL],
       ...['--claim-unset-class', 'true', '--http', '127.0.0.1:0'],
     ];

@@ -7,7 +7,7 @@ import { benchController } from './controller.ts';
 import { meetsAim, renderSection, type Section } from './figures.ts';
 
 /**
- * `npm run bench [-- --short] [--only controller|forwarder] [--json FILE] [--quiet-seconds N] [--repeat N] [--bundle]`.
+ * `npm run bench [-- --short] [--only controller|forwarder] [--json FILE] [--quiet-seconds N] [--repeat N]`.
  * Exits with 1 only when something did not run; a slow machine is no failure.
  */
 const options = {
@@ -18,8 +18,7 @@ const options = {
   repeat: { type: 'string' },
   services: { type: 'string' },
   nodes: { type: 'string' },
-  /** Run the controller from dist/ (`npm run build`), as an installed package does. */
-  bundle: { type: 'boolean', default: false },
+  /** The in-memory API even where a real one is to be had. */
   sandbox: { type: 'boolean', default: false },
   /** Keep CPU profiles of the controller and its forwarder in this directory. */
   profile: { type: 'string' },
@@ -65,7 +64,8 @@ async function runAll(): Promise<readonly Section[]> {
     console.log(renderSection(section));
   };
   if (given.only !== 'forwarder') {
-    const { services, nodes, repeat, quietSeconds, bundle, sandbox, profile } = given;
+    const { services, nodes, repeat, quietSeconds, sandbox, profile } = given;
+    const bundle = !short && existsSync(join(import.meta.dirname, '../../src/build.ts'));
     const singles = short ? 10 : 200;
     add(await benchController({ services, nodes, repeat, quietSeconds, singles, bundle, sandbox, profile, say }));
   }

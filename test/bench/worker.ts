@@ -6,7 +6,7 @@ import { until } from '../e2e/lab/until.ts';
 import { AddressWatch, BenchApi, inParallel } from './api.ts';
 import { type ApiAccess, type Ground, writeKubeconfig } from './ground.ts';
 import { BenchNodes, NODES_WITH_SOCKETS } from './nodes.ts';
-import { type LoopDelay, Product, type ProductOptions, serverCpuSeconds, type Usage } from './product.ts';
+import { type LoopDelay, Product, type ProductOptions, type ProgramForm, serverCpuSeconds, type Usage } from './product.ts';
 
 /** What the worker is to do; it runs where the API server is, in a network namespace if there is one. */
 export interface Plan {
@@ -17,6 +17,7 @@ export interface Plan {
   readonly quietSeconds: number;
   /** Services created one after the other. */
   readonly singles: number;
+  /** One more run from dist/, which has been built. */
   readonly bundle: boolean;
   readonly profile?: string | undefined;
 }
@@ -24,8 +25,14 @@ export interface Plan {
 export interface Outcome {
   readonly nodes: number;
   readonly bursts: readonly Burst[];
+  /** The same from dist/. */
+  readonly bundle?: Burst;
   /** For each Service the time from its creation's answer to its address. */
-  readonly singles: { readonly timesMs: readonly number[]; readonly complaints: readonly string[] };
+  readonly singles: {
+    readonly timesMs: readonly number[];
+    readonly createMs: readonly number[];
+    readonly complaints: readonly string[];
+  };
   readonly nodeAdded: readonly number[];
   readonly quiet: Quiet;
 }
@@ -96,7 +103,7 @@ class Worker {
       const floorMs = await this.#measureFloor();
       const isLast = i === repeat - 1;
       bursts.push(
-        await this.#measureBurst({ ...baseline, floorMs }, async (product) => {
+        await this.#measureBurst('sources', { ...baseline, floorMs }, async (product) => {
           nodeAdded.push(await this.#measureNode(product));
           if (isLast) quiet = await this.#measureQuiet(product);
         }),
@@ -104,7 +111,14 @@ class Worker {
       tell(`run ${i + 1} of ${repeat}: last address ${Math.round(bursts[i]!.tailMs)} ms after the last creation`);
     }
     if (!quiet) throw new Error('there was no run');
-    return { nodes: count, bursts, singles, nodeAdded, quiet };
+    const bundle = this.#plan.bundle ? await this.#measureBundle() : undefined;
+    return { nodes: count, bursts, ...(bundle ? { bundle } : {}), singles, nodeAdded, quiet };
+  }
+
+  /** Only its memory and CPU are told, so the time without a controller is not measured again. */
+  async #measureBundle(): Promise<Burst> {
+    tell('once more from the bundle');
+    return this.#measureBurst('bundle', { ms: Number.NaN, cpuSeconds: Number.NaN, floorMs: Number.NaN }, async () => {});
   }
 
   async #namespace(): Promise<string> {
@@ -113,12 +127,12 @@ class Worker {
     return name;
   }
 
-  async #start(label: string): Promise<Product> {
-    const { bundle, profile, ground } = this.#plan;
+  async #start(label: string, program: ProgramForm): Promise<Product> {
+    const { profile, ground } = this.#plan;
     const options: ProductOptions = {
       kubeconfig: this.#access.kubeconfig,
       directory: ground.directory,
-      bundle,
+      program,
       profile: profile && `${profile}/${label}`,
     };
     const product = new Product(options);
@@ -195,12 +209,13 @@ class Worker {
   }
 
   async #measureBurst(
+    program: ProgramForm,
     baseline: { ms: number; cpuSeconds: number; floorMs: number },
     then: (product: Product) => Promise<void>,
   ): Promise<Burst> {
     const { services } = this.#plan;
     const namespace = await this.#namespace();
-    const product = await this.#start('burst');
+    const product = await this.#start('burst', program);
     const watch = await AddressWatch.open(this.#api, namespace);
     try {
       await sleep(IDLE_MS);
@@ -243,18 +258,21 @@ class Worker {
   async #measureSingles(): Promise<Outcome['singles']> {
     const { singles } = this.#plan;
     const namespace = await this.#namespace();
-    const product = await this.#start('single');
+    const product = await this.#start('single', 'sources');
     const watch = await AddressWatch.open(this.#api, namespace);
     try {
       const times: number[] = [];
+      const createMs: number[] = [];
       for (let i = 0; i < singles; i++) {
+        const asked = performance.now();
         await this.#create(namespace, `web-${i}`);
         const began = performance.now();
+        createMs.push(began - asked);
         times.push((await watch.one(`web-${i}`, SETTLE_MS)) - began);
         await sleep(20); // the event is written meanwhile: the cluster is quiet again
       }
       await this.#deleteAll(namespace, singles, watch);
-      return { timesMs: times, complaints: product.complaints().slice(0, 20) };
+      return { timesMs: times, createMs, complaints: product.complaints().slice(0, 20) };
     } finally {
       watch.close();
       await product.stop();
