@@ -182,6 +182,8 @@ function otherFigures({ services }: Plan, { singles, nodeAdded, quiet, nodes }: 
       value: quantile(singles.timesMs, 0.99),
       note: `of ${singles.timesMs.length}`,
     },
+    { name: 'its creation itself, p50', unit: 'ms', value: quantile(singles.createMs, 0.5) },
+    { name: 'its creation itself, p99', unit: 'ms', value: quantile(singles.createMs, 0.99), note: 'the API server alone' },
     medianFigure({ name: 'one node added -> every balancer has it', unit: 'ms', aim: { atMost: 1000 } }, nodeAdded),
     {
       name: `API writes in ${show(minutes)} quiet minutes`,
