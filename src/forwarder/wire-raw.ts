@@ -1,5 +1,6 @@
 import { createServer, isIP, type Server } from 'node:net';
 import { getSystemErrorName } from 'node:util';
+import { commonBuffer, copyOut, giveOwnBuffer, takeBack, takeOwnBuffer } from './read-buffers.ts';
 import { KEEPALIVE_IDLE_MS, noOwner, type Wire, type WireEnds, type WireOwner, type Wiring } from './wire.ts';
 import { netWiring } from './wire-net.ts';
 
@@ -7,7 +8,10 @@ import { netWiring } from './wire-net.ts';
 // `bestWiring` uses it only on the release line that the tests run on, and everything works without it, slower.
 
 interface TcpHandle {
-  onread: (this: TcpHandle, buffer: ArrayBuffer | undefined) => void;
+  /** @returns the buffer to read into from now on; undefined: the same */
+  onread: (this: TcpHandle) => Uint8Array | undefined;
+  /** Has the handle read into this buffer. To be called once; later buffers are what `onread` returns. */
+  useUserBuffer(buffer: Uint8Array): void;
   wire?: RawWire;
   readStart(): number;
   readStop(): number;
@@ -46,10 +50,9 @@ interface RawBindings {
   readonly WriteWrap: { new (): WriteRequest };
   readonly ShutdownWrap: { new (): ShutdownRequest };
   readonly socketKind: number;
-  /** Where a handle leaves the outcome of its last call, at the three indexes that follow. */
+  /** Where a handle leaves the outcome of its last call, at the two indexes that follow. */
   readonly state: Int32Array;
   readonly readBytesOrError: number;
-  readonly arrayBufferOffset: number;
   readonly lastWriteWasAsync: number;
 }
 
@@ -79,7 +82,6 @@ function findBindings(): RawBindings | undefined {
       socketKind: tcp['constants']?.['SOCKET'],
       state: stream['streamBaseState'],
       readBytesOrError: stream['kReadBytesOrError'],
-      arrayBufferOffset: stream['kArrayBufferOffset'],
       lastWriteWasAsync: stream['kLastWriteWasAsync'],
     };
     return Object.values(found).includes(undefined as never) ? undefined : (found as unknown as RawBindings);
@@ -89,17 +91,17 @@ function findBindings(): RawBindings | undefined {
 }
 
 function rawWiring(bindings: RawBindings): Wiring {
-  const read = readerFor(bindings);
+  const shared: Shared = { bindings, onread: readerFor(bindings), spare: undefined };
   return {
     serve(accept) {
       const server = createServer();
-      server.on('listening', () => takeConnections(server, (handle) => accept(new RawWire(handle, bindings, read, noOwner))));
+      server.on('listening', () => takeConnections(server, (handle) => accept(new RawWire(handle, shared, noOwner))));
       return server;
     },
     connect(address, port, owner) {
       const handle = new bindings.TCP(bindings.socketKind);
       handle.setNoDelay(true);
-      const wire = new RawWire(handle, bindings, read, owner);
+      const wire = new RawWire(handle, shared, owner);
       const request = new bindings.TCPConnectWrap();
       request.wire = wire;
       request.oncomplete = connectCompleted;
@@ -136,20 +138,31 @@ function shutdownCompleted(this: Request, status: number): void {
   this.wire.shutDown(status);
 }
 
-function readerFor({ state, readBytesOrError, arrayBufferOffset }: RawBindings): TcpHandle['onread'] {
-  return function onread(buffer) {
+function readerFor({ state, readBytesOrError }: RawBindings): TcpHandle['onread'] {
+  return function onread() {
     const count = state[readBytesOrError]!;
-    if (count > 0 && buffer) this.wire?.read(new Uint8Array(buffer, state[arrayBufferOffset], count));
-    else if (count < 0) this.wire?.readFailed(count);
+    if (count > 0) return this.wire?.read(count);
+    if (count < 0) this.wire?.readFailed(count);
+    return undefined;
   };
+}
+
+/** What all wires of a wiring share. */
+interface Shared {
+  readonly bindings: RawBindings;
+  readonly onread: TcpHandle['onread'];
+  /** A write request that the kernel took at once was never really used. */
+  spare: WriteRequest | undefined;
 }
 
 class RawWire implements Wire {
   owner: WireOwner;
   readonly #handle: TcpHandle;
-  readonly #bindings: RawBindings;
-  /** Completed at once it can be used again. */
-  #spare: WriteRequest | undefined;
+  readonly #shared: Shared;
+  /** Where the handle reads into; undefined: it has never read. */
+  #buffer: Uint8Array | undefined;
+  /** The owner has stopped reading, so what was read last may not be written yet. */
+  #lent = false;
   #writing = 0;
   #reading = false;
   #ended = false;
@@ -158,12 +171,12 @@ class RawWire implements Wire {
   #finished = false;
   #closed = false;
 
-  constructor(handle: TcpHandle, bindings: RawBindings, onread: TcpHandle['onread'], owner: WireOwner) {
+  constructor(handle: TcpHandle, shared: Shared, owner: WireOwner) {
     this.owner = owner;
     this.#handle = handle;
-    this.#bindings = bindings;
+    this.#shared = shared;
     handle.wire = this;
-    handle.onread = onread;
+    handle.onread = shared.onread;
   }
 
   ends(): WireEnds {
@@ -186,39 +199,52 @@ class RawWire implements Wire {
   }
 
   resume(): void {
+    this.#lent = false;
     if (this.#reading || this.#closed || this.#ended) return;
+    if (!this.#buffer) {
+      this.#buffer = commonBuffer;
+      this.#handle.useUserBuffer(commonBuffer);
+    }
     this.#reading = true;
     const status = this.#handle.readStart();
     if (status !== 0) setImmediate(() => this.readFailed(status));
   }
 
   pause(): void {
-    if (!this.#reading || this.#closed) return;
-    this.#reading = false;
-    this.#handle.readStop();
+    this.#lent = true;
+    this.#stopReading();
   }
 
   write(chunk: Uint8Array): boolean {
     if (this.#closed) return true;
-    const request = this.#spare ?? this.#newWrite();
+    const { bindings, spare } = this.#shared;
+    const request = spare ?? new bindings.WriteWrap();
     const status = this.#handle.writeBuffer(request, chunk);
     if (status !== 0) {
       setImmediate(() => this.#fail(status));
       return true;
     }
-    if (this.#bindings.state[this.#bindings.lastWriteWasAsync] === 0) {
-      this.#spare = request;
+    if (bindings.state[bindings.lastWriteWasAsync] === 0) {
+      this.#shared.spare = request;
       return this.#writing === 0;
     }
+    this.#shared.spare = undefined;
+    request.wire = this;
+    request.oncomplete = writeCompleted;
     request.chunk = chunk;
-    this.#spare = undefined;
     this.#writing++;
     return false;
   }
 
   end(): void {
     if (this.#closed || this.#ending || this.#finished) return;
-    const request = new this.#bindings.ShutdownWrap();
+    if (this.#ended && this.#writing === 0) {
+      // Closing sends the same FIN, and saves a call.
+      this.#finished = true;
+      this.#closeWhenBothDone();
+      return;
+    }
+    const request = new this.#shared.bindings.ShutdownWrap();
     request.wire = this;
     request.oncomplete = shutdownCompleted;
     this.#ending = true;
@@ -251,8 +277,19 @@ class RawWire implements Wire {
     owner.wireUnreachable(this, getSystemErrorName(status));
   }
 
-  read(chunk: Uint8Array): void {
-    this.owner.wireData(this, chunk);
+  /** So many bytes are in the buffer. @returns the buffer for what comes next, when that is another one */
+  read(count: number): Uint8Array | undefined {
+    const buffer = this.#buffer;
+    if (!buffer || this.#closed) return undefined;
+    if (buffer !== commonBuffer) {
+      this.owner.wireData(this, new Uint8Array(buffer.buffer, buffer.byteOffset, count));
+      return undefined;
+    }
+    this.owner.wireData(this, copyOut(count));
+    if (!this.#lent) takeBack(count);
+    if (count < commonBuffer.length || this.#closed) return undefined;
+    this.#buffer = takeOwnBuffer() ?? commonBuffer;
+    return this.#buffer;
   }
 
   readFailed(status: number): void {
@@ -261,7 +298,7 @@ class RawWire implements Wire {
       this.#fail(status);
       return;
     }
-    this.pause();
+    this.#stopReading();
     this.#ended = true;
     this.owner.wireEnded(this);
     this.#closeWhenBothDone();
@@ -284,11 +321,10 @@ class RawWire implements Wire {
     this.#closeWhenBothDone();
   }
 
-  #newWrite(): WriteRequest {
-    const request = new this.#bindings.WriteWrap();
-    request.wire = this;
-    request.oncomplete = writeCompleted;
-    return request;
+  #stopReading(): void {
+    if (!this.#reading || this.#closed) return;
+    this.#reading = false;
+    this.#handle.readStop();
   }
 
   #closeWhenBothDone(): void {
@@ -308,5 +344,7 @@ class RawWire implements Wire {
   #detach(): void {
     this.#closed = true;
     this.owner = noOwner;
+    if (this.#buffer && this.#buffer !== commonBuffer) giveOwnBuffer(this.#buffer, this.#lent);
+    this.#buffer = undefined;
   }
 }

@@ -28,6 +28,7 @@ export interface WireOwner {
   wireConnected(wire: Wire): void;
   /** @param code of the system, such as ECONNREFUSED */
   wireUnreachable(wire: Wire, code: string): void;
+  /** The chunk is good until this returns; if the owner has paused the wire by then, until it resumes. */
   wireData(wire: Wire, chunk: Uint8Array): void;
   wireDrained(wire: Wire): void;
   /** The other end has sent FIN. */
