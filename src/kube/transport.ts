@@ -133,6 +133,9 @@ export interface StreamSink {
   data(chunk: Buffer): void;
 }
 
+/** Silence is counted in parts: a process that stood still itself counts one of them, and then hears what has come meanwhile. */
+const SILENT_PARTS = 4;
+
 /**
  * Opens a stream. Resolves with undefined when the server ended it, or with the answer when that was not 200.
  * @throws {NoAnswer} when it broke, fell silent or `signal` aborted; or what the sink threw
@@ -160,8 +163,13 @@ export function stream(
       controller?.abort(error instanceof Error ? error : new Error('given up'));
     };
     const onAbort = (): void => fail(new NoAnswer('given up', { sent: true, cause: signal.reason }));
-    const onSilence = (): void => fail(new NoAnswer('nothing was heard for too long', { sent: true, timedOut: true }));
-    let timer = setTimeout(onSilence, limits.headMs);
+    let silent = 0;
+    const onSilence = (): void => {
+      silent += 1;
+      if (silent < SILENT_PARTS) timer.refresh();
+      else fail(new NoAnswer('nothing was heard for too long', { sent: true, timedOut: true }));
+    };
+    let timer = setTimeout(onSilence, limits.headMs / SILENT_PARTS);
     signal.addEventListener('abort', onAbort);
     if (signal.aborted) return onAbort();
     connections.watches.dispatch(
@@ -173,12 +181,14 @@ export function stream(
         },
         onResponseStart(_, status, headers) {
           clearTimeout(timer);
-          timer = setTimeout(onSilence, limits.silenceMs);
+          silent = 0;
+          timer = setTimeout(onSilence, limits.silenceMs / SILENT_PARTS);
           if (status === 200) sink.opened();
           else refused = { status, headers, chunks: [] };
         },
         onResponseData(_, chunk) {
           if (over) return;
+          silent = 0;
           timer.refresh();
           try {
             if (refused) refused.chunks.push(chunk);
