@@ -4,8 +4,8 @@ import { createInterface } from 'node:readline';
 
 /**
  * Stands in for the nodes, as a process of its own: answers 200 to everything, as a pod behind a NodePort and kube-proxy's
- * health port would. On standard input, one `ADDRESS PORT` a line: it listens there too. Writes the port of its first socket,
- * which the whole range of NodePorts may be redirected to.
+ * health port would. On standard input, one `ADDRESS PORT` a line: it listens there too; `close`: no longer. Writes the port
+ * of its first socket, which the whole range of NodePorts may be redirected to and which stays.
  */
 const servers: Server[] = [];
 
@@ -21,6 +21,10 @@ function serve(address: string, port: number): Promise<number> {
 
 const input = createInterface({ input: process.stdin });
 input.on('line', (line) => {
+  if (line === 'close') {
+    for (const server of servers.splice(1)) server.close();
+    return;
+  }
   const [address = '', port = ''] = line.split(' ');
   serve(address, Number(port)).then(
     () => process.stdout.write(`${line}\n`),

@@ -33,9 +33,9 @@ export function quantile(samples: readonly number[], q: number): number {
   return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? Number.NaN;
 }
 
-/** Whether the aim is met; undefined when there is none. */
+/** Whether the aim is met; undefined when there is none, or nothing was measured. */
 export function meetsAim({ aim, value }: Figure): boolean | undefined {
-  if (!aim) return undefined;
+  if (!aim || Number.isNaN(value)) return undefined;
   return 'atMost' in aim ? value <= aim.atMost : value >= aim.atLeast;
 }
 

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Figure, quantile, renderSection, type Section } from './figures.ts';
+import { type Figure, medianFigure, quantile, renderSection, type Section } from './figures.ts';
 import {
   type Contestant,
   end,
@@ -132,6 +132,11 @@ function cpuSeconds(pid: number): number {
   }
 }
 
+/** Ratios within each round: what else the machine did then, both have suffered. */
+function paired(ours: readonly number[], theirs: readonly number[]): readonly number[] {
+  return ours.flatMap((value, round) => (theirs[round] === undefined ? [] : [value / theirs[round]]));
+}
+
 function describe(contestants: readonly Contestant[], measured: readonly Measured[]): Section {
   const samples = (name: string, mode: Mode, of: (one: Measured) => number) =>
     measured.filter((one) => one.contestant === name && one.mode === mode).map(of);
@@ -141,7 +146,6 @@ function describe(contestants: readonly Contestant[], measured: readonly Measure
   for (const trial of trials.filter(({ mode }) => mode !== 'latency')) {
     const flood = trial.mode === 'flood';
     const rate = (name: string) => median(name, trial.mode, (one) => one.perSecond / (flood ? 1e6 : 1));
-    const cpu = (name: string) => median(name, trial.mode, (one) => one.cpuMicroseconds);
     for (const { name } of contestants) {
       const runs = samples(name, trial.mode, (one) => Math.round(one.perSecond / (flood ? 1e6 : 1)));
       const unit = flood ? 'MB/s' : '/s';
@@ -149,9 +153,16 @@ function describe(contestants: readonly Contestant[], measured: readonly Measure
     }
     for (const rival of ['HAProxy', 'nginx stream'].filter(there)) {
       const aim = rival === 'HAProxy' && trial.aim !== undefined ? { aim: { atLeast: trial.aim } } : {};
-      figures.push({ name: `  ours / ${rival}`, value: rate('nodeport-lb') / rate(rival), unit: 'x', ...aim });
-      if (cpu(rival) > 0)
-        figures.push({ name: `  ours / ${rival}, per CPU second`, value: cpu(rival) / cpu('nodeport-lb'), unit: 'x' });
+      const ratios = (of: (one: Measured) => number) =>
+        paired(samples('nodeport-lb', trial.mode, of), samples(rival, trial.mode, of));
+      figures.push(
+        medianFigure(
+          { name: `  ours / ${rival}`, unit: 'x', ...aim },
+          ratios((one) => one.perSecond),
+        ),
+      );
+      const perCpu = ratios((one) => 1 / one.cpuMicroseconds).filter(Number.isFinite);
+      if (perCpu.length > 0) figures.push(medianFigure({ name: `  ours / ${rival}, per CPU second`, unit: 'x' }, perCpu));
     }
   }
   for (const q of ['p50', 'p99'] as const) {

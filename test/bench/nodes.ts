@@ -15,13 +15,15 @@ export const NODES_WITH_SOCKETS = 10;
 export class BenchNodes {
   readonly #api: BenchApi;
   readonly #child: ChildProcess;
-  readonly #redirected: boolean;
+  /** One socket answers for every NodePort; otherwise each must be opened. */
+  readonly redirected: boolean;
+  readonly #opened = new Set<number>([KUBE_PROXY_HEALTH_PORT]);
   #count = 0;
 
   private constructor(api: BenchApi, child: ChildProcess, redirected: boolean) {
     this.#api = api;
     this.#child = child;
-    this.#redirected = redirected;
+    this.redirected = redirected;
   }
 
   static async start(api: BenchApi, ground: Ground): Promise<BenchNodes> {
@@ -39,14 +41,22 @@ export class BenchNodes {
   async add(count: number): Promise<void> {
     const first = this.#count;
     this.#count += count;
-    if (!this.#redirected) for (let i = first; i < this.#count; i++) this.#listen(i, KUBE_PROXY_HEALTH_PORT);
+    for (const port of this.#opened) for (let i = first; i < this.#count; i++) this.#listen(i, port);
     await inParallel(count, (i) => this.#api.create('/api/v1/nodes', describeNode(first + i)));
   }
 
-  /** Without redirection: opens the NodePort on every node. */
+  /** Opens the NodePort on every node. */
   open(nodePort: number): void {
-    if (this.#redirected) return;
+    this.#opened.add(nodePort);
     for (let i = 0; i < this.#count; i++) this.#listen(i, nodePort);
+  }
+
+  /** Closes every NodePort. */
+  closeAll(): void {
+    if (this.redirected) return;
+    this.#child.stdin?.write('close\n');
+    this.#opened.clear();
+    this.open(KUBE_PROXY_HEALTH_PORT);
   }
 
   stop(): void {
@@ -54,6 +64,7 @@ export class BenchNodes {
   }
 
   #listen(index: number, port: number): void {
+    if (this.redirected) return;
     this.#child.stdin?.write(`${addressOf(index)} ${port}\n`);
   }
 }

@@ -28,6 +28,11 @@ export interface Usage {
   readonly cpuSeconds: number;
 }
 
+export interface ProcessUsage {
+  readonly controller: Usage;
+  readonly forwarder: Usage;
+}
+
 export interface LoopDelay {
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -61,7 +66,8 @@ export class Product {
       ...['--claim-unset-class', 'true', '--http', '127.0.0.1:0'],
     ];
     const env = Object.entries(process.env).filter(([name]) => !/^(NODEPORT_LB_|KUBECONFIG$)/.test(name));
-    this.#child = spawn(process.execPath, args, {
+    // It ends with this process, whatever way that ends.
+    this.#child = spawn('setpriv', ['--pdeathsig', 'TERM', process.execPath, ...args], {
       stdio: ['ignore', log, log],
       env: { ...Object.fromEntries(env), BENCH_GAUGE_FILE: this.#gaugeFile },
     });
@@ -91,7 +97,7 @@ export class Product {
     return this.#child.pid ?? -1;
   }
 
-  usage(): { readonly controller: Usage; readonly forwarder: Usage } {
+  usage(): ProcessUsage {
     return { controller: readUsage(this.pid), forwarder: readUsage(this.#forwarder ?? -1) };
   }
 

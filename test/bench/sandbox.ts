@@ -1,16 +1,43 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { AuditEntry } from '../../src/sandbox/kube/audit.ts';
 
-/** Starts the sandbox's API in a process of its own, which ends with this one. @returns its URL */
-export async function startSandboxApi(): Promise<string> {
+/** More than a whole benchmark asks. */
+const AUDIT_KEPT = 1_000_000;
+
+export interface SandboxApi {
+  readonly url: string;
+  /** What the controller has written so far. */
+  readWrites(): Promise<readonly AuditEntry[]>;
+}
+
+/** Starts the sandbox's API in a process of its own, which ends with this one. */
+export async function startSandboxApi(): Promise<SandboxApi> {
   const kube = join(import.meta.dirname, '../../src/sandbox/kube/kube.ts');
   const program = `const { startKube } = await import(${JSON.stringify(kube)});
-    console.log((await startKube({})).url);
-    process.stdin.on('end', () => process.exit(0)).resume();`;
+    const kube = await startKube({ maxAuditKept: ${AUDIT_KEPT} });
+    console.log(kube.url);
+    const reads = ['get', 'list', 'watch'];
+    process.stdin.on('data', () => {
+      const writes = kube.audit.filter((entry) => entry.agent.startsWith('nodeport-lb') && !reads.includes(entry.verb));
+      console.log(JSON.stringify(writes));
+    });
+    process.stdin.on('end', () => process.exit(0));`;
   const child = spawn(process.execPath, ['--input-type=module', '--eval', program], { stdio: ['pipe', 'pipe', 'inherit'] });
-  return new Promise((resolve, reject) => {
-    createInterface({ input: child.stdout }).once('line', resolve);
+  const lines = createInterface({ input: child.stdout });
+  const ended = new Promise<never>((_, reject) => {
     child.once('exit', (code) => reject(new Error(`the sandbox ended with ${code}`)));
   });
+  ended.catch(() => {}); // told to whoever waits for a line
+  const nextLine = async (): Promise<string> => String((await Promise.race([once(lines, 'line'), ended]))[0]);
+  const url = await nextLine();
+  return {
+    url,
+    async readWrites() {
+      child.stdin.write('\n');
+      return JSON.parse(await nextLine()) as readonly AuditEntry[];
+    },
+  };
 }

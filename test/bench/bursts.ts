@@ -1,0 +1,81 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AddressWatch, inParallel } from './api.ts';
+import type { Bare, Burst } from './plan.ts';
+import { type Product, type ProgramForm, serverCpuSeconds } from './product.ts';
+import { SETTLE_MS, type Site } from './site.ts';
+
+/** Until memory is measured as idle: start-up garbage has been collected or never will be. */
+const IDLE_MS = 5_000;
+
+/** All Services at once, with no controller. */
+export async function measureBare(site: Site): Promise<Bare> {
+  const namespace = await site.namespace();
+  const watch = await AddressWatch.open(site.api, namespace);
+  const before = serverCpuSeconds();
+  const { beganAt, endedAt } = await site.createAll(namespace);
+  const spent = serverCpuSeconds() - before;
+  await site.deleteAll(namespace, site.plan.services, watch);
+  watch.close();
+  return { baselineMs: endedAt - beganAt, serverCpuSeconds: spent, floorMs: await measureFloor(site) };
+}
+
+async function measureFloor(site: Site): Promise<number> {
+  const { services } = site.plan;
+  const namespace = await site.namespace();
+  const watch = await AddressWatch.open(site.api, namespace);
+  const beganAt = performance.now();
+  const patches: Promise<void>[] = [];
+  await inParallel(services, async (i) => {
+    await site.create(namespace, `web-${i}`);
+    patches.push(patchTwice(site, `/api/v1/namespaces/${namespace}/services/web-${i}/status`, `127.33.${i >> 8}.${i & 255}`));
+  });
+  await Promise.all(patches);
+  const lastAt = await watch.all(services, SETTLE_MS);
+  await site.deleteAll(namespace, services, watch);
+  watch.close();
+  return lastAt - beganAt;
+}
+
+/** As long as the controller's own. */
+async function patchTwice({ api }: Site, path: string, ip: string): Promise<void> {
+  const lastTransitionTime = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+  const condition = { type: 'example.com/Ready', lastTransitionTime };
+  await api.patch(path, {
+    metadata: { annotations: { 'example.com/held-by': 'bench/bench', 'example.com/held-addresses': ip } },
+    status: { conditions: [{ ...condition, status: 'False', reason: 'Provisioning', message: 'It is being made.' }] },
+  });
+  const ingress = [{ ip, ipMode: 'Proxy', ports: [{ port: 8080, protocol: 'TCP' }] }];
+  const ready = { ...condition, status: 'True', reason: 'Ready', message: `Serving on ${ip}.` };
+  await api.patch(path, { status: { loadBalancer: { ingress }, conditions: [ready] } });
+}
+
+/** All Services at once, with the controller; `then` measures what else there is while they are there. */
+export async function measureBurst(
+  site: Site,
+  program: ProgramForm,
+  then: (product: Product) => Promise<void> = async () => {},
+): Promise<Burst> {
+  const { services } = site.plan;
+  const namespace = await site.namespace();
+  const product = await site.start(program, program);
+  const watch = await AddressWatch.open(site.api, namespace);
+  try {
+    await sleep(IDLE_MS);
+    const idle = product.usage();
+    await product.loopDelay();
+    const [written, spent] = [await site.writes(), serverCpuSeconds()];
+    const { beganAt, endedAt } = await site.createAll(namespace);
+    const lastAt = await watch.all(services, SETTLE_MS);
+    const serverCpu = serverCpuSeconds() - spent;
+    const loop = await product.loopDelay();
+    const writes = await site.writesSince(written);
+    const after = product.usage();
+    await then(product);
+    const deleteMs = await site.deleteAll(namespace, services, watch);
+    const times = { createMs: endedAt - beganAt, totalMs: lastAt - beganAt, tailMs: lastAt - endedAt, deleteMs };
+    return { ...times, serverCpuSeconds: serverCpu, writes, idle, after, loop, complaints: product.complaints().slice(0, 20) };
+  } finally {
+    watch.close();
+    await product.stop();
+  }
+}
