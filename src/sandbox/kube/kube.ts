@@ -21,8 +21,6 @@ export interface KubeOptions {
   readonly token?: string;
   /** Events kept at most, the oldest go; default 5,000. They go after an hour in any case, as in the real one. */
   readonly maxEventsKept?: number;
-  /** PEM texts for HTTPS; default plain HTTP. */
-  readonly tls?: { readonly cert: string; readonly key: string };
   /** Requests kept in the audit log; default 10,000. */
   readonly maxAuditKept?: number;
 }
@@ -51,7 +49,7 @@ export interface SandboxKube {
 
 /** Starts the API; it listens when the promise resolves. @throws when the address cannot be bound or a range is none */
 export async function startKube(options: KubeOptions = {}): Promise<SandboxKube> {
-  const { host = '127.0.0.1', port = 0, token, tls } = options;
+  const { host = '127.0.0.1', port = 0, token } = options;
   const ranges = {
     serviceCidr: options.serviceCidr ?? '10.96.0.0/16',
     nodePorts: options.nodePortRange ?? ([30_000, 32_767] as const),
@@ -59,12 +57,12 @@ export async function startKube(options: KubeOptions = {}): Promise<SandboxKube>
   const cluster: Cluster = { store: new Store(), allocator: new Allocator(ranges), now: Date.now };
   const audit = new Audit(options.maxAuditKept ?? 10_000);
   const objects = new Objects(cluster, 'sandbox');
-  const server = new ApiServer(cluster, { host, port, token, tls }, audit);
+  const server = new ApiServer(cluster, { host, port, token }, audit);
   createFirstObjects(objects.as('kube-apiserver'), ranges.serviceCidr);
   await server.listen();
   const endpoints = new EndpointsController(objects.as('kube-controller-manager'));
   const housekeeping = new Housekeeping(cluster, options.maxEventsKept ?? 5_000);
-  const kubeconfig = (): string => kubeconfigText(server.url, token, tls?.cert);
+  const kubeconfig = (): string => kubeconfigText(server.url, token);
   return {
     get url() {
       return server.url;
@@ -102,12 +100,11 @@ function createFirstObjects(objects: Objects, serviceCidr: string): void {
   );
 }
 
-function kubeconfigText(server: string, token: string | undefined, cert: string | undefined): string {
-  const authority = cert === undefined ? {} : { 'certificate-authority-data': Buffer.from(cert).toString('base64') };
+function kubeconfigText(server: string, token: string | undefined): string {
   const config = {
     apiVersion: 'v1',
     kind: 'Config',
-    clusters: [{ name: 'sandbox', cluster: { server, ...authority } }],
+    clusters: [{ name: 'sandbox', cluster: { server } }],
     users: [{ name: 'sandbox', user: token === undefined ? {} : { token } }],
     contexts: [{ name: 'sandbox', context: { cluster: 'sandbox', user: 'sandbox' } }],
     'current-context': 'sandbox',

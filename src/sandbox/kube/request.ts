@@ -31,15 +31,21 @@ export async function readRequest(incoming: IncomingMessage): Promise<ApiRequest
   };
 }
 
-async function readBody(incoming: IncomingMessage): Promise<Buffer> {
+/** What comes after the limit is read and thrown away, so that the client gets to read its answer. */
+function readBody(incoming: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of incoming as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > BODY_LIMIT) throw new ApiFailure(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${BODY_LIMIT}`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+  return new Promise((resolve, reject) => {
+    incoming.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= BODY_LIMIT) chunks.push(chunk);
+    });
+    incoming.on('end', () => {
+      if (size <= BODY_LIMIT) resolve(Buffer.concat(chunks));
+      else reject(new ApiFailure(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${BODY_LIMIT}`));
+    });
+    incoming.on('error', reject);
+  });
 }
 
 /** The body as JSON; protobuf and YAML where the media type says so, as kubectl's apply does. @throws {ApiFailure} 400, 415 */

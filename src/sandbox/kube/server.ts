@@ -1,5 +1,4 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import * as answers from './answers.ts';
 import type { Audit } from './audit.ts';
@@ -15,8 +14,6 @@ export interface ServerOptions {
   readonly port: number;
   /** Bearer token that every request must carry; undefined: none. */
   readonly token?: string | undefined;
-  /** PEM texts; undefined: plain HTTP. */
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
 }
 
 /** Bytes that a watcher may lag behind before its connection is cut; it lists again then. */
@@ -41,14 +38,14 @@ export class ApiServer {
 
   get url(): string {
     const host = this.#options.host.includes(':') ? `[${this.#options.host}]` : this.#options.host;
-    return `${this.#options.tls ? 'https' : 'http'}://${host}:${this.#port}`;
+    return `http://${host}:${this.#port}`;
   }
 
   /** @throws when the address cannot be bound */
   async listen(): Promise<void> {
-    const { tls, host } = this.#options;
+    const { host } = this.#options;
     const answer = (request: IncomingMessage, response: ServerResponse): void => void this.#answer(request, response);
-    const server = tls ? createTlsServer({ cert: tls.cert, key: tls.key }, answer) : createServer(answer);
+    const server = createServer(answer);
     server.keepAliveTimeout = 90_000;
     server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
