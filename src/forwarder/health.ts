@@ -34,9 +34,12 @@ export interface Watch {
   rule: RuleListener;
   nodePort: Check<Watch>;
   own: Check<Watch> | undefined;
-  prospects: Prospects;
-  /** Of what `prospects` was made. */
-  stamp: string;
+  /** Undefined: to be made anew. */
+  prospects: Prospects | undefined;
+  /** Epochs of what `prospects` was made of: the nodes, the NodePort check, the own check. */
+  nodesEpoch: number;
+  nodePortEpoch: number;
+  ownEpoch: number | undefined;
 }
 
 export interface HealthOptions {
@@ -72,12 +75,12 @@ export class Health implements PatrolHost<Watch> {
   watch(rule: RuleListener): Watch {
     const specs = specsOf(rule);
     const had = this.#watches.get(rule.id);
-    const watch: Watch = had ?? { rule, nodePort: this.#check(specs.nodePort), own: undefined, prospects: nobody, stamp: '' };
+    const watch: Watch = had ?? { rule, nodePort: this.#check(specs.nodePort), own: undefined, ...nothingYet };
     const before = new Set(checksOf(watch));
     watch.rule = rule;
     watch.nodePort = this.#check(specs.nodePort);
     watch.own = specs.own && this.#check(specs.own);
-    watch.stamp = '';
+    watch.prospects = undefined;
     this.#watches.set(rule.id, watch);
     for (const check of checksOf(watch)) check.users.add(watch);
     for (const check of before) if (!checksOf(watch).includes(check)) this.#leave(watch, check);
@@ -102,13 +105,15 @@ export class Health implements PatrolHost<Watch> {
     this.#patrol.kick();
   }
 
-  /** Whom a listener may send to now. */
+  /** Whom a listener may send to now. Asked for every connection, so it is made anew only when something has changed. */
   prospects(watch: Watch): Prospects {
-    const stamp = `${this.#epoch} ${watch.nodePort.epoch} ${watch.own?.epoch ?? ''}`;
-    if (watch.stamp !== stamp) {
-      watch.prospects = this.#weigh(watch);
-      watch.stamp = stamp;
-    }
+    const { nodePort, own, prospects } = watch;
+    const same = watch.nodesEpoch === this.#epoch && watch.nodePortEpoch === nodePort.epoch && watch.ownEpoch === own?.epoch;
+    if (prospects && same) return prospects;
+    watch.nodesEpoch = this.#epoch;
+    watch.nodePortEpoch = nodePort.epoch;
+    watch.ownEpoch = own?.epoch;
+    watch.prospects = this.#weigh(watch);
     return watch.prospects;
   }
 
@@ -289,7 +294,7 @@ export class Health implements PatrolHost<Watch> {
   }
 }
 
-const nobody: Prospects = { healthy: [], others: [] };
+const nothingYet = { prospects: undefined, nodesEpoch: -1, nodePortEpoch: -1, ownEpoch: undefined };
 
 function checksOf({ nodePort, own }: Watch): readonly Check<Watch>[] {
   return own ? [nodePort, own] : [nodePort];

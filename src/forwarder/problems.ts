@@ -83,13 +83,15 @@ function checkProblems(check: RuleCheck | undefined): string[] {
   if (typeof check !== 'object' || check === null || !checkKinds.includes(check.kind)) {
     return ['check.kind must be nodePort, tcp or http'];
   }
-  const numbers = (['intervalMs', 'timeoutMs', 'rise', 'fall'] as const).filter(
+  const times = (['intervalMs', 'timeoutMs'] as const).filter(
     (field) => check[field] !== undefined && !(isDuration(check[field]) && check[field] > 0),
   );
+  const counts = (['rise', 'fall'] as const).filter((field) => check[field] !== undefined && !isCount(check[field]));
   return [
     ...(check.port === undefined || isPort(check.port, 1) ? [] : [`check.port ${show(check.port)} must be from 1 to 65535`]),
     ...(check.path === undefined || /^\/[!-~]*$/.test(check.path) ? [] : [`check.path ${show(check.path)} must begin with /`]),
-    ...numbers.map((field) => `check.${field} ${show(check[field])} must be greater than 0`),
+    ...times.map((field) => `check.${field} ${show(check[field])} must be milliseconds greater than 0`),
+    ...counts.map((field) => `check.${field} ${show(check[field])} must be from 1 to 100`),
   ];
 }
 
@@ -99,6 +101,10 @@ function isProxyProtocol(value: unknown): boolean {
 
 function isPort(value: unknown, least: number): boolean {
   return Number.isInteger(value) && Number(value) >= least && Number(value) <= 65535;
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 100;
 }
 
 function isDuration(value: unknown): value is number {

@@ -1,5 +1,11 @@
+import { fork } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from '@jest/globals';
 import { spawnForwarder } from '../../src/forwarder/child.ts';
+import type { ForwarderReport } from '../../src/forwarder/rules.ts';
 import { backend, Cleanup, firstLine, Known, listener, nodes, open, quiet, rules, until, whoAnswers } from './builders.ts';
 
 const cleanup = new Cleanup();
@@ -73,4 +79,50 @@ test('signals to the process group do not end the child; the close that follows 
   client.destroy();
   await closing;
   expect(() => process.kill(forwarder.pid!, 0)).toThrow();
+});
+
+test('when the parent dies the child accepts nothing more, lets its connections end, and is gone', async () => {
+  const { port: nodePort } = await backend(cleanup, '127.0.0.1');
+  const parent = fork(fileURLToPath(new URL('./parent-process.ts', import.meta.url)), { execArgv: [] });
+  cleanup.add(() => parent.kill('SIGKILL'));
+  const known = new Known();
+  let pid = 0;
+  parent.on('message', (message: { pid: number; report: ForwarderReport }) => {
+    pid = message.pid;
+    known.take(message.report);
+  });
+  parent.send(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort })] }));
+  const port = await known.port();
+  const client = await open(port);
+  await firstLine(client);
+  parent.kill('SIGKILL');
+  await until('the port to be closed', () =>
+    whoAnswers(port).then(
+      () => false,
+      () => true,
+    ),
+  );
+  client.write('still here\n');
+  expect(await firstLine(client)).toBe('still here');
+  client.destroy();
+  await until('the child to be gone', () => {
+    try {
+      return !process.kill(pid, 0);
+    } catch {
+      return true;
+    }
+  });
+});
+
+test('a child that cannot live is reported down, and closing gives up on it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'nodeport-lb-child-'));
+  cleanup.add(() => rm(folder, { recursive: true }));
+  const entry = join(folder, 'dies.js');
+  await writeFile(entry, 'process.exit(1);');
+  const known = new Known();
+  const forwarder = spawnForwarder({ onReport: known.take, log: quiet, entry });
+  forwarder.apply(rules({ listeners: [listener({ nodePort: 30_000 })] }));
+  const state = await until('the outage to be told', () => known.listeners.get('web'));
+  expect(state).toMatchObject({ state: 'failed', code: 'ForwarderDown' });
+  await forwarder.close(1_000);
 });
