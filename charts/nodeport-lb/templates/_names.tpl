@@ -1,0 +1,59 @@
+{{- define "nodeport-lb.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "nodeport-lb.fullname" -}}
+{{- $name := include "nodeport-lb.name" . }}
+{{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}
+{{- default $full .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- end }}
+
+{{- /* Of what stands outside the release's namespace, so that releases of one name in several namespaces do not meet. */}}
+{{- define "nodeport-lb.farName" -}}
+{{- printf "%s:%s" .Release.Namespace (include "nodeport-lb.fullname" .) }}
+{{- end }}
+
+{{- define "nodeport-lb.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "nodeport-lb.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "nodeport-lb.labels" -}}
+{{ include "nodeport-lb.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "nodeport-lb.serviceAccountName" -}}
+{{- default (include "nodeport-lb.fullname" .) .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "nodeport-lb.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- /* The port of `http`; empty: off. */}}
+{{- define "nodeport-lb.httpPort" -}}
+{{- regexFind "[0-9]+$" (toString .Values.http) }}
+{{- end }}
+
+{{- /* As src/controller/leadership.ts names it. */}}
+{{- define "nodeport-lb.leaseName" -}}
+{{- if eq .Values.loadBalancerClass "nodeport-lb.io/lb" -}}
+nodeport-lb
+{{- else -}}
+nodeport-lb-{{ regexReplaceAll "[^a-z0-9.]+" (lower .Values.loadBalancerClass) "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "nodeport-lb.leaseNamespace" -}}
+{{- default .Release.Namespace .Values.leaderElectNamespace }}
+{{- end }}
+
+{{- /* Not empty: the Lease is used. A dry run writes nothing and stands for nothing. */}}
+{{- define "nodeport-lb.usesLease" -}}
+{{- if and .Values.leaderElect (not .Values.dryRun) }}yes{{ end }}
+{{- end }}
