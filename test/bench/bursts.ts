@@ -4,9 +4,6 @@ import type { Bare, Burst } from './plan.ts';
 import { type Product, type ProgramForm, serverCpuSeconds } from './product.ts';
 import { SETTLE_MS, type Site } from './site.ts';
 
-/** Until memory is measured as idle: start-up garbage has been collected or never will be. */
-const IDLE_MS = 5_000;
-
 /** All Services at once, with no controller. */
 export async function measureBare(site: Site): Promise<Bare> {
   const namespace = await site.namespace();
@@ -60,7 +57,7 @@ export async function measureBurst(
   const product = await site.start(program, program);
   const watch = await AddressWatch.open(site.api, namespace);
   try {
-    await sleep(IDLE_MS);
+    await sleep(site.plan.idleMs);
     const idle = product.usage();
     await product.loopDelay();
     const [written, spent] = [await site.writes(), serverCpuSeconds()];

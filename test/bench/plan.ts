@@ -8,6 +8,8 @@ export interface Plan {
   readonly nodes: number;
   readonly repeat: number;
   readonly quietSeconds: number;
+  /** Until memory is measured as idle: start-up garbage has been collected by then or never will be. */
+  readonly idleMs: number;
   /** Services created one after the other. */
   readonly singles: number;
   /** One more run from dist/, which has been built. */

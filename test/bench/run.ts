@@ -66,8 +66,8 @@ async function runAll(): Promise<readonly Section[]> {
   if (given.only !== 'forwarder') {
     const { services, nodes, repeat, quietSeconds, sandbox, profile } = given;
     const bundle = !short && existsSync(join(import.meta.dirname, '../../src/build.ts'));
-    const singles = short ? 10 : 200;
-    add(await benchController({ services, nodes, repeat, quietSeconds, singles, bundle, sandbox, profile, say }));
+    const [singles, idleMs] = short ? [10, 1_000] : [200, 5_000];
+    add(await benchController({ services, nodes, repeat, quietSeconds, singles, idleMs, bundle, sandbox, profile, say }));
   }
   if (given.only !== 'controller') add(await benchForwarder(short));
   if (given.json !== undefined) writeFileSync(given.json, `${JSON.stringify(report(given, sections), null, 2)}\n`);
