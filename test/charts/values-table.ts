@@ -23,11 +23,11 @@ function rowsOf(map: YAMLMap, prefix: string): readonly ValueRow[] {
     // The parser keeps the comment above a map's first key with the map.
     const help = helpOf((isScalar(key) ? key.commentBefore : undefined) ?? (i === 0 ? map.commentBefore : undefined));
     if (help === '' && isMap(pair.value)) return rowsOf(pair.value, `${name}.`);
-    return [{ name, default: JSON.stringify(valueOf(pair)), help }];
+    return [{ name, default: JSON.stringify(readDefault(pair)), help }];
   });
 }
 
-function valueOf(pair: Pair): unknown {
+function readDefault(pair: Pair): unknown {
   return (pair.value as { toJSON(): unknown }).toJSON();
 }
 

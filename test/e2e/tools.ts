@@ -159,7 +159,7 @@ async function prepareHyper(say: (line: string) => void): Promise<string> {
 
 const GO = '1.26.8';
 
-async function findGo(say: (line: string) => void): Promise<string> {
+export async function findGo(say: (line: string) => void): Promise<string> {
   const installed = find('go') ?? (existsSync('/usr/local/go/bin/go') ? '/usr/local/go/bin/go' : undefined);
   if (installed) return installed;
   const unpacked = await fromCache(`go-${GO}`, async (directory) => {
@@ -194,7 +194,7 @@ async function download(url: string, name: string): Promise<Buffer> {
  * A directory of the cache, made by `fill` the first time: in a directory of its own that is renamed when whole, one
  * process at a time. @returns undefined when `fill` says that it cannot be made
  */
-async function fromCache(name: string, fill: (directory: string) => Promise<boolean>): Promise<string | undefined> {
+export async function fromCache(name: string, fill: (directory: string) => Promise<boolean>): Promise<string | undefined> {
   const target = join(cacheDirectory(), name);
   if (existsSync(target)) return target;
   const lock = await holdLock(join(cacheDirectory(), `.${name}.lock`));

@@ -1,0 +1,192 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { parse, parseAllDocuments } from 'yaml';
+import { controllerOptions } from '../../src/config/options.ts';
+import { readOptions } from '../../src/config/read.ts';
+import { CHART, Helm, prepareHelm } from './chart-helm.ts';
+
+/** The chart by the real Helm, without a cluster. */
+
+let home = '';
+let helm: Helm;
+beforeAll(async () => {
+  home = mkdtempSync(join(tmpdir(), 'nodeport-lb-'));
+  helm = new Helm(await prepareHelm(), home);
+}, 30 * 60_000);
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+interface Rendered {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly data?: Readonly<Record<string, string>>;
+  readonly rules?: readonly object[];
+  readonly [field: string]: unknown;
+}
+
+async function render(values: object = {}): Promise<readonly Rendered[]> {
+  const { stdout, stderr, code } = await helm.template(values);
+  expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+  return parseAllDocuments(stdout).flatMap((document) => (document.toJS() as Rendered | null) ?? []);
+}
+
+function names(objects: readonly Rendered[]): readonly string[] {
+  return objects
+    .map(({ kind, metadata }) => `${kind} ${metadata.namespace ? `${metadata.namespace}/` : ''}${metadata.name}`)
+    .sort();
+}
+
+const MODULE = { provider: '/providers/lb.js', providerOptions: { socket: '/run/lb.sock', depth: { of: [1, true] } } };
+
+test('helm lint --strict finds nothing', async () => {
+  const { stdout, code } = await helm.attempt(['lint', '--strict', CHART]);
+  expect(stdout).toContain('0 chart(s) failed');
+  expect(code).toBe(0);
+});
+
+describe('what is installed', () => {
+  test('with no values', async () =>
+    expect(names(await render())).toEqual([
+      'ClusterRole lb-system:lb-nodeport-lb',
+      'ClusterRoleBinding lb-system:lb-nodeport-lb',
+      'ConfigMap lb-system/lb-nodeport-lb',
+      'Deployment lb-system/lb-nodeport-lb',
+      'Lease lb-system/nodeport-lb',
+      'Pod lb-system/lb-nodeport-lb-test',
+      'Role kube-system/lb-system:lb-nodeport-lb:rivals',
+      'Role lb-system/lb-system:lb-nodeport-lb:lease',
+      'RoleBinding kube-system/lb-system:lb-nodeport-lb:rivals',
+      'RoleBinding lb-system/lb-system:lb-nodeport-lb:lease',
+      'ServiceAccount lb-system/lb-nodeport-lb',
+    ]));
+
+  test.each<{ why: string; values: object; more: readonly string[]; less: readonly string[] }>([
+    {
+      why: 'namespaces: rights for Services there only, and for events about nodes',
+      values: { namespaces: ['shop'], claimUnsetClass: false },
+      more: ['Role shop/lb-system:lb-nodeport-lb', 'Role default/lb-system:lb-nodeport-lb'],
+      less: ['Role kube-system/lb-system:lb-nodeport-lb:rivals'],
+    },
+    {
+      why: 'a dry run stands for no Lease',
+      values: { dryRun: true },
+      more: [],
+      less: ['Lease lb-system/nodeport-lb', 'Role lb-system/lb-system:lb-nodeport-lb:lease'],
+    },
+    {
+      why: 'three replicas',
+      values: { replicaCount: 3 },
+      more: ['PodDisruptionBudget lb-system/lb-nodeport-lb'],
+      less: [],
+    },
+    {
+      why: 'another class has a Lease of its own, where it was asked for',
+      values: { loadBalancerClass: 'example.com/My_LB', leaderElectNamespace: 'leases' },
+      more: ['Lease leases/nodeport-lb-example.com-my-lb', 'Role leases/lb-system:lb-nodeport-lb:lease'],
+      less: ['Lease lb-system/nodeport-lb'],
+    },
+    {
+      why: 'metrics by a Service',
+      values: { metrics: { serviceMonitor: { enabled: true, labels: { release: 'prometheus' }, interval: '30s' } } },
+      more: ['Service lb-system/lb-nodeport-lb-metrics', 'ServiceMonitor lb-system/lb-nodeport-lb'],
+      less: [],
+    },
+    {
+      why: 'metrics by the pods, and a network policy',
+      values: { metrics: { podMonitor: { enabled: true } }, networkPolicy: { enabled: true } },
+      more: ['PodMonitor lb-system/lb-nodeport-lb', 'NetworkPolicy lb-system/lb-nodeport-lb'],
+      less: [],
+    },
+    {
+      why: 'no rights and no account of its own',
+      values: { rbac: { create: false }, serviceAccount: { create: false, name: 'given' } },
+      more: [],
+      less: ['ServiceAccount lb-system/lb-nodeport-lb', 'ClusterRole lb-system:lb-nodeport-lb'],
+    },
+  ])('$why', async ({ values, more, less }) => {
+    const [usual, found] = [names(await render()), names(await render(values))];
+    expect(found).toEqual(expect.arrayContaining([...more]));
+    for (const name of less) {
+      expect(usual).toContain(name);
+      expect(found).not.toContain(name);
+    }
+  });
+});
+
+test.each<{ why: string; values: object; says: object }>([
+  { why: 'no values', values: {}, says: { provider: 'none', leaderElect: true, http: ':8080', claimUnsetClass: 'auto' } },
+  { why: 'a module', values: MODULE, says: MODULE },
+  { why: 'off', values: { http: 'off', leaderElect: false }, says: { http: 'off', leaderElect: false } },
+  { why: 'a boolean off', values: { http: false }, says: { http: false } },
+  { why: 'namespaces', values: { namespaces: ['shop', 'study'] }, says: { namespaces: ['shop', 'study'] } },
+  {
+    why: 'pools in both forms',
+    values: { localPools: ['10.0.0.0/28', { name: 'far', addresses: ['10.1.0.1-10.1.0.9'], priority: 5, autoAssign: false }] },
+    says: { localPools: ['10.0.0.0/28', { name: 'far', addresses: ['10.1.0.1-10.1.0.9'], priority: 5, autoAssign: false }] },
+  },
+  { why: 'text that YAML would take for something else', values: { clusterName: '012' }, says: { clusterName: '012' } },
+])('the program takes its configuration file: $why', async ({ values, says }) => {
+  const config = (await render(values)).find((object) => object.kind === 'ConfigMap');
+  const content: unknown = parse(config?.data?.['config.yaml'] ?? '');
+  expect(content).toMatchObject(says);
+  const read = readOptions(controllerOptions, { flags: {}, env: {}, file: { name: 'config.yaml', content } });
+  expect(read.problems).toEqual([]);
+});
+
+test('a change of the configuration rolls the pods, a change of nothing does not', async () => {
+  const sum = async (values: object) => JSON.stringify(await render(values)).match(/checksum\/config":"(\w+)/)?.[1];
+  expect(await sum({})).toBe(await sum({ provider: 'none' }));
+  expect(await sum({})).not.toBe(await sum({ logLevel: 'debug' }));
+});
+
+test('an image by its digest', async () => {
+  const digest = `sha256:${'0'.repeat(64)}`;
+  const text = JSON.stringify(await render({ image: { repository: 'registry:5000/lb', tag: '1', digest } }));
+  expect(text).toContain(`"registry:5000/lb@${digest}"`);
+});
+
+describe('refused, with what is wrong and what to do', () => {
+  test.each<{ why: string; values: object; told: readonly RegExp[] }>([
+    {
+      why: 'a forwarder in the pod',
+      values: { localForwarder: 'embedded' },
+      told: [/\/localForwarder': value must be 'agents'/],
+    },
+    { why: 'a value that is none', values: { kubeconfig: 'x' }, told: [/additional properties 'kubeconfig' not allowed/] },
+    { why: 'a misspelt part', values: { image: { tga: '1' } }, told: [/'\/image': additional properties 'tga' not allowed/] },
+    { why: 'a wrong choice', values: { logLevel: 'loud' }, told: [/'\/logLevel': value must be one of 'debug', 'info'/] },
+    { why: 'a wrong type', values: { replicaCount: 'two' }, told: [/'\/replicaCount': got string, want integer/] },
+    { why: 'no port', values: { http: 'yes' }, told: [/'\/http': 'yes' does not match pattern '\^\(:\[0-9\]/] },
+    {
+      why: 'everything at once',
+      values: { namespaces: 'shop', awsVpcId: '7', localPools: [{ adresses: ['10.0.0.1'] }] },
+      told: [
+        /'\/namespaces': got string, want array/,
+        /'\/awsVpcId': '7' does not match/,
+        /missing property 'addresses'/,
+        /adresses/,
+      ],
+    },
+    {
+      why: 'provider local, whose agents are to come',
+      values: { provider: 'local' },
+      told: [/agents, which run on the nodes, are to come/, /nodeport-lb controller --provider local/],
+    },
+    { why: 'agents, which are to come', values: { forwarder: { enabled: true } }, told: [/no forwarder agents yet/] },
+    {
+      why: 'writers without a Lease, and rights for everybody',
+      values: { replicaCount: 2, leaderElect: false, serviceAccount: { create: false } },
+      told: [/2 controllers need leaderElect/, /serviceAccount\.name: name the ServiceAccount/],
+    },
+    {
+      why: 'metrics of what is off',
+      values: { http: 'off', metrics: { podMonitor: { enabled: true } } },
+      told: [/http: metrics are asked for, but it is off/],
+    },
+  ])('$why', async ({ values, told }) => {
+    const { stderr, code } = await helm.template(values);
+    expect(code).toBe(1);
+    for (const pattern of told) expect(stderr).toMatch(pattern);
+  });
+});
