@@ -61,7 +61,7 @@ function findConflicts(
 function refused(conflicts: readonly Conflict[]): ApiFailure {
   const causes = conflicts.map(({ path, manager }) => ({
     reason: 'FieldManagerConflict',
-    message: `conflict with ${JSON.stringify(manager.manager)} using ${manager.apiVersion}`,
+    message: `conflict with ${JSON.stringify(manager.manager)}${manager.operation === 'Update' ? ` using ${manager.apiVersion} at ${manager.time}` : ''}`,
     field: path.replaceAll(/\n?f:/g, '.').replaceAll(/\nk:\{(.*?)\}/g, '[$1]'),
   }));
   const texts = causes.map((cause) => `${cause.message}: ${cause.field}`).join('\n');

@@ -45,6 +45,7 @@ function decodeStruct(struct: Struct, value: JsonMap, path: string, unknown: Unk
 
 function decodeField(struct: Struct, field: Field, given: Json, path: string, unknown: Unknown): Json | undefined {
   const decoded = decodeValue(field.type, given, { struct: struct.name, path: join(path, field.name) }, unknown);
+  if (field.always && Array.isArray(decoded) && decoded.length === 0) return null;
   return field.always || field.pointer || !isEmpty(field.type, decoded) ? decoded : undefined;
 }
 
@@ -98,6 +99,10 @@ function decodeScalar(scalar: Scalar, value: Json, place: Place): Json {
     case 'microtime':
       return decodeTime(scalar, value, place);
     case 'any':
+      return value;
+    case 'bytes':
+      if (typeof value !== 'string') throw mismatch(value, place, '[]uint8');
+      if (Buffer.from(value, 'base64').toString('base64') !== value) throw badRequest(`illegal base64 data at ${place.path}`);
       return value;
     default:
       if (typeof value !== 'string') throw mismatch(value, place, 'string');

@@ -24,5 +24,10 @@ export function eventToCore(event: JsonMap): JsonMap {
 }
 
 export function eventFromCore(event: JsonMap): JsonMap {
-  return renamed(event, toEvents, 'events.k8s.io/v1');
+  const { reportingController, reportingInstance, ...rest } = renamed(event, toEvents, 'events.k8s.io/v1');
+  return {
+    ...rest,
+    ...(reportingController ? { reportingController } : {}),
+    ...(reportingInstance ? { reportingInstance } : {}),
+  };
 }

@@ -4,7 +4,7 @@ import * as answers from './answers.ts';
 import type { WriteOptions } from './body.ts';
 import { type DeleteOptions, deleteObject } from './deletes.ts';
 import { describe } from './discovery.ts';
-import { ApiFailure, badRequest, noSuchPath } from './failure.ts';
+import { ApiFailure, badRequest, type Cause, invalid, noSuchPath, requiredField, unsupportedField } from './failure.ts';
 import { isMap, type Json, type JsonMap, type KubeObject } from './json.ts';
 import { type ListQuery, listObjects } from './lists.ts';
 import { jsonPatch, mergePatch } from './merge-patch.ts';
@@ -152,9 +152,7 @@ async function patchObject(
 }
 
 function missingManager(): ApiFailure {
-  const cause = { reason: 'FieldValueRequired', message: 'Required value: is required for apply patch', field: 'fieldManager' };
-  const details = { group: 'meta.k8s.io', kind: 'PatchOptions', causes: [cause] };
-  return new ApiFailure(422, 'Invalid', `PatchOptions.meta.k8s.io "" is invalid: fieldManager: ${cause.message}`, details);
+  return badOption('PatchOptions', requiredField('fieldManager', 'is required for apply patch'));
 }
 
 function patcher(contentType: string, target: Target, patch: Json): (current: JsonMap) => unknown {
@@ -192,27 +190,40 @@ function success(route: Route, object: KubeObject): JsonMap {
   return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };
 }
 
+/** Longest name of a field manager, in bytes. */
+const MANAGER_LIMIT = 128;
+const validations = ['', 'Ignore', 'Strict', 'Warn'];
+
 function writeOptions(request: ApiRequest, warn: (text: string) => void): WriteOptions {
-  const { query } = request;
+  const { query, method } = request;
+  const kind = `${method === 'POST' ? 'Create' : method === 'PATCH' ? 'Patch' : 'Update'}Options`;
   const asked = query.get('fieldValidation') ?? '';
-  if (!['', 'Ignore', 'Warn', 'Strict'].includes(asked))
-    throw badRequest(`fieldValidation: Unsupported value: ${JSON.stringify(asked)}`);
+  if (!validations.includes(asked)) throw badOption(kind, unsupportedField('fieldValidation', asked, validations));
+  const manager = query.get('fieldManager') ?? '';
+  if (Buffer.byteLength(manager) > MANAGER_LIMIT) {
+    const message = `Too long: may not be more than ${MANAGER_LIMIT} bytes`;
+    throw badOption(kind, { reason: 'FieldValueTooLong', message, field: 'fieldManager' });
+  }
   return {
-    manager: query.get('fieldManager') || request.agent.split('/')[0] || 'unknown',
-    dryRun: dryRunOf(query.getAll('dryRun')),
+    manager: manager || request.agent.split('/')[0]?.slice(0, MANAGER_LIMIT) || 'unknown',
+    dryRun: dryRunOf(kind, query.getAll('dryRun')),
     validation: (asked || 'Warn') as WriteOptions['validation'],
     force: flagOf(query, 'force') && query.has('force'),
     warn,
   };
 }
 
-function dryRunOf(asked: readonly string[]): boolean {
-  const wrong = asked.find((value) => value !== 'All' && value !== '');
-  if (wrong !== undefined) {
-    throw new ApiFailure(422, 'Invalid', `dryRun: Unsupported value: ${JSON.stringify(wrong)}: supported values: "All"`);
-  }
+function badOption(kind: string, cause: Cause): ApiFailure {
+  return invalid({ group: 'meta.k8s.io', resource: '', kind }, '', [cause]);
+}
+
+function dryRunOf(kind: string, asked: readonly string[]): boolean {
+  const wrong = asked.filter((value) => value !== 'All' && value !== '');
+  if (wrong.length > 0) throw badOption(kind, unsupportedField('dryRun', wrong, ['All']));
   return asked.includes('All');
 }
+
+const policies = ['Foreground', 'Background', 'Orphan', 'nil'];
 
 function deleteOptions(request: ApiRequest, body: unknown): DeleteOptions {
   const { query } = request;
@@ -220,8 +231,11 @@ function deleteOptions(request: ApiRequest, body: unknown): DeleteOptions {
     at(body, 'gracePeriodSeconds') ?? (query.has('gracePeriodSeconds') ? Number(query.get('gracePeriodSeconds')) : undefined);
   const conditions = at(body, 'preconditions');
   const inBody = at(body, 'dryRun');
+  const policy = text(at(body, 'propagationPolicy')) || (query.get('propagationPolicy') ?? '');
+  if (policy !== '' && !policies.includes(policy))
+    throw badOption('DeleteOptions', unsupportedField('propagationPolicy', policy, policies));
   return {
-    dryRun: dryRunOf([...query.getAll('dryRun'), ...(Array.isArray(inBody) ? inBody.map(String) : [])]),
+    dryRun: dryRunOf('DeleteOptions', [...query.getAll('dryRun'), ...(Array.isArray(inBody) ? inBody.map(String) : [])]),
     graceSeconds: typeof given === 'number' && given >= 0 ? given : undefined,
     uid: text(at(conditions, 'uid')) || undefined,
     resourceVersion: text(at(conditions, 'resourceVersion')) || undefined,

@@ -1,9 +1,10 @@
 import { at, list, text } from '../../kube/objects.ts';
 import { decode } from './decode.ts';
-import { type Cause, forbiddenField, invalidField, requiredField, unsupportedField } from './failure.ts';
+import { checkEvent } from './event-validation.ts';
+import { type Cause, duplicateField, forbiddenField, invalidField, requiredField, unsupportedField } from './failure.ts';
 import * as format from './formats.ts';
 import { isMap, type JsonMap, type KubeObject, sameJson } from './json.ts';
-import { admitPod, defaultPod, defaultPodSpec } from './pod-defaults.ts';
+import { admitPod, defaultPod, defaultPodSpec, qosClassOf } from './pod-defaults.ts';
 import type { Resource } from './resources.ts';
 import { structOf } from './schema.ts';
 import type { ServiceObject } from './service.ts';
@@ -18,7 +19,7 @@ export interface Rules {
   /** Admission and strategy of a new object. */
   readonly begin?: (draft: KubeObject) => void;
   readonly change?: (draft: KubeObject, old: KubeObject) => void;
-  readonly check?: (draft: KubeObject, old: KubeObject | undefined) => Cause[];
+  readonly check?: (draft: KubeObject, old: KubeObject | undefined, resource: Resource) => Cause[];
   readonly checkStatus?: (draft: KubeObject) => Cause[];
   /** Status given at creation stays. */
   readonly keepsStatus?: boolean;
@@ -40,15 +41,16 @@ const rules: Readonly<Record<string, Rules>> = {
     checkName: format.checkLabelName,
   },
   Namespace: { fill: fillNamespace, begin: beginNamespace, change: keepNamespaceSpec, checkName: format.checkLabelName },
-  Node: { begin: beginNode, keepsStatus: true, check: checkNode },
+  Node: { fill: fillNode, begin: beginNode, keepsStatus: true, check: checkNode },
   Pod: { fill: (draft) => defaultPod(specOf(draft)), begin: beginPod, check: checkPod },
   Endpoints: { fill: fillEndpoints, check: checkEndpoints },
   EndpointSlice: { fill: fillSlice, check: checkSlice },
-  Event: { fill: fillEvent, check: checkEvent },
+  Event: { check: checkEvent },
   Lease: { check: checkLease },
-  Secret: { fill: fillSecret },
+  ConfigMap: { check: checkConfigMap },
+  Secret: { fill: fillSecret, check: checkConfigMap },
   Deployment: { fill: fillDeployment, check: checkWorkload },
-  DaemonSet: { fill: fillDaemonSet, begin: beginDaemonSet, check: checkWorkload },
+  DaemonSet: { fill: fillDaemonSet, check: checkWorkload },
   ReplicaSet: { fill: fillReplicaSet, check: checkWorkload },
 };
 
@@ -62,12 +64,16 @@ export function asService(object: KubeObject): ServiceObject {
   return object as unknown as ServiceObject;
 }
 
+export function emptyStatus(resource: Resource): JsonMap {
+  const type = structOf(resource.kind).fields.get('status')?.type;
+  return type?.is === 'struct' ? decode(structOf(type.name), {}, []) : {};
+}
+
 /** The status that a new object starts with. */
 export function firstStatus(resource: Resource): JsonMap {
-  const field = structOf(resource.kind).fields.get('status');
-  const empty = field?.type.is === 'struct' ? decode(structOf(field.type.name), {}, []) : {};
-  if (resource.kind === 'Namespace') return { ...empty, phase: 'Active' };
-  return resource.kind === 'Pod' ? { ...empty, phase: 'Pending', qosClass: 'BestEffort' } : empty;
+  if (resource.kind === 'Namespace') return { ...emptyStatus(resource), phase: 'Active' };
+  if (resource.kind === 'Pod') return { ...emptyStatus(resource), phase: 'Pending' };
+  return emptyStatus(resource);
 }
 
 function specOf(draft: KubeObject): JsonMap {
@@ -103,6 +109,13 @@ function keepNamespaceSpec(draft: KubeObject, old: KubeObject): void {
   draft.spec = old.spec ?? {};
 }
 
+function fillNode(draft: KubeObject): void {
+  const spec = specOf(draft);
+  if (typeof spec['podCIDR'] === 'string') spec['podCIDRs'] ??= [spec['podCIDR']];
+  const capacity = at(draft.status, 'capacity');
+  if (draft.status && isMap(capacity)) draft.status['allocatable'] ??= { ...capacity };
+}
+
 const NOT_READY = 'node.kubernetes.io/not-ready';
 
 /** The real server's admission taints a new node until somebody says that it is ready. */
@@ -118,7 +131,10 @@ function checkNode(draft: KubeObject, old: KubeObject | undefined): Cause[] {
   const before = text(at(old?.spec, 'providerID'));
   const after = text(at(draft.spec, 'providerID'));
   const effects = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
+  const range = text(at(old?.spec, 'podCIDR'));
+  const moved = range !== '' && range !== text(at(draft.spec, 'podCIDR'));
   return [
+    ...(moved ? [forbiddenField('spec.podCIDRs', 'node updates may not change podCIDR except from "" to valid')] : []),
     ...(before !== '' && before !== after
       ? [forbiddenField('spec.providerID', 'node updates may not change providerID except from "" to valid')]
       : []),
@@ -133,6 +149,7 @@ function checkNode(draft: KubeObject, old: KubeObject | undefined): Cause[] {
 
 function beginPod(draft: KubeObject): void {
   admitPod(specOf(draft));
+  draft.status = { ...draft.status, qosClass: qosClassOf(list(at(draft.spec, 'containers'))) };
 }
 
 function checkPod(draft: KubeObject, old: KubeObject | undefined): Cause[] {
@@ -218,7 +235,10 @@ function checkSlice(draft: KubeObject, old: KubeObject | undefined): Cause[] {
         ? []
         : [unsupportedField('addressType', type, families)]),
     ...(old && old['addressType'] !== type ? [invalidField('addressType', type, 'field is immutable')] : []),
-    ...slicePorts(draft).flatMap((port, i) => (port.name ? format.checkLabelName(`ports[${i}].name`, port.name) : [])),
+    ...slicePorts(draft).flatMap((port, i, all) => [
+      ...(port.name ? format.checkLabelName(`ports[${i}].name`, port.name) : []),
+      ...(all.findIndex((other) => other.name === port.name) < i ? [duplicateField(`ports[${i}].name`, port.name)] : []),
+    ]),
     ...endpoints.flatMap((endpoint, i) => checkEndpoint(`endpoints[${i}]`, list(at(endpoint, 'addresses')), type)),
   ];
 }
@@ -237,26 +257,6 @@ function checkEndpoint(field: string, addresses: readonly unknown[], type: strin
   });
 }
 
-function fillEvent(draft: KubeObject): void {
-  draft['eventTime'] ??= null;
-}
-
-function checkEvent(draft: KubeObject): Cause[] {
-  const where = text(at(draft['involvedObject'], 'namespace'));
-  const namespace = draft.metadata.namespace ?? '';
-  const home = where === '' ? namespace === 'default' || namespace === 'kube-system' : where === namespace;
-  const out = home ? [] : [invalidField('involvedObject.namespace', where, 'does not match event.namespace')];
-  if (!draft['eventTime']) return out;
-  const named = (field: string, wire: string): Cause[] => format.checkPresent(wire, text(draft[field]));
-  return [
-    ...out,
-    ...named('reportingComponent', 'reportingController'),
-    ...named('reportingInstance', 'reportingInstance'),
-    ...named('action', 'action'),
-    ...named('reason', 'reason'),
-  ];
-}
-
 function checkLease(draft: KubeObject): Cause[] {
   const positive = (field: string, low: number): Cause[] => {
     const value = at(draft.spec, field);
@@ -265,6 +265,18 @@ function checkLease(draft: KubeObject): Cause[] {
       : [];
   };
   return [...positive('leaseDurationSeconds', 1), ...positive('leaseTransitions', 0)];
+}
+
+/** ConfigMaps and Secrets: their keys, and that an immutable one stays as it is. */
+function checkConfigMap(draft: KubeObject, old: KubeObject | undefined): Cause[] {
+  const keys = Object.keys(draft['data'] ?? {}).filter((key) => !/^[-._a-zA-Z0-9]{1,253}$/.test(key));
+  const text =
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+  const out = keys.map((key) => invalidField(`data[${key}]`, key, text));
+  if (old?.['immutable'] !== true) return out;
+  if (draft['immutable'] !== true) out.push(forbiddenField('immutable', 'field is immutable when `immutable` is set'));
+  if (!sameJson(old['data'], draft['data'])) out.push(forbiddenField('data', 'field is immutable when `immutable` is set'));
+  return out;
 }
 
 function fillSecret(draft: KubeObject): void {
@@ -299,6 +311,7 @@ function fillDeployment(draft: KubeObject): void {
 function fillDaemonSet(draft: KubeObject): void {
   const spec = specOf(draft);
   spec['revisionHistoryLimit'] ??= 10;
+  draft.metadata.annotations = { 'deprecated.daemonset.template.generation': '1', ...draft.metadata.annotations };
   const strategy = mapAt(spec, 'updateStrategy');
   strategy['type'] ??= 'RollingUpdate';
   if (strategy['type'] === 'RollingUpdate')
@@ -308,10 +321,6 @@ function fillDaemonSet(draft: KubeObject): void {
       ...(isMap(strategy['rollingUpdate']) ? strategy['rollingUpdate'] : {}),
     };
   fillTemplate(spec);
-}
-
-function beginDaemonSet(draft: KubeObject): void {
-  draft.metadata.annotations = { ...draft.metadata.annotations, 'deprecated.daemonset.template.generation': '1' };
 }
 
 function fillReplicaSet(draft: KubeObject): void {

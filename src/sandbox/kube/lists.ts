@@ -1,4 +1,13 @@
-import { ApiFailure, badRequest, expired, invalidField } from './failure.ts';
+import {
+  ApiFailure,
+  badRequest,
+  type Cause,
+  expired,
+  forbiddenField,
+  invalid,
+  invalidField,
+  unsupportedField,
+} from './failure.ts';
 import type { Resource } from './resources.ts';
 import { readFieldSelector, readLabelSelector, type Selector } from './selectors.ts';
 import type { Stored } from './store.ts';
@@ -58,8 +67,14 @@ export function listObjects(cluster: Cluster, resource: Resource, namespace: str
 function revisionOf(cluster: Cluster, query: ListQuery): number {
   const current = cluster.store.revision;
   const { resourceVersion, resourceVersionMatch } = query;
+  const matches = ['Exact', 'NotOlderThan', ''];
+  if (!matches.includes(resourceVersionMatch))
+    throw badMatch(unsupportedField('resourceVersionMatch', resourceVersionMatch, matches));
   if (resourceVersion === '') {
-    if (resourceVersionMatch !== '') throw badMatch('resourceVersionMatch is forbidden unless resourceVersion is provided');
+    if (resourceVersionMatch !== '')
+      throw badMatch(
+        forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden unless resourceVersion is provided'),
+      );
     return current;
   }
   const wanted = parseRevision(resourceVersion);
@@ -67,10 +82,9 @@ function revisionOf(cluster: Cluster, query: ListQuery): number {
   return resourceVersionMatch === 'Exact' && wanted > 0 ? wanted : current;
 }
 
-function badMatch(text: string): ApiFailure {
-  const message = `ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: ${text}`;
-  const cause = { reason: 'FieldValueForbidden', message: `Forbidden: ${text}`, field: 'resourceVersionMatch' };
-  return new ApiFailure(422, 'Invalid', message, { group: 'meta.k8s.io', kind: 'ListOptions', causes: [cause] });
+/** A refusal of the options of a list or watch. */
+export function badMatch(cause: Cause): ApiFailure {
+  return invalid({ group: 'meta.k8s.io', resource: '', kind: 'ListOptions' }, '', [cause]);
 }
 
 export function parseRevision(text: string): number {

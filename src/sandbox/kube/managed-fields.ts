@@ -41,7 +41,7 @@ export function fieldsOf(struct: Struct, object: KubeObject): Map<string, string
   const { kind: _kind, apiVersion: _apiVersion, ...rest } = object;
   const owned = { ...rest, metadata: Object.fromEntries(shown) } as unknown as JsonMap;
   const out = new Map<string, string>();
-  collectFields(struct, owned, '', out);
+  collectFields(struct, owned, false, '', out);
   if (out.get('f:metadata') === '') out.delete('f:metadata');
   return out;
 }
@@ -56,17 +56,22 @@ function collect(type: Type, value: Json | undefined, itself: boolean, path: str
   if (type.is === 'list') collectItems(type, value, itself, path, out);
   if (!isMap(value)) return;
   if (itself || Object.keys(value).length === 0) out.set(path, '');
-  if (type.is === 'struct') collectFields(structOf(type.name), value, path, out);
+  if (type.is === 'struct') collectFields(structOf(type.name), value, isItem(path), path, out);
   else if (type.is === 'map')
     for (const [key, item] of Object.entries(value)) collect(type.of, item, true, join(path, `f:${key}`), out);
 }
 
-function collectFields(struct: Struct, value: JsonMap, path: string, out: Map<string, string>): void {
+/** @param all whether even fields count that the API always has: in a list's item, which was not there before */
+function collectFields(struct: Struct, value: JsonMap, all: boolean, path: string, out: Map<string, string>): void {
   for (const [key, item] of Object.entries(value)) {
     const field = struct.fields.get(key);
-    if (field)
-      collect(field.type, item, field.pointer || (field.type.is !== 'struct' && !field.always), join(path, `f:${key}`), out);
+    const itself = all || field?.pointer || (field?.type.is !== 'struct' && !field?.always);
+    if (field) collect(field.type, item, itself, join(path, `f:${key}`), out);
   }
+}
+
+function isItem(path: string): boolean {
+  return path.slice(path.lastIndexOf(SEPARATOR) + 1).startsWith('k:');
 }
 
 function join(path: string, part: string): string {

@@ -1,7 +1,7 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { type Cause, forbiddenField, invalidField, requiredField } from './failure.ts';
 import * as format from './formats.ts';
-import type { KubeObject, Meta } from './json.ts';
+import type { KubeObject, Meta, OwnerReference } from './json.ts';
 import { rulesOf } from './kinds.ts';
 
 /** No vowels and nothing that is read wrongly, as the real server picks them. */
@@ -37,7 +37,7 @@ export function firstMeta(given: Meta, nowMs: number): Meta {
 /** Metadata of a changed object: what the author may not change or left out comes from before. */
 export function nextMeta(given: Meta, old: Meta): Meta {
   const {
-    deletionTimestamp: _deleting,
+    deletionTimestamp,
     deletionGracePeriodSeconds: _grace,
     managedFields: _managed,
     generation: _generation,
@@ -51,9 +51,13 @@ export function nextMeta(given: Meta, old: Meta): Meta {
     resourceVersion: old.resourceVersion,
     ...(old.generation === undefined ? {} : { generation: old.generation }),
     creationTimestamp: old.creationTimestamp,
-    ...(old.deletionTimestamp === undefined ? {} : { deletionTimestamp: old.deletionTimestamp }),
+    ...asGiven('deletionTimestamp', deletionTimestamp ?? old.deletionTimestamp),
     ...(old.deletionGracePeriodSeconds === undefined ? {} : { deletionGracePeriodSeconds: old.deletionGracePeriodSeconds }),
   };
+}
+
+function asGiven(key: string, value: string | undefined): object {
+  return value === undefined ? {} : { [key]: value };
 }
 
 export function checkMeta(draft: KubeObject, old: Meta | undefined): Cause[] {
@@ -79,6 +83,7 @@ export function checkMeta(draft: KubeObject, old: Meta | undefined): Cause[] {
         ]
       : []),
     ...(metadata.finalizers ?? []).flatMap(checkFinalizer),
+    ...(metadata.ownerReferences ?? []).flatMap(checkOwner),
     ...(old ? checkKept(metadata, old) : []),
   ];
 }
@@ -91,9 +96,18 @@ function checkFinalizer(name: string, i: number): Cause[] {
   return [invalidField(field, name, 'name is neither a standard finalizer name nor is it fully qualified')];
 }
 
+function checkOwner(owner: OwnerReference): Cause[] {
+  const field = 'metadata.ownerReferences';
+  const missing = (['kind', 'name', 'uid'] as const).filter((key) => owner[key] === '');
+  return [
+    ...(owner.apiVersion === '' ? [invalidField(`${field}.apiVersion`, '', 'version must not be empty')] : []),
+    ...missing.map((key) => invalidField(`${field}.${key}`, '', 'must not be empty')),
+  ];
+}
+
 function checkKept(metadata: Meta, old: Meta): Cause[] {
   const out: Cause[] = [];
-  for (const field of ['name', 'namespace', 'uid'] as const) {
+  for (const field of ['name', 'namespace', 'uid', 'deletionTimestamp'] as const) {
     if ((metadata[field] ?? '') !== (old[field] ?? ''))
       out.push(invalidField(`metadata.${field}`, metadata[field], 'field is immutable'));
   }

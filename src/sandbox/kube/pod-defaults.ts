@@ -1,5 +1,5 @@
-import type { JsonMap } from './json.ts';
-import { isMap } from './json.ts';
+import { at } from '../../kube/objects.ts';
+import { isMap, type JsonMap, sameJson } from './json.ts';
 
 /** Fills in a pod's (or pod template's) spec. @see https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ */
 export function defaultPodSpec(spec: JsonMap): void {
@@ -48,6 +48,18 @@ export function admitPod(spec: JsonMap): void {
     tolerations.push({ key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 300 });
   }
   spec['tolerations'] = tolerations;
+}
+
+/** @see https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/ */
+export function qosClassOf(containers: readonly unknown[]): string {
+  const all = containers.map((container) => at(container, 'resources'));
+  if (all.every((each) => !at(each, 'requests') && !at(each, 'limits'))) return 'BestEffort';
+  const whole = (each: unknown): boolean => {
+    const limits = at(each, 'limits');
+    const asked = at(each, 'requests') ?? limits;
+    return isMap(limits) && 'cpu' in limits && 'memory' in limits && sameJson(asked, limits);
+  };
+  return all.every(whole) ? 'Guaranteed' : 'Burstable';
 }
 
 function maps(value: unknown): JsonMap[] {

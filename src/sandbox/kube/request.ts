@@ -64,10 +64,12 @@ export async function parseBody(request: ApiRequest): Promise<unknown> {
   }
 }
 
-/** Non-negative whole number of a query parameter. @returns 0 when absent or not one */
+/** Whole number of a query parameter. @returns 0 when absent @throws {ApiFailure} 400 when it is none */
 export function numberOf(query: URLSearchParams, name: string): number {
-  const value = Number(query.get(name) ?? '');
-  return Number.isSafeInteger(value) && value > 0 ? value : 0;
+  const text = query.get(name) ?? '';
+  if (text === '') return 0;
+  if (!/^-?\d{1,15}$/.test(text)) throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
+  return Math.max(0, Number(text));
 }
 
 /** Go's strconv.ParseBool: also `1` and `True`. */

@@ -57,7 +57,7 @@ export function readFieldSelector(text: string, resource: Resource): Selector {
 
 function readTerm(term: string, resource: Resource): Selector {
   const parts = /^([^=!]+)(==|=|!=)(.*)$/.exec(term);
-  if (!parts) throw badRequest(`invalid selector: ${JSON.stringify(term)}; can't understand ${JSON.stringify(term)}`);
+  if (!parts) throw badRequest(`invalid selector: '${term}'; can't understand '${term}'`);
   const [, field = '', operator, value = ''] = parts;
   const read = fieldReader(field, resource);
   return operator === '!=' ? (object) => read(object) !== value : (object) => read(object) === value;

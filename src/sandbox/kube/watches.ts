@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
-import { ApiFailure, expired } from './failure.ts';
+import { expired, forbiddenField } from './failure.ts';
 import type { KubeObject } from './json.ts';
-import { parseRevision, selectorOf } from './lists.ts';
+import { badMatch, parseRevision, selectorOf } from './lists.ts';
 import { groupVersionOf, type Resource } from './resources.ts';
 import type { Selector } from './selectors.ts';
 import { Change, type ChangeType, Stored } from './store.ts';
@@ -70,10 +70,9 @@ export function openWatch(
 
 function checkInitialEvents(query: WatchQuery): void {
   if (query.sendInitialEvents === undefined || query.resourceVersionMatch === 'NotOlderThan') return;
-  const text = 'Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan';
-  const cause = { reason: 'FieldValueForbidden', message: text, field: 'resourceVersionMatch' };
-  const details = { group: 'meta.k8s.io', kind: 'ListOptions', causes: [cause] };
-  throw new ApiFailure(422, 'Invalid', `ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: ${text}`, details);
+  throw badMatch(
+    forbiddenField('resourceVersionMatch', 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'),
+  );
 }
 
 function sendInitial(cluster: Cluster, resource: Resource, send: (change: Change) => void): void {

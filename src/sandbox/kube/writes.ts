@@ -1,3 +1,4 @@
+import { at, text } from '../../kube/objects.ts';
 import type { Allocator, Transaction } from './allocator.ts';
 import { applyConfiguration } from './apply.ts';
 import { decodeBody, decodeGiven, viewAs, type WriteOptions } from './body.ts';
@@ -13,7 +14,7 @@ import {
   staleWrite,
 } from './failure.ts';
 import { type JsonMap, type KubeObject, type ManagedEntry, sameJson } from './json.ts';
-import { asService, firstStatus, rulesOf } from './kinds.ts';
+import { asService, emptyStatus, firstStatus, rulesOf } from './kinds.ts';
 import { entriesAfterUpdate, type Writer } from './managed-fields.ts';
 import { checkMeta, firstMeta, nextMeta, timeText } from './metadata.ts';
 import { groupVersionOf, type Resource, resourceNamed } from './resources.ts';
@@ -77,8 +78,8 @@ function insert(
   rules.fill?.(draft);
   if (hasStatus(resource) && !rules.keepsStatus) draft.status = firstStatus(resource);
   const writer = writerOf(cluster, resource, options, undefined);
-  const owned = rules.keepsStatus ? draft : withStatus(draft, firstStatus(resource));
-  const entries = applied ?? entriesAfterUpdate(structOf(resource.kind), undefined, owned, writer, undefined);
+  const entries =
+    applied ?? entriesAfterUpdate(structOf(resource.kind), undefined, withoutStatus(resource, draft), writer, undefined);
   rules.begin?.(draft);
   if (resource.generationOf) draft.metadata.generation = 1;
   return inTransaction(cluster, options, (transaction) => {
@@ -92,9 +93,9 @@ function insert(
   });
 }
 
-/** Nobody owns the status that a new object starts with. */
-function withStatus(draft: KubeObject, status: JsonMap): KubeObject {
-  return 'status' in draft ? { ...draft, status } : draft;
+/** Nobody owns the status that a new object starts with, even where it is kept. */
+function withoutStatus(resource: Resource, draft: KubeObject): KubeObject {
+  return hasStatus(resource) ? { ...draft, status: emptyStatus(resource) } : draft;
 }
 
 function freeKey(cluster: Cluster, resource: Resource, draft: KubeObject): string {
@@ -171,8 +172,29 @@ export function changeObject(
     const changed = withScale(current, change(scaleOf(current)));
     return scaleOf(store(cluster, target, decodeBody(resource, changed, options), options, undefined)) as unknown as KubeObject;
   }
-  const draft = decodeBody(resource, change(viewAs(resource, current) as unknown as JsonMap), options);
+  const changed = change(viewAs(resource, current) as unknown as JsonMap);
+  const draft = decodePatched(resource, changed, options);
+  checkIdentity(draft, target);
   return store(cluster, target, draft, options, undefined);
+}
+
+/** What a patch made of an object is the patch's fault, so 422 and not 400. */
+function decodePatched(resource: Resource, changed: unknown, options: WriteOptions): KubeObject {
+  try {
+    return decodeBody(resource, changed, options);
+  } catch (error) {
+    if (!(error instanceof ApiFailure)) throw error;
+    throw invalid({ group: '', resource: '', kind: '' }, '', [invalidField('patch', JSON.stringify(changed), error.message)]);
+  }
+}
+
+function checkIdentity(draft: KubeObject, target: Target): void {
+  const { name, namespace } = draft.metadata;
+  if (!name) throw badRequest(`the name of the object (${target.name} based on URL) was undeterminable: name must be provided`);
+  if (name !== target.name)
+    throw badRequest(`the name of the object (${name}) does not match the name on the URL (${target.name})`);
+  if (!target.resource.namespaced || !namespace || namespace === target.namespace) return;
+  throw badRequest(`the namespace of the object (${namespace}) does not match the namespace on the URL (${target.namespace})`);
 }
 
 /** Server-side apply; creates the object when there is none. */
@@ -183,6 +205,9 @@ export function applyObject(
   options: WriteOptions,
 ): { object: KubeObject; created: boolean } {
   const { resource } = target;
+  if (!at(raw, 'kind') || !at(raw, 'apiVersion')) {
+    throw badRequest(`invalid object type: ${text(at(raw, 'apiVersion')) || '/'}, Kind=${text(at(raw, 'kind'))}`);
+  }
   const config = decodeGiven(resource, raw, options);
   placeIn(config, resource, target.namespace);
   if (config.metadata.managedFields) throw badRequest('metadata.managedFields must be nil');
@@ -211,6 +236,9 @@ function store(
   const { resource, subresource } = target;
   const { key, object: current } = existing(cluster, target);
   const { resourceVersion } = given.metadata;
+  if (resourceVersion && !/^\d+$/.test(resourceVersion)) {
+    throw new ApiFailure(500, '', `strconv.ParseUint: parsing ${JSON.stringify(resourceVersion)}: invalid syntax`);
+  }
   if (resourceVersion && resourceVersion !== current.metadata.resourceVersion) throw staleWrite(resource, target.name);
   const draft: KubeObject = { ...given, metadata: nextMeta(given.metadata, current.metadata) };
   const rules = rulesOf(resource.kind);
@@ -308,7 +336,7 @@ function beginService(draft: KubeObject, current: KubeObject | undefined, transa
 
 function checkAll(resource: Resource, draft: KubeObject, current: KubeObject | undefined, subresource?: string): void {
   const rules = rulesOf(resource.kind);
-  const own = subresource === 'status' ? rules.checkStatus?.(draft) : rules.check?.(draft, current);
+  const own = subresource === 'status' ? rules.checkStatus?.(draft) : rules.check?.(draft, current, resource);
   const causes = [...checkMeta(draft, current?.metadata), ...(own ?? [])];
   if (causes.length > 0) throw invalid(resource, draft.metadata.name, causes);
 }
