@@ -1,8 +1,8 @@
 import { at } from '../../kube/objects.ts';
+import { type Cluster, existing, inTransaction, removeNow, type Target } from './cluster.ts';
 import { conflict } from './failure.ts';
 import type { KubeObject } from './json.ts';
 import { timeText } from './metadata.ts';
-import { type Cluster, existing, inTransaction, removeNow, type Target } from './writes.ts';
 
 /** metav1.DeleteOptions, and where a query may say the same. */
 export interface DeleteOptions {

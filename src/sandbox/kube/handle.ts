@@ -1,15 +1,16 @@
-import { at, text } from '../../kube/objects.ts';
 import type { Answer, View } from './answers.ts';
 import * as answers from './answers.ts';
 import type { WriteOptions } from './body.ts';
-import { type DeleteOptions, deleteObject } from './deletes.ts';
+import { type Cluster, existing, type Target } from './cluster.ts';
+import { deleteObject } from './deletes.ts';
 import { describe } from './discovery.ts';
-import { ApiFailure, badRequest, type Cause, invalid, noSuchPath, requiredField, unsupportedField } from './failure.ts';
+import { ApiFailure, badRequest, noSuchPath } from './failure.ts';
 import { isMap, type Json, type JsonMap, type KubeObject } from './json.ts';
-import { type ListQuery, listObjects } from './lists.ts';
+import { listObjects } from './lists.ts';
 import { jsonPatch, mergePatch } from './merge-patch.ts';
+import { deleteOptions, listQuery, missingManager, watchQuery, writeOptions } from './options.ts';
 import { PROTOBUF } from './protobuf.ts';
-import { type ApiRequest, flagOf, numberOf, parseBody, shapeOf } from './request.ts';
+import { type ApiRequest, flagOf, parseBody, shapeOf } from './request.ts';
 import { review } from './reviews.ts';
 import { type Route, routeOf } from './route.ts';
 import { scaleOf } from './scale.ts';
@@ -17,7 +18,7 @@ import { structOf } from './schema.ts';
 import { strategicPatch } from './strategic-patch.ts';
 import type { Include } from './tables.ts';
 import type { WatchQuery } from './watches.ts';
-import { applyObject, type Cluster, changeObject, createObject, existing, replaceObject, type Target } from './writes.ts';
+import { applyObject, changeObject, createObject, replaceObject } from './writes.ts';
 
 /** A watch that is to be opened on the connection. */
 export interface WatchWanted {
@@ -151,10 +152,6 @@ async function patchObject(
   return answers.object(view, 200, changeObject(cluster, target, change, options));
 }
 
-function missingManager(): ApiFailure {
-  return badOption('PatchOptions', requiredField('fieldManager', 'is required for apply patch'));
-}
-
 function patcher(contentType: string, target: Target, patch: Json): (current: JsonMap) => unknown {
   switch (contentType) {
     case 'application/merge-patch+json':
@@ -188,81 +185,4 @@ function success(route: Route, object: KubeObject): JsonMap {
   const { group, resource } = route.resource;
   const details = { name: object.metadata.name, ...(group ? { group } : {}), kind: resource, uid: object.metadata.uid };
   return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };
-}
-
-/** Longest name of a field manager, in bytes. */
-const MANAGER_LIMIT = 128;
-const validations = ['', 'Ignore', 'Strict', 'Warn'];
-
-function writeOptions(request: ApiRequest, warn: (text: string) => void): WriteOptions {
-  const { query, method } = request;
-  const kind = `${method === 'POST' ? 'Create' : method === 'PATCH' ? 'Patch' : 'Update'}Options`;
-  const asked = query.get('fieldValidation') ?? '';
-  if (!validations.includes(asked)) throw badOption(kind, unsupportedField('fieldValidation', asked, validations));
-  const manager = query.get('fieldManager') ?? '';
-  if (Buffer.byteLength(manager) > MANAGER_LIMIT) {
-    const message = `Too long: may not be more than ${MANAGER_LIMIT} bytes`;
-    throw badOption(kind, { reason: 'FieldValueTooLong', message, field: 'fieldManager' });
-  }
-  return {
-    manager: manager || request.agent.split('/')[0]?.slice(0, MANAGER_LIMIT) || 'unknown',
-    dryRun: dryRunOf(kind, query.getAll('dryRun')),
-    validation: (asked || 'Warn') as WriteOptions['validation'],
-    force: flagOf(query, 'force') && query.has('force'),
-    warn,
-  };
-}
-
-function badOption(kind: string, cause: Cause): ApiFailure {
-  return invalid({ group: 'meta.k8s.io', resource: '', kind }, '', [cause]);
-}
-
-function dryRunOf(kind: string, asked: readonly string[]): boolean {
-  const wrong = asked.filter((value) => value !== 'All' && value !== '');
-  if (wrong.length > 0) throw badOption(kind, unsupportedField('dryRun', wrong, ['All']));
-  return asked.includes('All');
-}
-
-const policies = ['Foreground', 'Background', 'Orphan', 'nil'];
-
-function deleteOptions(request: ApiRequest, body: unknown): DeleteOptions {
-  const { query } = request;
-  const given =
-    at(body, 'gracePeriodSeconds') ?? (query.has('gracePeriodSeconds') ? Number(query.get('gracePeriodSeconds')) : undefined);
-  const conditions = at(body, 'preconditions');
-  const inBody = at(body, 'dryRun');
-  const policy = text(at(body, 'propagationPolicy')) || (query.get('propagationPolicy') ?? '');
-  if (policy !== '' && !policies.includes(policy))
-    throw badOption('DeleteOptions', unsupportedField('propagationPolicy', policy, policies));
-  return {
-    dryRun: dryRunOf('DeleteOptions', [...query.getAll('dryRun'), ...(Array.isArray(inBody) ? inBody.map(String) : [])]),
-    graceSeconds: typeof given === 'number' && given >= 0 ? given : undefined,
-    uid: text(at(conditions, 'uid')) || undefined,
-    resourceVersion: text(at(conditions, 'resourceVersion')) || undefined,
-  };
-}
-
-function listQuery(query: URLSearchParams): ListQuery {
-  return {
-    ...selectorQuery(query),
-    limit: numberOf(query, 'limit'),
-    next: query.get('continue') ?? '',
-    resourceVersion: query.get('resourceVersion') ?? '',
-    resourceVersionMatch: query.get('resourceVersionMatch') ?? '',
-  };
-}
-
-function selectorQuery(query: URLSearchParams): { labelSelector: string; fieldSelector: string } {
-  return { labelSelector: query.get('labelSelector') ?? '', fieldSelector: query.get('fieldSelector') ?? '' };
-}
-
-function watchQuery(query: URLSearchParams): WatchQuery {
-  return {
-    ...selectorQuery(query),
-    resourceVersion: query.get('resourceVersion') ?? '',
-    resourceVersionMatch: query.get('resourceVersionMatch') ?? '',
-    timeoutSeconds: numberOf(query, 'timeoutSeconds'),
-    bookmarks: flagOf(query, 'allowWatchBookmarks') && query.has('allowWatchBookmarks'),
-    sendInitialEvents: query.has('sendInitialEvents') ? flagOf(query, 'sendInitialEvents') : undefined,
-  };
 }

@@ -1,9 +1,9 @@
+import { type Cluster, inTransaction, removeNow } from './cluster.ts';
 import { deleteObject } from './deletes.ts';
 import { ApiFailure } from './failure.ts';
 import type { KubeObject } from './json.ts';
 import { type Resource, resourceNamed, resources } from './resources.ts';
 import type { Change, Stored } from './store.ts';
-import { type Cluster, inTransaction, removeNow } from './writes.ts';
 
 /** What goes by itself: the contents of a namespace, objects without their owner, old events. */
 export class Housekeeping {

@@ -1,16 +1,18 @@
 import { at, list, text } from '../../kube/objects.ts';
 import { decode } from './decode.ts';
+import { checkEndpoints, checkSlice, fillEndpoints, fillSlice } from './endpoints-validation.ts';
 import { checkEvent } from './event-validation.ts';
-import { type Cause, duplicateField, forbiddenField, invalidField, requiredField, unsupportedField } from './failure.ts';
+import { type Cause, forbiddenField, invalidField, unsupportedField } from './failure.ts';
 import * as format from './formats.ts';
 import { isMap, type JsonMap, type KubeObject, sameJson } from './json.ts';
-import { admitPod, defaultPod, defaultPodSpec, qosClassOf } from './pod-defaults.ts';
+import { admitPod, checkContainers, defaultPod, qosClassOf } from './pod-rules.ts';
 import type { Resource } from './resources.ts';
 import { structOf } from './schema.ts';
 import type { ServiceObject } from './service.ts';
 import { defaultService, dropForType } from './service-defaults.ts';
 import { checkService, checkServiceStatus } from './service-validation.ts';
 import { warningsOf } from './service-warnings.ts';
+import { checkWorkload, fillDaemonSet, fillDeployment, fillReplicaSet } from './workload-rules.ts';
 
 /** What is particular to a kind. The first three change the draft that they are given, which nobody else has yet. */
 export interface Rules {
@@ -81,14 +83,6 @@ function specOf(draft: KubeObject): JsonMap {
   return draft.spec;
 }
 
-function mapAt(parent: JsonMap, key: string): JsonMap {
-  const value = parent[key];
-  if (isMap(value)) return value;
-  const made: JsonMap = {};
-  parent[key] = made;
-  return made;
-}
-
 /** An ExternalName may say this, but it is never shown. */
 function sealService(draft: KubeObject): void {
   const { spec } = asService(draft);
@@ -156,107 +150,6 @@ function checkPod(draft: KubeObject, old: KubeObject | undefined): Cause[] {
   return old ? [] : checkContainers('spec', draft.spec);
 }
 
-function checkContainers(field: string, spec: unknown): Cause[] {
-  const containers = list(at(spec, 'containers'));
-  if (containers.length === 0) return [requiredField(`${field}.containers`)];
-  return containers.flatMap((container, i) => [
-    ...format.checkPresent(`${field}.containers[${i}].name`, text(at(container, 'name'))),
-    ...format.checkPresent(`${field}.containers[${i}].image`, text(at(container, 'image'))),
-  ]);
-}
-
-interface Subset {
-  addresses?: { ip: string }[];
-  notReadyAddresses?: { ip: string }[];
-  ports?: EndpointPort[];
-}
-
-interface EndpointPort {
-  name?: string;
-  port?: number;
-  protocol?: string;
-}
-
-function subsetsOf(draft: KubeObject): Subset[] {
-  return (draft['subsets'] as Subset[] | undefined) ?? [];
-}
-
-function fillEndpoints(draft: KubeObject): void {
-  for (const subset of subsetsOf(draft)) for (const port of subset.ports ?? []) port.protocol ??= 'TCP';
-}
-
-const protocols = ['SCTP', 'TCP', 'UDP'];
-
-function checkEndpoints(draft: KubeObject, old: KubeObject | undefined): Cause[] {
-  if (old && sameJson(old['subsets'], draft['subsets'])) return [];
-  return subsetsOf(draft).flatMap((subset, i) => {
-    const field = `subsets[${i}]`;
-    const addresses = (name: 'addresses' | 'notReadyAddresses'): Cause[] =>
-      (subset[name] ?? []).flatMap(({ ip }, j) => format.checkEndpointIp(`${field}.${name}[${j}].ip`, ip));
-    const empty = !subset.addresses && !subset.notReadyAddresses;
-    return [
-      ...(empty ? [requiredField(field, 'must specify `addresses` or `notReadyAddresses`')] : []),
-      ...addresses('addresses'),
-      ...addresses('notReadyAddresses'),
-      ...(subset.ports ?? []).flatMap((port, j, all) => checkEndpointPort(`${field}.ports[${j}]`, port, all.length > 1)),
-    ];
-  });
-}
-
-function checkEndpointPort(field: string, port: EndpointPort, named: boolean): Cause[] {
-  return [
-    ...(named ? format.checkPresent(`${field}.name`, port.name) : []),
-    ...(port.name ? format.checkLabelName(`${field}.name`, port.name) : []),
-    ...format.checkPort(`${field}.port`, port.port ?? 0),
-    ...(protocols.includes(port.protocol ?? '') ? [] : [unsupportedField(`${field}.protocol`, port.protocol, protocols)]),
-  ];
-}
-
-function slicePorts(draft: KubeObject): EndpointPort[] {
-  return (draft['ports'] as EndpointPort[] | null) ?? [];
-}
-
-function fillSlice(draft: KubeObject): void {
-  for (const port of slicePorts(draft)) {
-    port.name ??= '';
-    port.protocol ??= 'TCP';
-  }
-}
-
-const families = ['FQDN', 'IPv4', 'IPv6'];
-
-function checkSlice(draft: KubeObject, old: KubeObject | undefined): Cause[] {
-  const type = text(draft['addressType']);
-  const endpoints = old && sameJson(old['endpoints'], draft['endpoints']) ? [] : list(draft['endpoints']);
-  return [
-    ...(type === ''
-      ? [requiredField('addressType')]
-      : families.includes(type)
-        ? []
-        : [unsupportedField('addressType', type, families)]),
-    ...(old && old['addressType'] !== type ? [invalidField('addressType', type, 'field is immutable')] : []),
-    ...slicePorts(draft).flatMap((port, i, all) => [
-      ...(port.name ? format.checkLabelName(`ports[${i}].name`, port.name) : []),
-      ...(all.findIndex((other) => other.name === port.name) < i ? [duplicateField(`ports[${i}].name`, port.name)] : []),
-    ]),
-    ...endpoints.flatMap((endpoint, i) => checkEndpoint(`endpoints[${i}]`, list(at(endpoint, 'addresses')), type)),
-  ];
-}
-
-function checkEndpoint(field: string, addresses: readonly unknown[], type: string): Cause[] {
-  if (addresses.length === 0) return [requiredField(`${field}.addresses`, 'must contain at least 1 address')];
-  if (type === 'FQDN') return [];
-  return addresses.flatMap((address, i) => {
-    const ip = text(address);
-    const wrongFamily = ip.includes(':') !== (type === 'IPv6');
-    const own =
-      wrongFamily && format.checkIp('', ip).length === 0
-        ? [invalidField(`${field}.addresses`, ip, `must be an ${type} address`)]
-        : [];
-    return [...own, ...format.checkEndpointIp(`${field}.addresses[${i}]`, ip)];
-  });
-}
-
 function checkLease(draft: KubeObject): Cause[] {
   const positive = (field: string, low: number): Cause[] => {
     const value = at(draft.spec, field);
@@ -286,58 +179,4 @@ function fillSecret(draft: KubeObject): void {
   const encoded = Object.entries(given).map(([key, value]) => [key, Buffer.from(String(value)).toString('base64')]);
   draft['data'] = { ...(isMap(draft['data']) ? draft['data'] : {}), ...Object.fromEntries(encoded) };
   delete draft['stringData'];
-}
-
-function fillTemplate(spec: JsonMap): void {
-  defaultPodSpec(mapAt(mapAt(spec, 'template'), 'spec'));
-}
-
-function fillDeployment(draft: KubeObject): void {
-  const spec = specOf(draft);
-  spec['replicas'] ??= 1;
-  spec['revisionHistoryLimit'] ??= 10;
-  spec['progressDeadlineSeconds'] ??= 600;
-  const strategy = mapAt(spec, 'strategy');
-  strategy['type'] ??= 'RollingUpdate';
-  if (strategy['type'] === 'RollingUpdate')
-    strategy['rollingUpdate'] = {
-      maxUnavailable: '25%',
-      maxSurge: '25%',
-      ...(isMap(strategy['rollingUpdate']) ? strategy['rollingUpdate'] : {}),
-    };
-  fillTemplate(spec);
-}
-
-function fillDaemonSet(draft: KubeObject): void {
-  const spec = specOf(draft);
-  spec['revisionHistoryLimit'] ??= 10;
-  draft.metadata.annotations = { 'deprecated.daemonset.template.generation': '1', ...draft.metadata.annotations };
-  const strategy = mapAt(spec, 'updateStrategy');
-  strategy['type'] ??= 'RollingUpdate';
-  if (strategy['type'] === 'RollingUpdate')
-    strategy['rollingUpdate'] = {
-      maxUnavailable: 1,
-      maxSurge: 0,
-      ...(isMap(strategy['rollingUpdate']) ? strategy['rollingUpdate'] : {}),
-    };
-  fillTemplate(spec);
-}
-
-function fillReplicaSet(draft: KubeObject): void {
-  const spec = specOf(draft);
-  spec['replicas'] ??= 1;
-  fillTemplate(spec);
-}
-
-function checkWorkload(draft: KubeObject, old: KubeObject | undefined): Cause[] {
-  const selector = at(draft.spec, 'selector');
-  const labels = at(at(at(draft.spec, 'template'), 'metadata'), 'labels');
-  const wanted = at(selector, 'matchLabels');
-  const out: Cause[] = selector === null ? [requiredField('spec.selector')] : [];
-  if (isMap(wanted) && Object.entries(wanted).some(([key, value]) => at(labels, key) !== value)) {
-    out.push(invalidField('spec.template.metadata.labels', labels ?? {}, '`selector` does not match template `labels`'));
-  }
-  if (old && !sameJson(at(old.spec, 'selector'), selector))
-    out.push(invalidField('spec.selector', selector, 'field is immutable'));
-  return [...out, ...checkContainers('spec.template.spec', at(at(draft.spec, 'template'), 'spec'))];
 }

@@ -1,12 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { Allocator } from './allocator.ts';
 import { Audit, type AuditEntry } from './audit.ts';
+import type { Cluster } from './cluster.ts';
 import { EndpointsController } from './endpoints-controller.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { Objects } from './objects.ts';
 import { ApiServer } from './server.ts';
 import { Store } from './store.ts';
-import type { Cluster } from './writes.ts';
 
 export interface KubeOptions {
   /** Default 127.0.0.1. */

@@ -1,3 +1,4 @@
+import type { Cluster } from './cluster.ts';
 import {
   ApiFailure,
   badRequest,
@@ -11,7 +12,6 @@ import {
 import type { Resource } from './resources.ts';
 import { readFieldSelector, readLabelSelector, type Selector } from './selectors.ts';
 import type { Stored } from './store.ts';
-import type { Cluster } from './writes.ts';
 
 /** metav1.ListOptions as far as reads use them. */
 export interface ListQuery {

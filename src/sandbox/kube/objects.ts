@@ -1,4 +1,5 @@
 import type { WriteOptions } from './body.ts';
+import { type Cluster, find, type Target } from './cluster.ts';
 import { deleteObject } from './deletes.ts';
 import type { Json, JsonMap, KubeObject } from './json.ts';
 import { mergePatch } from './merge-patch.ts';
@@ -6,7 +7,7 @@ import { resourceNamed } from './resources.ts';
 import { structOf } from './schema.ts';
 import type { ChangeType } from './store.ts';
 import { strategicPatch } from './strategic-patch.ts';
-import { type Cluster, changeObject, createObject, find, replaceObject, type Target } from './writes.ts';
+import { changeObject, createObject, replaceObject } from './writes.ts';
 
 /** One object: `{ resource: 'services', namespace: 'default', name: 'web' }`. */
 export interface ObjectRef {

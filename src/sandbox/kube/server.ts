@@ -2,11 +2,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import * as answers from './answers.ts';
 import type { Audit } from './audit.ts';
+import type { Cluster } from './cluster.ts';
 import { ApiFailure, internal } from './failure.ts';
 import { handle, type WatchWanted } from './handle.ts';
 import { type ApiRequest, readRequest } from './request.ts';
 import { openWatch } from './watches.ts';
-import type { Cluster } from './writes.ts';
 
 export interface ServerOptions {
   readonly host: string;

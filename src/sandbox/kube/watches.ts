@@ -1,11 +1,11 @@
 import { randomInt } from 'node:crypto';
+import type { Cluster } from './cluster.ts';
 import { expired, forbiddenField } from './failure.ts';
 import type { KubeObject } from './json.ts';
 import { badMatch, parseRevision, selectorOf } from './lists.ts';
 import { groupVersionOf, type Resource } from './resources.ts';
 import type { Selector } from './selectors.ts';
 import { Change, type ChangeType, Stored } from './store.ts';
-import type { Cluster } from './writes.ts';
 
 export interface WatchQuery {
   readonly labelSelector: string;

@@ -1,44 +1,20 @@
 import { at, text } from '../../kube/objects.ts';
-import type { Allocator, Transaction } from './allocator.ts';
+import { admitNamespace, checkIdentity, checkPut, decodePatched, placeIn } from './admission.ts';
+import type { Transaction } from './allocator.ts';
 import { applyConfiguration } from './apply.ts';
 import { decodeBody, decodeGiven, viewAs, type WriteOptions } from './body.ts';
-import {
-  ApiFailure,
-  alreadyExists,
-  badRequest,
-  conflict,
-  forbidden,
-  invalid,
-  invalidField,
-  notFound,
-  staleWrite,
-} from './failure.ts';
+import { type Cluster, existing, find, hasStatus, inTransaction, isFinished, removeNow, type Target } from './cluster.ts';
+import { ApiFailure, alreadyExists, badRequest, invalid, notFound, staleWrite } from './failure.ts';
 import { type JsonMap, type KubeObject, type ManagedEntry, sameJson } from './json.ts';
 import { asService, emptyStatus, firstStatus, rulesOf } from './kinds.ts';
 import { entriesAfterUpdate, type Writer } from './managed-fields.ts';
 import { checkMeta, firstMeta, nextMeta, timeText } from './metadata.ts';
-import { groupVersionOf, type Resource, resourceNamed } from './resources.ts';
+import { groupVersionOf, type Resource } from './resources.ts';
 import { scaleOf, withScale } from './scale.ts';
 import { structOf } from './schema.ts';
-import { allocateChange, allocateNew, freeAll } from './service-allocation.ts';
+import { allocateChange, allocateNew } from './service-allocation.ts';
 import { alignClusterIPs, keepAllocated } from './service-defaults.ts';
-import { keyOf, type Store, type Stored } from './store.ts';
-
-/** What every read and write works on. */
-export interface Cluster {
-  readonly store: Store;
-  readonly allocator: Allocator;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
-}
-
-export interface Target {
-  readonly resource: Resource;
-  /** Empty for resources without namespaces. */
-  readonly namespace: string;
-  readonly name: string;
-  readonly subresource?: 'status' | 'scale' | undefined;
-}
+import { keyOf } from './store.ts';
 
 /** Attempts at a generated name that nobody has. */
 const NAME_ATTEMPTS = 8;
@@ -55,14 +31,6 @@ export function createObject(
   placeIn(draft, resource, namespace);
   if (draft.metadata.resourceVersion) throw new ApiFailure(500, '', 'resourceVersion should not be set on objects to be created');
   return insert(cluster, resource, draft, options);
-}
-
-function placeIn(draft: KubeObject, resource: Resource, namespace: string): void {
-  const given = draft.metadata.namespace;
-  if (!resource.namespaced) delete draft.metadata.namespace;
-  else if (given && given !== namespace)
-    throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
-  else draft.metadata.namespace = namespace;
 }
 
 function insert(
@@ -108,20 +76,6 @@ function freeKey(cluster: Cluster, resource: Resource, draft: KubeObject): strin
   }
 }
 
-function admitNamespace(cluster: Cluster, resource: Resource, draft: KubeObject): void {
-  if (!resource.namespaced) return;
-  const name = draft.metadata.namespace ?? '';
-  const namespaces = resourceNamed('namespaces');
-  const namespace = cluster.store.table(namespaces.table).objects.get(name)?.object;
-  if (!namespace) throw notFound(namespaces, name);
-  if (namespace.metadata.deletionTimestamp === undefined) return;
-  const text = `namespace ${name} is being terminated`;
-  const why = `unable to create new content in namespace ${name} because it is being terminated`;
-  throw forbidden(resource, draft.metadata.name, why, [
-    { reason: 'NamespaceTerminating', message: text, field: 'metadata.namespace' },
-  ]);
-}
-
 /** Replaces an object (PUT); creates it where the resource allows that. */
 export function replaceObject(
   cluster: Cluster,
@@ -144,21 +98,6 @@ export function replaceObject(
   return { object: store(cluster, target, draft, options, undefined), created: false };
 }
 
-function checkPut(resource: Resource, draft: KubeObject, current: KubeObject): void {
-  const { uid, resourceVersion } = draft.metadata;
-  const { name } = current.metadata;
-  if (uid && uid !== current.metadata.uid) {
-    throw conflict(
-      resource,
-      name,
-      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`,
-    );
-  }
-  if (!resourceVersion && !resource.unconditionalUpdate) {
-    throw invalid(resource, name, [invalidField('metadata.resourceVersion', 0, 'must be specified for an update')]);
-  }
-}
-
 /** Changes an object (PATCH). @param change gets the object as the resource shows it and answers with what it shall be */
 export function changeObject(
   cluster: Cluster,
@@ -176,25 +115,6 @@ export function changeObject(
   const draft = decodePatched(resource, changed, options);
   checkIdentity(draft, target);
   return store(cluster, target, draft, options, undefined);
-}
-
-/** What a patch made of an object is the patch's fault, so 422 and not 400. */
-function decodePatched(resource: Resource, changed: unknown, options: WriteOptions): KubeObject {
-  try {
-    return decodeBody(resource, changed, options);
-  } catch (error) {
-    if (!(error instanceof ApiFailure)) throw error;
-    throw invalid({ group: '', resource: '', kind: '' }, '', [invalidField('patch', JSON.stringify(changed), error.message)]);
-  }
-}
-
-function checkIdentity(draft: KubeObject, target: Target): void {
-  const { name, namespace } = draft.metadata;
-  if (!name) throw badRequest(`the name of the object (${target.name} based on URL) was undeterminable: name must be provided`);
-  if (name !== target.name)
-    throw badRequest(`the name of the object (${name}) does not match the name on the URL (${target.name})`);
-  if (!target.resource.namespaced || !namespace || namespace === target.namespace) return;
-  throw badRequest(`the namespace of the object (${namespace}) does not match the namespace on the URL (${target.namespace})`);
 }
 
 /** Server-side apply; creates the object when there is none. */
@@ -291,40 +211,6 @@ function commit(
   return stored;
 }
 
-/** Deletion was asked for and nothing holds the object any more. */
-function isFinished(object: KubeObject): boolean {
-  const { deletionTimestamp, deletionGracePeriodSeconds, finalizers } = object.metadata;
-  const held = object.kind === 'Namespace' && Array.isArray(object.spec?.['finalizers']) && object.spec['finalizers'].length > 0;
-  return deletionTimestamp !== undefined && !finalizers?.length && !deletionGracePeriodSeconds && !held;
-}
-
-/** Takes an object away at once, with what was allocated for it. */
-export function removeNow(cluster: Cluster, resource: Resource, key: string, transaction: Transaction): KubeObject | undefined {
-  const gone = cluster.store.remove(resource.table, key)?.object;
-  if (gone && resource.kind === 'Service') {
-    freeAll(asService(gone), transaction);
-    cluster.store.remove(resourceNamed('endpoints').table, key);
-  }
-  return gone;
-}
-
-export function inTransaction<T>(
-  cluster: Cluster,
-  options: { readonly dryRun: boolean },
-  work: (transaction: Transaction) => T,
-): T {
-  const transaction = cluster.allocator.begin();
-  try {
-    const result = work(transaction);
-    if (options.dryRun) transaction.revert();
-    else transaction.commit();
-    return result;
-  } catch (error) {
-    transaction.revert();
-    throw error;
-  }
-}
-
 function beginService(draft: KubeObject, current: KubeObject | undefined, transaction: Transaction): void {
   const service = asService(draft);
   const old = current && asService(current);
@@ -349,19 +235,4 @@ function setEntries(draft: KubeObject, entries: readonly ManagedEntry[] | undefi
 function writerOf(cluster: Cluster, resource: Resource, options: WriteOptions, subresource: string | undefined): Writer {
   const apiVersion = groupVersionOf(resource);
   return { manager: options.manager, operation: 'Update', apiVersion, subresource, time: timeText(cluster.now()) };
-}
-
-export function hasStatus(resource: Resource): boolean {
-  return resource.subresources.includes('status');
-}
-
-export function find(cluster: Cluster, target: Target): Stored | undefined {
-  return cluster.store.table(target.resource.table).objects.get(keyOf(target.namespace, target.name));
-}
-
-/** @throws {ApiFailure} 404 */
-export function existing(cluster: Cluster, target: Target): Stored {
-  const found = find(cluster, target);
-  if (!found) throw notFound(target.resource, target.name);
-  return found;
 }

@@ -1,4 +1,6 @@
-import { at } from '../../kube/objects.ts';
+import { at, list, text } from '../../kube/objects.ts';
+import { type Cause, requiredField } from './failure.ts';
+import * as format from './formats.ts';
 import { isMap, type JsonMap, sameJson } from './json.ts';
 
 /** Fills in a pod's (or pod template's) spec. @see https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ */
@@ -48,6 +50,15 @@ export function admitPod(spec: JsonMap): void {
     tolerations.push({ key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 300 });
   }
   spec['tolerations'] = tolerations;
+}
+
+export function checkContainers(field: string, spec: unknown): Cause[] {
+  const containers = list(at(spec, 'containers'));
+  if (containers.length === 0) return [requiredField(`${field}.containers`)];
+  return containers.flatMap((container, i) => [
+    ...format.checkPresent(`${field}.containers[${i}].name`, text(at(container, 'name'))),
+    ...format.checkPresent(`${field}.containers[${i}].image`, text(at(container, 'image'))),
+  ]);
 }
 
 /** @see https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/ */
