@@ -14,6 +14,11 @@ const FALL = 2;
 /** kube-proxy takes about 1 s to program a new NodePort; with the retries of `retryDelayMs` this is about 3 s. */
 export const FRESH_FALL = 6;
 
+/** A target waits for one look at once and one later, each once: what is urgent does not wait for what was put off. */
+export const looks = { now: 1, later: 2 } as const;
+
+export type Look = (typeof looks)[keyof typeof looks];
+
 /** What is asked, and how often; equal for all listeners that share a check. */
 export interface CheckSpec extends Thresholds {
   /** At the node. A NodePort goes through the node's port map, another port does not. */
@@ -53,10 +58,11 @@ export function keyOf(spec: CheckSpec): string {
 }
 
 /** Pure. When to look again at a target that fails: fast while it is new, so that it is served as soon as it can be. */
-export function retryDelayMs({ verdict, streak }: Judgement): number | undefined {
+export function retryDelayMs({ verdict, streak }: Judgement, { intervalMs }: CheckSpec): number | undefined {
   if (verdict === verdicts.failing) return Math.min(1_000, 100 * 2 ** (streak - 1));
   if (verdict === verdicts.suspect) return 100;
-  return verdict === verdicts.unhealthy ? (streak > 0 ? 200 : 2_000) : undefined;
+  if (verdict === verdicts.unhealthy) return streak > 0 ? 200 : Math.min(2_000, intervalMs);
+  return undefined;
 }
 
 const CAUSE_REFUSED = 1;
@@ -74,7 +80,7 @@ export class Check<User> {
   /** Index of the way that accepted last, plus one; 0: the node's own choice. */
   #way = new Uint8Array(0);
   #cause = new Uint16Array(0);
-  /** 1: in the queue or under way. */
+  /** The looks that are waited for, as a sum. */
   #queued = new Uint8Array(0);
 
   constructor(spec: CheckSpec) {
@@ -115,15 +121,16 @@ export class Check<User> {
     return before !== way + 1;
   }
 
-  /** @returns true when the target was not queued yet */
-  enqueue({ slot }: NodeEntry): boolean {
-    if (this.#verdict[slot] === verdicts.absent || this.#queued[slot] === 1) return false;
-    this.#queued[slot] = 1;
+  /** @returns true when the target did not wait for such a look yet */
+  enqueue({ slot }: NodeEntry, look: Look): boolean {
+    const waiting = this.#queued[slot] ?? 0;
+    if (this.#verdict[slot] === verdicts.absent || (waiting & look) !== 0) return false;
+    this.#queued[slot] = waiting | look;
     return true;
   }
 
-  dequeue({ slot }: NodeEntry): void {
-    this.#queued[slot] = 0;
+  dequeue({ slot }: NodeEntry, look: Look): void {
+    this.#queued[slot] = (this.#queued[slot] ?? 0) & ~look;
   }
 
   /** Takes an answer, of a probe or of a client's connection. @returns true when the verdict has changed */

@@ -28,6 +28,9 @@ const EXIT_GRACE_MS = 2_000;
 /** A child that does not answer for this long has no counters for us. */
 const COUNTERS_TIMEOUT_MS = 2_000;
 
+/** Traffic makes little garbage; Node's 16 MB would cost 40 MB of memory with 1,000 listeners on 100 nodes and make nothing faster. */
+const SEMI_SPACE_MB = 4;
+
 export interface SpawnOptions {
   onReport(report: ForwarderReport): void;
   readonly log: ForwarderLog;
@@ -94,7 +97,7 @@ class ChildForwarder implements Forwarder {
     const cache = getCompileCacheDir();
     const child = fork(this.#entry, [], {
       env: { ...process.env, ...(cache === undefined ? {} : { NODE_COMPILE_CACHE: dirname(cache) }) },
-      execArgv: ['--disable-warning=ExperimentalWarning'],
+      execArgv: ['--disable-warning=ExperimentalWarning', `--max-semi-space-size=${SEMI_SPACE_MB}`],
       serialization: 'json',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });

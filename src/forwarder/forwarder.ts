@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { addCounters, zeroCounters } from './counters.ts';
 import { Health } from './health.ts';
+import { connectionLimit } from './limits.ts';
 import { type Ground, TcpListener } from './listener.ts';
 import { listenerProblems, nodeProblems } from './problems.ts';
 import { Reports } from './reports.ts';
@@ -21,15 +22,13 @@ import { Nodes } from './targets.ts';
 import type { Wiring } from './wire.ts';
 import { bestWiring } from './wire-raw.ts';
 
-/** Each connection takes two of the process's file descriptors; more than this many clients are refused. */
-export const MAX_CONNECTIONS = 30_000;
-
 /** How late a time limit of a connection may be noticed. */
 const SWEEP_MS = 100;
 
 export interface ForwarderOptions {
   onReport(report: ForwarderReport): void;
   readonly log: ForwarderLog;
+  /** Client connections at once, over all listeners; more are refused. Default: `connectionLimit`. */
   readonly maxConnections?: number;
   readonly wiring?: Wiring;
   /** Ceiling of all health checks together; default: MAX_PROBES_PER_SECOND. */
@@ -66,7 +65,7 @@ class LocalForwarder implements Forwarder {
       nodes,
       reports,
       log: options.log,
-      maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
+      maxConnections: options.maxConnections ?? connectionLimit(),
       active: 0,
       nowMs,
       ipv6Only: (rule) => sharesPortAcrossFamilies(rule, this.#table.listeners.values()),

@@ -180,7 +180,7 @@ export class Health implements PatrolHost<Watch> {
   targetHeard(check: Check<Watch>, node: NodeEntry, answer: Answer): void {
     const before = check.verdict(node);
     const changed = check.heard(node, answer);
-    const delayMs = retryDelayMs(check.judgement(node));
+    const delayMs = retryDelayMs(check.judgement(node), check.spec);
     if (delayMs !== undefined) this.#patrol.lookSoon(check, node, delayMs);
     if (!changed) return;
     this.#reportTargets(check, node);
@@ -260,7 +260,7 @@ export class Health implements PatrolHost<Watch> {
 
   #setMembers(check: Check<Watch>, members: readonly NodeEntry[], last?: Watch): void {
     const { come, gone } = check.setMembers(members, this.#nodes.slots);
-    for (const node of come) this.#patrol.lookSoon(check, node);
+    this.#patrol.meet(check, come);
     const users = last ? [last] : [...check.users];
     for (const { rule } of users) for (const node of gone) this.#options.reports.target(`${node.id}:${rule.nodePort}`, null);
   }

@@ -6,8 +6,8 @@ import type { NodeEntry } from './targets.ts';
  */
 export const MAX_PROBES_PER_SECOND = 250;
 
-/** Targets that may wait for a quick look at once; what does not fit is looked at in its turn. */
-const MAX_QUEUED = 200_000;
+/** Looks that may wait at once; what does not fit is looked at in its turn. */
+const MAX_QUEUED = 50_000;
 
 /** What may be saved up for a burst: the first checks of a small cluster all begin at once. */
 const BURST_PROBES = 100;
@@ -45,10 +45,10 @@ export class Budget {
 }
 
 /** Tasks by the time when they are due; as many as wait at one time share one list, not a timer each. */
-export class DueQueue<C> {
+export class DueQueue<T> {
   readonly #slotMs: number;
-  readonly #later = new Map<number, Task<C>[]>();
-  #ready: Task<C>[] = [];
+  readonly #later = new Map<number, T[]>();
+  #ready: T[] = [];
   #head = 0;
   #size = 0;
   #slot: number;
@@ -63,7 +63,7 @@ export class DueQueue<C> {
   }
 
   /** @returns false when the queue is full */
-  add(task: Task<C>, dueMs: number): boolean {
+  add(task: T, dueMs: number): boolean {
     if (this.#size >= MAX_QUEUED) return false;
     this.#size++;
     const slot = Math.ceil(dueMs / this.#slotMs);
@@ -74,7 +74,7 @@ export class DueQueue<C> {
   }
 
   /** The task that waits longest, if one is due. */
-  take(nowMs: number): Task<C> | undefined {
+  take(nowMs: number): T | undefined {
     this.#advance(Math.floor(nowMs / this.#slotMs));
     const task = this.#ready[this.#head];
     if (!task) return undefined;

@@ -1,4 +1,4 @@
-import { type Check, passes } from './checks.ts';
+import { type Check, type Look, looks, passes } from './checks.ts';
 import type { NodeState } from './node-state.ts';
 import { Budget, DueQueue, MAX_PROBES_PER_SECOND, Round } from './pace.ts';
 import { type Answer, Prober } from './probe.ts';
@@ -31,6 +31,23 @@ export interface PatrolHost<U> {
   addressChanged(state: NodeState): void;
 }
 
+/** Targets of one check that are to be looked at, one at a time. */
+interface Looking<U> {
+  readonly check: Check<U>;
+  readonly nodes: readonly NodeEntry[];
+  next: number;
+  /** Undefined: a first look. */
+  readonly look: Look | undefined;
+}
+
+/** A TCP connect that shows whether a node lives. */
+interface Question {
+  readonly port: number;
+  /** Index of the address. */
+  readonly way: number;
+  readonly endpoint: Endpoint;
+}
+
 /** Goes round nodes and targets and asks how they are, never faster than the ceiling. */
 export class Patrol<U> {
   readonly #host: PatrolHost<U>;
@@ -38,7 +55,7 @@ export class Patrol<U> {
   readonly #perSecond: number;
   readonly #prober: Prober;
   readonly #budget: Budget;
-  readonly #queue: DueQueue<Check<U>>;
+  readonly #queue: DueQueue<Looking<U>>;
   readonly #rounds = new Map<number, Round<Check<U>>>();
   #timer: NodeJS.Timeout | undefined;
   #kicked = false;
@@ -72,9 +89,17 @@ export class Patrol<U> {
 
   /** Looks at a target out of its turn. */
   lookSoon(check: Check<U>, node: NodeEntry, inMs = 0): void {
-    if (!check.enqueue(node)) return;
-    if (!this.#queue.add({ check, node }, this.#nowMs() + inMs)) check.dequeue(node);
+    const look = inMs === 0 ? looks.now : looks.later;
+    if (!check.enqueue(node, look)) return;
+    if (!this.#queue.add({ check, nodes: [node], next: 0, look }, this.#nowMs() + inMs)) check.dequeue(node, look);
     if (inMs === 0) this.kick();
+  }
+
+  /** Has a first look at new targets: at one of each check, then at another of each, so that no listener waits for all of another. */
+  meet(check: Check<U>, nodes: readonly NodeEntry[]): void {
+    if (nodes.length === 0) return;
+    this.#queue.add({ check, nodes, next: 0, look: undefined }, this.#nowMs());
+    this.kick();
   }
 
   /** Begins with what is due at the end of this tick, not at the next beat. */
@@ -120,9 +145,12 @@ export class Patrol<U> {
   #workQueue(atMost: number): void {
     for (let done = 0; done < atMost && this.#room() > 0; done++) {
       const task = this.#queue.take(this.#nowMs());
-      if (!task) return;
-      task.check.dequeue(task.node);
-      this.#look(task.check, task.node);
+      const node = task?.nodes[task.next];
+      if (!task || !node) return;
+      if (task.look !== undefined) task.check.dequeue(node, task.look);
+      task.next++;
+      if (task.next < task.nodes.length) this.#queue.add(task, this.#nowMs());
+      this.#look(task.check, node);
     }
   }
 
@@ -180,10 +208,15 @@ export class Patrol<U> {
     const endpoint = port === undefined ? undefined : wayTo(entry, port, way);
     if (port === undefined || !endpoint) return;
     state.checking = true;
+    if (state.verdict === verdicts.untried) {
+      // Which of its addresses is good shall be known before the first client has waited for a bad one.
+      this.#askTogether(state, addressQuestions(entry, port));
+      return;
+    }
     this.#ask(endpoint, undefined, NODE_TIMEOUT_MS, (answer) => {
       if (answer === 'silent') {
         this.#host.nodeHeard(state, false);
-        this.#checkThoroughly(state, port);
+        this.#askTogether(state, this.#thoroughQuestions(state, port));
         return;
       }
       this.#nodeAnswered(state, { port, way, endpoint }, answer);
@@ -193,15 +226,17 @@ export class Patrol<U> {
   }
 
   /** Every address, and other NodePorts at the one in use: any answer at all shows that the node lives. */
-  #checkThoroughly(state: NodeState, port: number): void {
-    const { entry, inUse } = state;
-    const addresses = endpointsOf(entry, port).map((endpoint, way) => ({ port, way, endpoint }));
+  #thoroughQuestions({ entry, inUse }: NodeState, port: number): readonly Question[] {
     const others = this.#host.somePorts(entry, 2).flatMap((other) => {
       const endpoint = wayTo(entry, other, inUse);
       return endpoint && other !== port ? [{ port: other, way: inUse, endpoint }] : [];
     });
-    const questions = [...addresses, ...others].slice(0, MAX_THOROUGH_PROBES);
-    const silentWays = new Set(questions.map(({ way }) => way));
+    return [...addressQuestions(entry, port), ...others].slice(0, MAX_THOROUGH_PROBES);
+  }
+
+  #askTogether(state: NodeState, questions: readonly Question[]): void {
+    const ways = new Set(questions.map(({ way }) => way));
+    const silentWays = new Set(ways);
     let left = questions.length;
     for (const question of questions) {
       this.#ask(question.endpoint, undefined, NODE_TIMEOUT_MS, (answer) => {
@@ -212,12 +247,12 @@ export class Patrol<U> {
         if (--left > 0) return;
         state.checking = false;
         for (const way of silentWays) if (state.heardFrom(way, 'silent')) this.#host.addressChanged(state);
-        if (silentWays.size === new Set(questions.map(({ way }) => way)).size) this.#host.nodeHeard(state, false);
+        if (silentWays.size === ways.size) this.#host.nodeHeard(state, false);
       });
     }
   }
 
-  #nodeAnswered(state: NodeState, asked: { port: number; way: number; endpoint: Endpoint }, answer: Answer): void {
+  #nodeAnswered(state: NodeState, asked: Question, answer: Answer): void {
     state.port = asked.port;
     this.#addressAnswered(state, asked.way, answer, asked.endpoint);
     this.#host.nodeHeard(state, true);
@@ -247,6 +282,10 @@ export class Patrol<U> {
     this.#budget.spend(1);
     this.#prober.ask(endpoint, path, timeoutMs, done);
   }
+}
+
+function addressQuestions(node: NodeEntry, port: number): readonly Question[] {
+  return endpointsOf(node, port).map((endpoint, way) => ({ port, way, endpoint }));
 }
 
 /** Pure. The node's own choice first, then what worked for this target, then the rest; those known to be silent last. */

@@ -27,6 +27,7 @@ export class Reports {
   }
 
   target(key: string, state: TargetState | null): void {
+    if (state === null && !this.#toldTargets.has(key) && !this.#targets.has(key)) return;
     this.#targets.set(key, state);
     this.#schedule();
   }

@@ -22,6 +22,7 @@ export function targetReport<U>(
   asOf: number,
 ): TargetState | null {
   if (state.verdict !== verdicts.healthy && state.verdict !== verdicts.suspect) return null;
+  if (isPlain(nodePort, state) && (own === undefined || isPlain(own, state))) return null;
   for (const bad of [verdicts.unhealthy, verdicts.failing]) {
     for (const check of [nodePort, own]) {
       if (check?.verdict(state.entry) !== bad) continue;
@@ -31,6 +32,12 @@ export function targetReport<U>(
   }
   const address = wayOf(nodePort, state)?.address;
   return address === undefined || address === state.address ? null : { health: 'healthy', address, asOf };
+}
+
+/** Nothing is known of it that differs from its node: so it is with nearly all of them. */
+function isPlain<U>(check: Check<U>, { entry }: NodeState): boolean {
+  const verdict = check.verdict(entry);
+  return (verdict === verdicts.untried || verdict === verdicts.healthy) && check.way(entry) === undefined;
 }
 
 function wayOf<U>(check: Check<U>, state: NodeState): { address: string; port: number } | undefined {

@@ -41,3 +41,16 @@ test('a node that goes silent is found within seconds, no client fails meanwhile
   await known.health('node-2', 'healthy');
   await until('it to be used', async () => (await whoAnswers(port)) === '127.0.0.2');
 }, 15_000);
+
+test('a node whose first address is silent is reached by its second, without a wait', async () => {
+  const serving = await backend(cleanup, '127.0.0.1');
+  const silent = await frozenNode(cleanup, '127.0.0.2', serving.port);
+  await silent.freeze();
+  const twoWays = { id: 'node', addresses: ['127.0.0.2', '127.0.0.1'] };
+  const { known } = start({ nodes: [twoWays], listeners: [listener({ nodePort: serving.port })] });
+  const port = await known.port();
+  expect((await known.health('node', 'healthy')).address).toBe('127.0.0.1');
+  const begun = performance.now();
+  expect(await namesOf(port, 5)).toEqual(new Set(['127.0.0.1']));
+  expect(performance.now() - begun).toBeLessThan(1_000);
+});
