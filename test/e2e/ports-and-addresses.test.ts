@@ -182,6 +182,7 @@ describe('ports and addresses', () => {
     expect(await second.address()).toBe(ip);
     await first.answers(ip, 80);
     await second.answers(ip, 8443);
+    await olderThanNext(second);
     const third = await make('share-c', { annotations: share, ports: [{ port: 8443, targetPort: 'http' }] });
     expect(await third.refused('SharePortClash')).toContain(`${namespace}/share-b`);
     await lab.api.delete(first.path);
