@@ -1,6 +1,6 @@
 import { decodeBody, type WriteOptions } from './body.ts';
 import type { Cluster, Target } from './cluster.ts';
-import { ApiFailure, badRequest, conflict, forbidden, invalid, invalidField, notFound } from './failure.ts';
+import { ApiFailure, badRequest, conflict, forbidden, invalid, invalidField, notFound, staleWrite } from './failure.ts';
 import type { KubeObject } from './json.ts';
 import { type Resource, resourceNamed } from './resources.ts';
 
@@ -60,4 +60,12 @@ export function checkIdentity(draft: KubeObject, target: Target): void {
     throw badRequest(`the name of the object (${name}) does not match the name on the URL (${target.name})`);
   if (!target.resource.namespaced || !namespace || namespace === target.namespace) return;
   throw badRequest(`the namespace of the object (${namespace}) does not match the namespace on the URL (${target.namespace})`);
+}
+
+/** A version in the body is the one that the write was made from. @throws {ApiFailure} 409 when it is another */
+export function checkVersion(resource: Resource, draft: KubeObject, current: KubeObject): void {
+  const { resourceVersion } = draft.metadata;
+  if (!resourceVersion || resourceVersion === current.metadata.resourceVersion) return;
+  if (/^\d+$/.test(resourceVersion)) throw staleWrite(resource, current.metadata.name);
+  throw new ApiFailure(500, '', `strconv.ParseUint: parsing ${JSON.stringify(resourceVersion)}: invalid syntax`);
 }

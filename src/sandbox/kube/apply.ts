@@ -3,26 +3,36 @@ import { isMap, type Json, type JsonMap, type KubeObject, type ManagedEntry } fr
 import { type FieldSet, fieldsIn, fieldsOf, identify, isBy, type Writer, withEntry } from './managed-fields.ts';
 import { type Struct, structOf, type Type } from './schema.ts';
 
+export interface Configuration {
+  readonly struct: Struct;
+  /** Undefined when the object does not exist yet. */
+  readonly live: KubeObject | undefined;
+  /** What the manager states. */
+  readonly config: KubeObject;
+  readonly writer: Writer;
+  /** Take fields from managers that hold them with another value. */
+  readonly force: boolean;
+  /** Top-level field that this endpoint does not write: `spec` for /status. */
+  readonly ignored: string;
+}
+
 /**
  * Server-side apply: what the manager states becomes so, what it stated before and states no more goes, unless another manager
  * holds it.
- * @param live undefined when the object does not exist yet
  * @throws {ApiFailure} 409 with one cause a field, when another manager holds a field with another value and `force` is not set
  * @see https://kubernetes.io/docs/reference/using-api/server-side-apply/
  */
-export function applyConfiguration(
-  struct: Struct,
-  live: KubeObject | undefined,
-  config: KubeObject,
-  writer: Writer,
-  options: { readonly force: boolean; readonly ignored: string },
-): { readonly object: JsonMap; readonly entries: readonly ManagedEntry[] } {
+export function applyConfiguration(given: Configuration): {
+  readonly object: JsonMap;
+  readonly entries: readonly ManagedEntry[];
+} {
+  const { struct, live, config, writer, ignored } = given;
   const stated = withoutContainers(fieldsOf(struct, config));
-  for (const path of stated.keys()) if (path.split('\n')[0] === `f:${options.ignored}`) stated.delete(path);
+  for (const path of stated.keys()) if (path.split('\n')[0] === `f:${ignored}`) stated.delete(path);
   const entries = live?.metadata.managedFields ?? [];
   const others = entries.filter((entry) => !isBy(entry, writer));
   const conflicts = live ? findConflicts(stated, fieldsOf(struct, live), others) : [];
-  if (conflicts.length > 0 && !options.force) throw refused(conflicts);
+  if (conflicts.length > 0 && !given.force) throw refused(conflicts);
   const taken = new Set(conflicts.map((conflict) => conflict.path));
   const type: Type = { is: 'struct', name: struct.name, atomic: false, retainKeys: false };
   const merged = merge(type, live as unknown as Json, config as unknown as Json) as JsonMap;

@@ -1,6 +1,5 @@
 import type { Answer, View } from './answers.ts';
 import * as answers from './answers.ts';
-import type { WriteOptions } from './body.ts';
 import { type Cluster, existing, type Target } from './cluster.ts';
 import { deleteObject } from './deletes.ts';
 import { describe } from './discovery.ts';
@@ -27,14 +26,22 @@ export interface WatchWanted {
   readonly view: View;
 }
 
+/** One request on a resource, with all that its handling needs. */
+interface Call {
+  readonly cluster: Cluster;
+  readonly request: ApiRequest;
+  readonly route: Route;
+  readonly view: View;
+  readonly warn: (text: string) => void;
+}
+
 /** Answers one request. @throws {ApiFailure} for every refusal */
 export async function handle(cluster: Cluster, request: ApiRequest, warn: (text: string) => void): Promise<Answer | WatchWanted> {
   const route = routeOf(request.path);
   if (!route) return (await review(request)) ?? describe(request) ?? missing(request.path);
   if (route.resource.warning) warn(route.resource.warning);
-  const view = viewOf(cluster, request, route);
-  if (route.name === '') return onCollection(cluster, request, route, view, warn);
-  return onObject(cluster, request, route, view, warn);
+  const call: Call = { cluster, request, route, view: viewOf(cluster, request, route), warn };
+  return route.name === '' ? onCollection(call) : onObject(call);
 }
 
 function missing(path: string): Answer {
@@ -53,13 +60,7 @@ function viewOf(cluster: Cluster, request: ApiRequest, route: Route): View {
   };
 }
 
-async function onCollection(
-  cluster: Cluster,
-  request: ApiRequest,
-  route: Route,
-  view: View,
-  warn: (text: string) => void,
-): Promise<Answer | WatchWanted> {
+async function onCollection({ cluster, request, route, view, warn }: Call): Promise<Answer | WatchWanted> {
   const { resource, namespace } = route;
   const everywhere = resource.namespaced && namespace === '';
   switch (request.method) {
@@ -68,20 +69,16 @@ async function onCollection(
       return answers.list(view, listObjects(cluster, resource, namespace, listQuery(request.query)));
     case 'POST':
       if (everywhere) throw notAllowed();
-      return answers.object(
-        view,
-        201,
-        createObject(cluster, resource, namespace, await bodyOf(request), writeOptions(request, warn)),
-      );
+      return answers.object(view, 201, createObject(cluster, route, await bodyOf(request), writeOptions(request, warn)));
     case 'DELETE':
       if (everywhere || !resource.verbs.includes('deletecollection')) throw notAllowed();
-      return deleteCollection(cluster, request, route, view);
+      return deleteCollection({ cluster, request, route, view, warn });
     default:
       throw notAllowed();
   }
 }
 
-async function deleteCollection(cluster: Cluster, request: ApiRequest, route: Route, view: View): Promise<Answer> {
+async function deleteCollection({ cluster, request, route, view }: Call): Promise<Answer> {
   const { resource, namespace } = route;
   const options = deleteOptions(request, await parseBody(request));
   const page = listObjects(cluster, resource, namespace, listQuery(request.query));
@@ -91,13 +88,7 @@ async function deleteCollection(cluster: Cluster, request: ApiRequest, route: Ro
   return answers.list(view, page);
 }
 
-async function onObject(
-  cluster: Cluster,
-  request: ApiRequest,
-  route: Route,
-  view: View,
-  warn: (text: string) => void,
-): Promise<Answer> {
+async function onObject({ cluster, request, route, view, warn }: Call): Promise<Answer> {
   const target = targetOf(route);
   const options = writeOptions(request, warn);
   switch (request.method) {
@@ -108,7 +99,7 @@ async function onObject(
       return answers.object(view, created ? 201 : 200, object);
     }
     case 'PATCH':
-      return patchObject(cluster, request, target, view, options);
+      return patchObject({ cluster, request, route, view, warn }, target);
     case 'DELETE': {
       if (target.subresource) throw notAllowed();
       const { object, gone } = deleteObject(cluster, target, deleteOptions(request, await parseBody(request)));
@@ -135,13 +126,8 @@ function getObject(cluster: Cluster, target: Target, view: View): Answer {
   return plain ? answers.json(200, json) : answers.object(view, 200, object);
 }
 
-async function patchObject(
-  cluster: Cluster,
-  request: ApiRequest,
-  target: Target,
-  view: View,
-  options: WriteOptions,
-): Promise<Answer> {
+async function patchObject({ cluster, request, view, warn }: Call, target: Target): Promise<Answer> {
+  const options = writeOptions(request, warn);
   const patch = (await parseBody(request)) as Json;
   if (request.contentType === 'application/apply-patch+yaml') {
     if (!request.query.get('fieldManager')) throw missingManager();

@@ -41,32 +41,40 @@ export function fieldsOf(struct: Struct, object: KubeObject): Map<string, string
   const { kind: _kind, apiVersion: _apiVersion, ...rest } = object;
   const owned = { ...rest, metadata: Object.fromEntries(shown) } as unknown as JsonMap;
   const out = new Map<string, string>();
-  collectFields(struct, owned, false, '', out);
+  collectFields(struct, owned, { path: '', itself: false }, out);
   if (out.get('f:metadata') === '') out.delete('f:metadata');
   return out;
 }
 
-/** @param itself whether the field counts beside what is in it: not where the API has it even when it is empty */
-function collect(type: Type, value: Json | undefined, itself: boolean, path: string, out: Map<string, string>): void {
+/** Where a value stands. */
+interface Place {
+  readonly path: string;
+  /** Whether it counts beside what is in it: not where the API has it even when it is empty. */
+  readonly itself: boolean;
+}
+
+function collect(type: Type, value: Json | undefined, place: Place, out: Map<string, string>): void {
+  const { path } = place;
   if (value === undefined) return;
   if (value === null || type.is === 'scalar' || (type.is !== 'list' && type.atomic)) {
     out.set(path, JSON.stringify(value));
     return;
   }
-  if (type.is === 'list') collectItems(type, value, itself, path, out);
+  if (type.is === 'list') collectItems(type, value, place, out);
   if (!isMap(value)) return;
-  if (itself || Object.keys(value).length === 0) out.set(path, '');
-  if (type.is === 'struct') collectFields(structOf(type.name), value, isItem(path), path, out);
-  else if (type.is === 'map')
-    for (const [key, item] of Object.entries(value)) collect(type.of, item, true, join(path, `f:${key}`), out);
+  if (place.itself || Object.keys(value).length === 0) out.set(path, '');
+  if (type.is === 'struct') collectFields(structOf(type.name), value, { path, itself: isItem(path) }, out);
+  if (type.is !== 'map') return;
+  for (const [key, item] of Object.entries(value)) collect(type.of, item, { path: join(path, `f:${key}`), itself: true }, out);
 }
 
-/** @param all whether even fields count that the API always has: in a list's item, which was not there before */
-function collectFields(struct: Struct, value: JsonMap, all: boolean, path: string, out: Map<string, string>): void {
+/** In a list's item, which was not there before, even those fields count that the API always has. */
+function collectFields(struct: Struct, value: JsonMap, place: Place, out: Map<string, string>): void {
   for (const [key, item] of Object.entries(value)) {
     const field = struct.fields.get(key);
-    const itself = all || field?.pointer || (field?.type.is !== 'struct' && !field?.always);
-    if (field) collect(field.type, item, itself, join(path, `f:${key}`), out);
+    if (!field) continue;
+    const itself = place.itself || field.pointer || (field.type.is !== 'struct' && !field.always);
+    collect(field.type, item, { path: join(place.path, `f:${key}`), itself }, out);
   }
 }
 
@@ -78,13 +86,7 @@ function join(path: string, part: string): string {
   return path === '' ? part : path + SEPARATOR + part;
 }
 
-function collectItems(
-  type: Extract<Type, { is: 'list' }>,
-  value: Json,
-  itself: boolean,
-  path: string,
-  out: Map<string, string>,
-): void {
+function collectItems(type: Extract<Type, { is: 'list' }>, value: Json, { path, itself }: Place, out: Map<string, string>): void {
   const byKey = type.items === 'map' || type.patch === '';
   if (!byKey && type.items === 'atomic') {
     out.set(path, JSON.stringify(value));
@@ -94,7 +96,7 @@ function collectItems(
   for (const item of Array.isArray(value) ? value : []) {
     const at = `${path}${SEPARATOR}${identify(type, item)}`;
     out.set(at, '');
-    if (type.items === 'map') collect(type.of, item, true, at, out);
+    if (type.items === 'map') collect(type.of, item, { path: at, itself: true }, out);
   }
 }
 
@@ -131,16 +133,18 @@ export function fieldsIn(tree: FieldTree, path = '', out: Set<string> = new Set(
   return out;
 }
 
-/**
- * Entries after an ordinary write: what it changed is the writer's, and nobody's any more where it removed.
- * @param entries those before the write
- */
+/** An object before (undefined: it is new) and after a write, and the entries that it had. */
+export interface Written {
+  readonly before: KubeObject | undefined;
+  readonly after: KubeObject;
+  readonly entries: readonly ManagedEntry[] | undefined;
+}
+
+/** Entries after an ordinary write: what it changed is the writer's, and nobody's any more where it removed. */
 export function entriesAfterUpdate(
   struct: Struct,
-  before: KubeObject | undefined,
-  after: KubeObject,
+  { before, after, entries }: Written,
   writer: Writer,
-  entries: readonly ManagedEntry[] | undefined,
 ): readonly ManagedEntry[] | undefined {
   if (before && !entries) return undefined; // the real server leaves objects alone whose fields nobody has owned so far
   const was = fieldsOf(struct, before ?? emptyOf(struct));

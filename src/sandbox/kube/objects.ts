@@ -66,7 +66,8 @@ export class Objects {
 
   /** @throws {ApiFailure} as over HTTP, here and below */
   create(of: Collection, body: object): KubeObject {
-    return createObject(this.#cluster, resourceNamed(of.resource, of.group), of.namespace ?? '', body, this.#options);
+    const place = { resource: resourceNamed(of.resource, of.group), namespace: of.namespace ?? '' };
+    return createObject(this.#cluster, place, body, this.#options);
   }
 
   replace(ref: ObjectRef, body: object): KubeObject {

@@ -131,7 +131,7 @@ export class ApiServer {
       response.end();
     };
     const render = answers.watchRenderer(view, this.#cluster.now);
-    const { stop } = openWatch(this.#cluster, route.resource, route.namespace, watch, { write, end, render });
+    const { stop } = openWatch(this.#cluster, route, watch, { write, end, render });
     this.audit.add(request, 200);
     this.#watches.add(response);
     response.on('close', () => {

@@ -34,8 +34,7 @@ const BOOKMARK_BEFORE_END_MS = 2_000;
 /** Runs one watch until its time is up or `stop` is called. @throws {ApiFailure} before anything was sent */
 export function openWatch(
   cluster: Cluster,
-  resource: Resource,
-  namespace: string,
+  { resource, namespace }: { readonly resource: Resource; readonly namespace: string },
   query: WatchQuery,
   sink: Sink,
 ): { readonly stop: () => void } {

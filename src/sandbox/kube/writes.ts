@@ -1,10 +1,10 @@
 import { at, text } from '../../kube/objects.ts';
-import { admitNamespace, checkIdentity, checkPut, decodePatched, placeIn } from './admission.ts';
+import { admitNamespace, checkIdentity, checkPut, checkVersion, decodePatched, placeIn } from './admission.ts';
 import type { Transaction } from './allocator.ts';
 import { applyConfiguration } from './apply.ts';
 import { decodeBody, decodeGiven, viewAs, type WriteOptions } from './body.ts';
 import { type Cluster, existing, find, hasStatus, inTransaction, isFinished, removeNow, type Target } from './cluster.ts';
-import { ApiFailure, alreadyExists, badRequest, invalid, notFound, staleWrite } from './failure.ts';
+import { ApiFailure, alreadyExists, badRequest, invalid, notFound } from './failure.ts';
 import { type JsonMap, type KubeObject, type ManagedEntry, sameJson } from './json.ts';
 import { asService, emptyStatus, firstStatus, rulesOf } from './kinds.ts';
 import { entriesAfterUpdate, type Writer } from './managed-fields.ts';
@@ -19,35 +19,33 @@ import { keyOf } from './store.ts';
 /** Attempts at a generated name that nobody has. */
 const NAME_ATTEMPTS = 8;
 
+/** How a write is done; `applied` are the managed fields that a server-side apply has worked out. */
+interface Writing extends WriteOptions {
+  readonly applied?: readonly ManagedEntry[];
+}
+
 /** Creates an object out of a request's body. @throws {ApiFailure} as the real server answers */
 export function createObject(
   cluster: Cluster,
-  resource: Resource,
-  namespace: string,
+  place: Pick<Target, 'resource' | 'namespace'>,
   raw: unknown,
   options: WriteOptions,
 ): KubeObject {
-  const draft = decodeBody(resource, raw, options);
-  placeIn(draft, resource, namespace);
+  const draft = decodeBody(place.resource, raw, options);
+  placeIn(draft, place.resource, place.namespace);
   if (draft.metadata.resourceVersion) throw new ApiFailure(500, '', 'resourceVersion should not be set on objects to be created');
-  return insert(cluster, resource, draft, options);
+  return insert(cluster, place.resource, draft, options);
 }
 
-function insert(
-  cluster: Cluster,
-  resource: Resource,
-  given: KubeObject,
-  options: WriteOptions,
-  applied?: readonly ManagedEntry[],
-): KubeObject {
+function insert(cluster: Cluster, resource: Resource, given: KubeObject, options: Writing): KubeObject {
   admitNamespace(cluster, resource, given);
   const rules = rulesOf(resource.kind);
   const draft: KubeObject = { ...given, metadata: firstMeta(given.metadata, cluster.now()) };
   rules.fill?.(draft);
   if (hasStatus(resource) && !rules.keepsStatus) draft.status = firstStatus(resource);
   const writer = writerOf(cluster, resource, options, undefined);
-  const entries =
-    applied ?? entriesAfterUpdate(structOf(resource.kind), undefined, withoutStatus(resource, draft), writer, undefined);
+  const written = { before: undefined, after: withoutStatus(resource, draft), entries: undefined };
+  const entries = options.applied ?? entriesAfterUpdate(structOf(resource.kind), written, writer);
   rules.begin?.(draft);
   if (resource.generationOf) draft.metadata.generation = 1;
   return inTransaction(cluster, options, (transaction) => {
@@ -95,7 +93,7 @@ export function replaceObject(
   }
   const current = existing(cluster, target).object;
   checkPut(resource, draft, current);
-  return { object: store(cluster, target, draft, options, undefined), created: false };
+  return { object: store(cluster, target, draft, options), created: false };
 }
 
 /** Changes an object (PATCH). @param change gets the object as the resource shows it and answers with what it shall be */
@@ -109,12 +107,12 @@ export function changeObject(
   const current = existing(cluster, target).object;
   if (target.subresource === 'scale') {
     const changed = withScale(current, change(scaleOf(current)));
-    return scaleOf(store(cluster, target, decodeBody(resource, changed, options), options, undefined)) as unknown as KubeObject;
+    return scaleOf(store(cluster, target, decodeBody(resource, changed, options), options)) as unknown as KubeObject;
   }
   const changed = change(viewAs(resource, current) as unknown as JsonMap);
   const draft = decodePatched(resource, changed, options);
   checkIdentity(draft, target);
-  return store(cluster, target, draft, options, undefined);
+  return store(cluster, target, draft, options);
 }
 
 /** Server-side apply; creates the object when there is none. */
@@ -139,27 +137,19 @@ export function applyObject(
   if (!current && target.subresource) throw notFound(resource, target.name);
   const writer = { ...writerOf(cluster, resource, options, target.subresource), operation: 'Apply' as const };
   const ignored = target.subresource === 'status' ? 'spec' : hasStatus(resource) ? 'status' : '';
-  const applied = applyConfiguration(structOf(resource.kind), current, stated, writer, { force: options.force, ignored });
+  const struct = structOf(resource.kind);
+  const applied = applyConfiguration({ struct, live: current, config: stated, writer, force: options.force, ignored });
   const draft = decodeBody(resource, applied.object, { ...options, validation: 'Ignore' });
-  if (!current) return { object: insert(cluster, resource, draft, options, applied.entries), created: true };
-  return { object: store(cluster, target, draft, options, applied.entries), created: false };
+  const writing: Writing = { ...options, applied: applied.entries };
+  if (!current) return { object: insert(cluster, resource, draft, writing), created: true };
+  return { object: store(cluster, target, draft, writing), created: false };
 }
 
 /** Writes a new version over the one that is there, unless nothing would change. */
-function store(
-  cluster: Cluster,
-  target: Target,
-  given: KubeObject,
-  options: WriteOptions,
-  applied: readonly ManagedEntry[] | undefined,
-): KubeObject {
+function store(cluster: Cluster, target: Target, given: KubeObject, options: Writing): KubeObject {
   const { resource, subresource } = target;
   const { key, object: current } = existing(cluster, target);
-  const { resourceVersion } = given.metadata;
-  if (resourceVersion && !/^\d+$/.test(resourceVersion)) {
-    throw new ApiFailure(500, '', `strconv.ParseUint: parsing ${JSON.stringify(resourceVersion)}: invalid syntax`);
-  }
-  if (resourceVersion && resourceVersion !== current.metadata.resourceVersion) throw staleWrite(resource, target.name);
+  checkVersion(resource, given, current);
   const draft: KubeObject = { ...given, metadata: nextMeta(given.metadata, current.metadata) };
   const rules = rulesOf(resource.kind);
   rules.fill?.(draft);
@@ -168,8 +158,8 @@ function store(
     else draft.status = current.status ?? {};
   }
   const writer = writerOf(cluster, resource, options, subresource);
-  const entries =
-    applied ?? entriesAfterUpdate(structOf(resource.kind), current, draft, writer, entriesBefore(given, current, subresource));
+  const written = { before: current, after: draft, entries: entriesBefore(given, current, subresource) };
+  const entries = options.applied ?? entriesAfterUpdate(structOf(resource.kind), written, writer);
   if (subresource !== 'status') rules.change?.(draft, current);
   return inTransaction(cluster, options, (transaction) => {
     if (resource.kind === 'Service' && subresource !== 'status') beginService(draft, current, transaction);
@@ -177,7 +167,12 @@ function store(
     for (const text of (subresource !== 'status' && rules.warn?.(draft)) || []) options.warn(text);
     rules.seal?.(draft);
     setEntries(draft, entries);
-    return commit(cluster, { resource, key }, draft, current, options, transaction);
+    if (sameJson(draft, current)) return current;
+    countGeneration(resource, draft, current);
+    if (options.dryRun) return draft;
+    const stored = cluster.store.put(resource.table, key, draft).object;
+    if (isFinished(stored)) removeNow(cluster, resource, key, transaction);
+    return stored;
   });
 }
 
@@ -193,22 +188,9 @@ function entriesBefore(
   return reset ? [] : given.metadata.managedFields;
 }
 
-function commit(
-  cluster: Cluster,
-  at: { readonly resource: Resource; readonly key: string },
-  draft: KubeObject,
-  current: KubeObject,
-  options: WriteOptions,
-  transaction: Transaction,
-): KubeObject {
-  if (sameJson(draft, current)) return current;
-  if (at.resource.generationOf === 'spec' && !sameJson(draft.spec, current.spec))
-    draft.metadata.generation = (current.metadata.generation ?? 0) + 1;
-  if (at.resource.generationOf === 'all') draft.metadata.generation = (current.metadata.generation ?? 0) + 1;
-  if (options.dryRun) return draft;
-  const stored = cluster.store.put(at.resource.table, at.key, draft).object;
-  if (isFinished(stored)) removeNow(cluster, at.resource, at.key, transaction);
-  return stored;
+function countGeneration(resource: Resource, draft: KubeObject, current: KubeObject): void {
+  const counts = resource.generationOf === 'all' || (resource.generationOf === 'spec' && !sameJson(draft.spec, current.spec));
+  if (counts) draft.metadata.generation = (current.metadata.generation ?? 0) + 1;
 }
 
 function beginService(draft: KubeObject, current: KubeObject | undefined, transaction: Transaction): void {

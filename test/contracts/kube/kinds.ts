@@ -127,6 +127,17 @@ export function kindsContract({ client, namespace }: Scene): void {
       });
     });
 
+    test('the newer version of an Event is strict', async () => {
+      const reply = await client().post(`${group('events.k8s.io')}/events`, {
+        metadata: { name: 'bare' },
+        regarding: involvedObject('d'),
+      });
+      expect(reply).toMatchObject({ status: 422, body: { reason: 'Invalid' } });
+      expect(fieldsOf(reply)).toEqual(['eventTime', 'type']);
+      const changed = await client().patch(`${group('events.k8s.io')}/events/newer`, 'merge', { note: 'other' });
+      expect(changed.status).toBe(422);
+    });
+
     test('an Event about another namespace is refused', async () => {
       const reply = await client().post(`${home}/events`, {
         metadata: { name: 'far' },

@@ -158,6 +158,16 @@ export function patchContract({ client, namespace }: Scene): void {
       expect((await client().patch(path, 'merge', { metadata: { name: 'other' } })).status).toBeGreaterThanOrEqual(400);
     });
 
+    test.each<{ why: string; patch: object; status: number }>([
+      { why: 'a value of the wrong type', patch: { spec: { ports: [{ port: '80' }] } }, status: 422 },
+      { why: 'another kind', patch: { kind: 'Secret' }, status: 422 },
+      { why: 'another name', patch: { metadata: { name: 'other' } }, status: 400 },
+      { why: 'another namespace', patch: { metadata: { namespace: 'other' } }, status: 400 },
+      { why: 'a deletionTimestamp', patch: { metadata: { deletionTimestamp: '2024-01-01T00:00:00Z' } }, status: 422 },
+    ])('$why in a patch is refused with $status', async ({ patch, status }) => {
+      expect(await client().patch(await service(), 'merge', patch)).toMatchObject({ status, body: { code: status } });
+    });
+
     test('a patch that changes nothing makes no new version', async () => {
       const path = await service();
       const { resourceVersion } = metaOf(await client().get(path));

@@ -195,6 +195,19 @@ export function serviceContract({ client, namespace }: Scene): void {
       },
     );
 
+    test('a name may begin with a digit', async () => {
+      expect((await create({ ports }, { name: '2048-game' })).status).toBe(201);
+    });
+
+    test.each<{ why: string; spec: object; warning: string }>([
+      { why: 'externalIPs', spec: { externalIPs: ['192.0.2.8'] }, warning: 'spec.externalIPs is deprecated' },
+      { why: 'a name that is not used', spec: { externalName: 'a.example.com' }, warning: 'spec.externalName is ignored' },
+    ])('$why: taken with a warning', async ({ spec, warning }) => {
+      const reply = await create({ ports, ...spec });
+      expect(reply.status).toBe(201);
+      expect(reply.warnings).toContain(warning);
+    });
+
     test('a string where a number belongs is a bad request', async () => {
       expect(await create({ ports: [{ port: '80' }] })).toMatchObject({ status: 400, body: { reason: 'BadRequest' } });
     });
