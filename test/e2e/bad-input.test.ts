@@ -1,9 +1,10 @@
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { kubeconfigText } from './lab/control-plane.ts';
+import { run } from './lab/command.ts';
+import { API_SERVER, kubeconfigText } from './lab/control-plane.ts';
 import { type Lab, startLab } from './lab/lab.ts';
-import { HUB_ADDRESS } from './lab/network.ts';
+import { HUB_ADDRESS, inside } from './lab/network.ts';
 import type { Process } from './lab/process.ts';
 import { DEFAULT_POOL, type LabService, makeService, startController } from './lab/product.ts';
 import { until } from './lab/until.ts';
@@ -222,5 +223,28 @@ describe('bad input', () => {
     await service.annotate({ 'nodeport-lb.io/drain-seconds': '5', 'nodeport-lb.io/drain-second': null });
     await service.address();
     await expectUnaffected();
+  });
+
+  test('a user who may not bind low ports is told the cure in one line, and with the fallback gets another port', async () => {
+    await controller.stop(20_000);
+    await inside(lab.plane.hub, ['echo 1024 >/proc/sys/net/ipv4/ip_unprivileged_port_start']);
+    const { certificate, users, directory } = lab.plane;
+    await run('chmod', ['a+x', directory, dirname(certificate)]);
+    const text = kubeconfigText({ server: API_SERVER, certificate, token: users.product.token, context: 'nobody' });
+    const args = ['controller', '--kubeconfig', kubeconfigFile('nobody.kubeconfig', text), '--provider', 'local'];
+    const low = await makeService(lab, namespace, 'low');
+    const high = await makeService(lab, namespace, 'high', { ports: [{ port: 8088, targetPort: 'http' }] });
+    controller = lab.program('nobody', args, { HOME: '/nonexistent' }, 'nobody');
+    expect(await low.refused('PortNotPermitted')).toContain('net.ipv4.ip_unprivileged_port_start');
+    await high.answers(await high.address(), 8088);
+    await controller.stop(20_000);
+    controller = lab.program('nobody', [...args, '--local-port-fallback', 'true'], { HOME: '/nonexistent' }, 'nobody');
+    const ip = await low.address();
+    const moved = await until(async () => /port 80\/TCP on port (\d+)/.exec((await low.condition())?.message ?? '')?.[1], {
+      withinMs: 20_000,
+      what: 'the condition names the other port',
+    });
+    await low.answers(ip, Number(moved));
+    await high.answers(await high.address(), 8088);
   });
 });

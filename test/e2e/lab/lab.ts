@@ -194,13 +194,14 @@ export class Lab {
   }
 
   /** A program of the checkout in the hub, as its own process, run by the same Node. Ends with the lab at the latest. */
-  program(name: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Process {
+  program(name: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, rights: 'root' | 'nobody' = 'root'): Process {
     return new Process({
       name,
       namespace: this.plane.hub,
       command: process.execPath,
       args: [join(CHECKOUT, 'src/bin.js'), ...args],
       env: { ...process.env, KUBECONFIG: '', ...env },
+      unprivileged: rights === 'nobody',
       logFile: join(this.plane.directory, `${name}-${++this.#started}.log`),
     });
   }

@@ -17,6 +17,8 @@ export interface ProcessOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Gets both outputs, appended; with `talks` only standard error. */
   readonly logFile: string;
+  /** Runs as nobody, without rights. */
+  readonly unprivileged?: boolean;
   /** Standard input and output are pipes, see `child`. */
   readonly talks?: boolean;
 }
@@ -36,7 +38,9 @@ export class Process {
     this.name = options.name;
     this.logFile = options.logFile;
     const inside = options.namespace === undefined ? [] : ['nsenter', `--net=/run/netns/${options.namespace}`];
-    const [command, ...args] = [...inside, 'setpriv', '--pdeathsig', 'KILL', options.command, ...options.args];
+    const plain = options.unprivileged ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
+    // The signal comes second: a change of user takes it away (prctl(2), PR_SET_PDEATHSIG).
+    const [command, ...args] = [...inside, ...plain, 'setpriv', '--pdeathsig', 'KILL', options.command, ...options.args];
     const log = openSync(options.logFile, 'a');
     const stdio: ('pipe' | 'ignore' | number)[] = options.talks ? ['pipe', 'pipe', log] : ['ignore', log, log];
     this.child = spawn(command ?? '', args, { env: options.env ?? process.env, stdio });
