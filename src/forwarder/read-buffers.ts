@@ -15,10 +15,15 @@ const MAX_KEPT = 8;
 /** Copies are cut from slabs of this size. */
 const SLAB_BYTES = 256 * 1024;
 
+/** Chunks up to this length have their views kept, for as long as copies begin at one place; requests are alike in length. */
+const MAX_VIEWED = 2048;
+
 let inUse = 0;
 const kept: Uint8Array[] = [];
 let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
 let used = 0;
+/** By length, of what begins at `used`. */
+let views: (Uint8Array | undefined)[] = [];
 
 /**
  * Copies what is in the common buffer to where it can stay.
@@ -28,16 +33,18 @@ export function copyOut(count: number): Uint8Array {
   if (used + count > SLAB_BYTES) {
     slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
     used = 0;
+    views = [];
   }
   commonBuffer.copy(slab, used, 0, count);
-  const chunk = new Uint8Array(slab.buffer, used, count);
-  used += count;
-  return chunk;
+  if (count > MAX_VIEWED) return new Uint8Array(slab.buffer, used, count);
+  views[count] ??= new Uint8Array(slab.buffer, used, count);
+  return views[count];
 }
 
-/** The last copy is needed no more: the next one takes its place. */
-export function takeBack(count: number): void {
-  used -= count;
+/** The last copy is needed for longer: the next one goes behind it. */
+export function keepCopy(count: number): void {
+  used += count;
+  views = [];
 }
 
 /** @returns undefined when there are enough already */

@@ -1,6 +1,6 @@
 import { createServer, isIP, type Server } from 'node:net';
 import { getSystemErrorName } from 'node:util';
-import { commonBuffer, copyOut, giveOwnBuffer, takeBack, takeOwnBuffer } from './read-buffers.ts';
+import { commonBuffer, copyOut, giveOwnBuffer, keepCopy, takeOwnBuffer } from './read-buffers.ts';
 import { KEEPALIVE_IDLE_MS, noOwner, type Wire, type WireEnds, type WireOwner, type Wiring } from './wire.ts';
 import { netWiring } from './wire-net.ts';
 
@@ -286,7 +286,7 @@ class RawWire implements Wire {
       return undefined;
     }
     this.owner.wireData(this, copyOut(count));
-    if (!this.#lent) takeBack(count);
+    if (this.#lent) keepCopy(count);
     if (count < commonBuffer.length || this.#closed) return undefined;
     this.#buffer = takeOwnBuffer() ?? commonBuffer;
     return this.#buffer;
