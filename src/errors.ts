@@ -30,6 +30,16 @@ export const cures = {
   ShareAcrossNamespaces: 'Share within one namespace, or start the controller with --share-across-namespaces.',
   SharePortClash: 'Give the Services of a share group different ports.',
   ForwarderDown: 'The forwarder is being restarted; if this stays, read the log of the controller.',
+  NotSupported: 'Take the annotation or field away, or ask for something that the provider can do.',
+  AwsResourceUnknown: 'Name a resource that exists in this account, region and VPC.',
+  SubnetUnavailable:
+    'Name subnets with aws-load-balancer-subnets, or tag one a zone with kubernetes.io/role/elb (internal: internal-elb).',
+  QuotaExceeded: 'Ask for less, or have the quota of the account raised.',
+  AwsNameInUse: 'Choose another aws-load-balancer-name, or remove what has the name; it does not carry our tags.',
+  AwsDenied: 'Allow the action that the message names; the README says how to print the least policy.',
+  AwsCredentials: 'Give the controller valid AWS credentials; the SDK looks for them in its usual places.',
+  DeletionProtected: 'Set deletion_protection.enabled=false in aws-load-balancer-attributes, or switch it off in AWS.',
+  DisruptionNotAllowed: 'Set nodeport-lb.io/allow-disruption: "true" to let it be made anew, or take the change back.',
   SyncFailed: 'It is tried again by itself; the message says what the provider or the API server answered.',
 } as const;
 

@@ -52,7 +52,7 @@ async function createBuiltIn(name: BuiltIn, context: ProviderContext): Promise<P
     case 'local':
       return (await import('./local/provider.ts')).createProvider(context);
     case 'aws':
-      throw refuse(name, 'This version has no aws provider yet. Use none, local, or a module of your own.');
+      return (await import('./aws/provider.ts')).createProvider(context);
   }
 }
 

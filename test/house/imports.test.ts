@@ -34,6 +34,19 @@ const rooms: readonly { readonly room: string; readonly may: readonly string[] }
       'zod',
     ],
   },
+  {
+    room: 'providers/aws',
+    may: [
+      'providers/provider.ts',
+      'model.ts',
+      'errors.ts',
+      'config',
+      'node:',
+      'p-retry',
+      '@aws-sdk/client-ec2',
+      '@aws-sdk/client-elastic-load-balancing-v2',
+    ],
+  },
   { room: 'ops', may: ['errors.ts', 'providers/provider.ts', 'node:', 'pino', 'prom-client'] },
   { room: 'sandbox', may: ['errors.ts', 'model.ts', 'kube/objects.ts', 'node:', 'yaml', 'ipaddr.js', 'zod'] },
   {

@@ -2,9 +2,10 @@ import type { Balancer, Report, Step } from '../../src/model.ts';
 import type { Provider } from '../../src/providers/provider.ts';
 import { nothingReserved } from './builders.ts';
 
-/** How often a pass may be repeated, and how long a report may take. */
+/** How often a pass may be repeated, and how long a step or a report may wait. */
 const PASSES = 10;
 const REPORT_MS = 5_000;
+const PAUSE_MS = 5;
 
 /** Passes as the controller makes them, until nothing is left to do. */
 export async function pass(
@@ -13,11 +14,15 @@ export async function pass(
   wanted: Balancer | undefined,
   apply = (step: Step) => provider.apply(step),
 ): Promise<void> {
-  for (let i = 0; i < PASSES; i += 1) {
+  const deadline = Date.now() + REPORT_MS;
+  for (let passes = 0; passes < PASSES; ) {
     const steps = provider.plan(wanted, await provider.observe(key), Date.now());
     if (steps.length === 0) return;
     const until = steps.findIndex((step) => step.waitsFor !== undefined);
     for (const step of until < 0 ? steps : steps.slice(0, until)) await apply(step);
+    const waits = until === 0 && Date.now() < deadline;
+    if (waits) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    else passes += 1;
   }
   throw new Error(`the plan of ${key} is not empty after ${PASSES} passes`);
 }

@@ -10,7 +10,7 @@ function modulePath(name: string): string {
   return fileURLToPath(new URL(`./modules/${name}`, import.meta.url));
 }
 
-test.each(['none', 'local'])('%s comes with the program', async (name) => {
+test.each(['none', 'local', 'aws'])('%s comes with the program', async (name) => {
   expect((await createProvider(name, context)).name).toBe(name);
 });
 
@@ -36,7 +36,6 @@ test('a path that begins with ./ counts from the working directory', async () =>
 });
 
 test.each([
-  { why: 'aws is still to come', name: 'aws', says: /no aws provider yet/ },
   { why: 'nothing', name: '', says: /Name a provider/ },
   { why: 'a misspelt name', name: 'locla', says: /"locla": It is none of none, local and aws.*package must be installed/ },
   { why: 'no such file', name: './nowhere.js', says: /"\.\/nowhere\.js": .*path begins with/ },

@@ -1,0 +1,122 @@
+import {
+  CreateLoadBalancerCommand,
+  DeleteLoadBalancerCommand,
+  ModifyCapacityReservationCommand,
+  ModifyLoadBalancerAttributesCommand,
+  SetIpAddressTypeCommand,
+  SetSecurityGroupsCommand,
+  SetSubnetsCommand,
+} from '@aws-sdk/client-elastic-load-balancing-v2';
+import { readBalancer, writeAttributes, writeTags } from './answers.ts';
+import { type ActOf, type Bench, balancerOf, Vanished } from './bench.ts';
+import type { DesiredZone } from './desired.ts';
+import { isCalled } from './failures.ts';
+import type { Inventory } from './inventory.ts';
+import { TAG } from './names.ts';
+import type { SeenBalancer } from './picture.ts';
+import { SHARED_GROUP } from './steps.ts';
+
+export async function createBalancer({ calls, reader, inventory }: Bench, { spec }: ActOf<'create-balancer'>): Promise<void> {
+  if (inventory.balancerNamed(spec.name)) return;
+  const groups = spec.groups.map((name) => securityGroupId(inventory, name));
+  const input = {
+    Name: spec.name,
+    Type: 'network' as const,
+    Scheme: spec.scheme,
+    IpAddressType: spec.ipAddressType,
+    ...(spec.zones.some(hasAddress)
+      ? { SubnetMappings: spec.zones.map(writeZone) }
+      : { Subnets: spec.zones.map(({ subnetId }) => subnetId) }),
+    ...(groups.length > 0 ? { SecurityGroups: groups } : {}),
+    ...(spec.capacityUnits === undefined ? {} : { MinimumLoadBalancerCapacity: { CapacityUnits: spec.capacityUnits } }),
+    ...(spec.ipv6SourceNat ? { EnablePrefixForIpv6SourceNat: spec.ipv6SourceNat } : {}),
+    Tags: writeTags(spec.tags),
+  };
+  const fresh = { attributes: {}, listeners: [], capacityUnits: spec.capacityUnits ?? 0 };
+  try {
+    const answer = await calls.elb('CreateLoadBalancer', (elb) => elb.send(new CreateLoadBalancerCommand(input)));
+    inventory.put('balancers', { ...readBalancer(answer.LoadBalancers![0]!, spec.tags), ...fresh });
+  } catch (thrown) {
+    if (!isCalled(thrown, 'DuplicateLoadBalancerNameException')) throw thrown;
+    const [found] = await reader.balancers({ Names: [spec.name] });
+    const tags = found && (await reader.tags([found.LoadBalancerArn!])).get(found.LoadBalancerArn!);
+    if (!tags || tags[TAG.cluster] !== spec.tags[TAG.cluster] || tags[TAG.balancer] !== spec.tags[TAG.balancer]) throw thrown;
+    inventory.put('balancers', readBalancer(found, tags)); // made by a try of ours whose answer was lost
+  }
+}
+
+function hasAddress(zone: DesiredZone): boolean {
+  return (zone.allocationId ?? zone.privateIpv4 ?? zone.ipv6 ?? zone.sourceNatPrefix) !== undefined;
+}
+
+function writeZone(zone: DesiredZone) {
+  return {
+    SubnetId: zone.subnetId,
+    ...(zone.allocationId === undefined ? {} : { AllocationId: zone.allocationId }),
+    ...(zone.privateIpv4 === undefined ? {} : { PrivateIPv4Address: zone.privateIpv4 }),
+    ...(zone.ipv6 === undefined ? {} : { IPv6Address: zone.ipv6 }),
+    ...(zone.sourceNatPrefix === undefined ? {} : { SourceNatIpv6Prefix: zone.sourceNatPrefix }),
+  };
+}
+
+function securityGroupId(inventory: Inventory, name: string): string {
+  const group = name === SHARED_GROUP ? inventory.backend() : inventory.securityGroupNamed(name);
+  if (group) return group.id;
+  if (name.startsWith('sg-')) return name;
+  throw new Vanished(`security group ${name} is not there any more`);
+}
+
+export async function changeBalancer(
+  bench: Bench,
+  act: ActOf<'set-balancer-attributes' | 'set-subnets' | 'set-security-groups' | 'set-address-type' | 'set-capacity'>,
+): Promise<void> {
+  const seen = balancerOf(bench, act.balancer);
+  const put = (change: Partial<SeenBalancer>): void =>
+    bench.inventory.put('balancers', { ...balancerOf(bench, act.balancer), ...change });
+  const LoadBalancerArn = seen.arn;
+  switch (act.kind) {
+    case 'set-balancer-attributes': {
+      const input = { LoadBalancerArn, Attributes: writeAttributes(act.attributes) };
+      await bench.calls.elb('ModifyLoadBalancerAttributes', (elb) => elb.send(new ModifyLoadBalancerAttributesCommand(input)));
+      return put({ attributes: { ...seen.attributes, ...act.attributes } });
+    }
+    case 'set-subnets': {
+      const input = { LoadBalancerArn, SubnetMappings: act.zones.map(writeZone) };
+      const answer = await bench.calls.elb('SetSubnets', (elb) => elb.send(new SetSubnetsCommand(input)));
+      return put({ zones: readBalancer({ AvailabilityZones: answer.AvailabilityZones }, {}).zones, state: 'provisioning' });
+    }
+    case 'set-security-groups': {
+      const groups = act.groups.map((name) => securityGroupId(bench.inventory, name));
+      const rules = act.privateLinkRules;
+      const input = {
+        LoadBalancerArn,
+        SecurityGroups: groups,
+        ...(rules ? { EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic: rules } : {}),
+      };
+      await bench.calls.elb('SetSecurityGroups', (elb) => elb.send(new SetSecurityGroupsCommand(input)));
+      return put({ securityGroups: groups, ...(rules ? { privateLinkRules: rules } : {}) });
+    }
+    case 'set-address-type': {
+      const input = { LoadBalancerArn, IpAddressType: act.ipAddressType };
+      await bench.calls.elb('SetIpAddressType', (elb) => elb.send(new SetIpAddressTypeCommand(input)));
+      return put({ ipAddressType: act.ipAddressType });
+    }
+    case 'set-capacity': {
+      const asked =
+        act.capacityUnits === 0
+          ? { ResetCapacityReservation: true }
+          : { MinimumLoadBalancerCapacity: { CapacityUnits: act.capacityUnits } };
+      await bench.calls.elb('ModifyCapacityReservation', (elb) =>
+        elb.send(new ModifyCapacityReservationCommand({ LoadBalancerArn, ...asked })),
+      );
+      return put({ capacityUnits: act.capacityUnits });
+    }
+  }
+}
+
+export async function deleteBalancer({ calls, inventory }: Bench, { balancer }: ActOf<'delete-balancer'>): Promise<void> {
+  const seen = inventory.balancerNamed(balancer);
+  if (!seen) return;
+  await calls.elb('DeleteLoadBalancer', (elb) => elb.send(new DeleteLoadBalancerCommand({ LoadBalancerArn: seen.arn })));
+  inventory.remove('balancers', seen.arn);
+}

@@ -1,0 +1,118 @@
+import {
+  AddTagsCommand,
+  CreateTargetGroupCommand,
+  DeleteTargetGroupCommand,
+  DeregisterTargetsCommand,
+  ModifyTargetGroupAttributesCommand,
+  ModifyTargetGroupCommand,
+  type ProtocolEnum,
+  RegisterTargetsCommand,
+  RemoveTagsCommand,
+} from '@aws-sdk/client-elastic-load-balancing-v2';
+import pRetry from 'p-retry';
+import { freshGroup, writeAttributes, writeCheck, writeTags } from './answers.ts';
+import { type ActOf, type Bench, groupOf } from './bench.ts';
+import { isCalled } from './failures.ts';
+import type { Inventory } from './inventory.ts';
+import { TAG } from './names.ts';
+import type { SeenTarget } from './picture.ts';
+import { targetId } from './plan-groups.ts';
+
+/** A target group of a deleted NLB counts as in use for a moment longer. */
+const STILL_IN_USE = { retries: 4, minTimeout: 200, factor: 2 } as const;
+
+export async function createGroup({ calls, reader, inventory }: Bench, { spec }: ActOf<'create-target-group'>): Promise<void> {
+  if (inventory.groupNamed(spec.name)) return;
+  const input = {
+    Name: spec.name,
+    Protocol: spec.protocol as ProtocolEnum,
+    Port: spec.port,
+    VpcId: spec.vpcId,
+    TargetType: 'instance' as const,
+    IpAddressType: 'ipv4' as const,
+    ...writeCheck(spec.check),
+    Tags: writeTags(spec.tags),
+  };
+  try {
+    const answer = await calls.elb('CreateTargetGroup', (elb) => elb.send(new CreateTargetGroupCommand(input)));
+    inventory.put('groups', freshGroup(answer.TargetGroups![0]!.TargetGroupArn!, spec));
+  } catch (thrown) {
+    if (!isCalled(thrown, 'DuplicateTargetGroupNameException')) throw thrown;
+    const [found] = await reader.groups({ Names: [spec.name] });
+    const arn = found?.TargetGroupArn ?? '';
+    const tags = found && (await reader.tags([arn])).get(arn);
+    if (!tags || tags[TAG.cluster] !== spec.tags[TAG.cluster] || tags[TAG.balancer] !== spec.tags[TAG.balancer]) throw thrown;
+    const { targets: _, attributes: __, ...known } = freshGroup(arn, { ...spec, tags });
+    inventory.put('groups', { ...known, targets: await reader.targets(arn), attributes: await reader.groupAttributes(arn) });
+  }
+}
+
+export async function changeGroup(bench: Bench, act: ActOf<'change-health-check' | 'set-group-attributes'>): Promise<void> {
+  const seen = groupOf(bench, act.group);
+  const TargetGroupArn = seen.arn;
+  if (act.kind === 'change-health-check') {
+    const input = { TargetGroupArn, ...writeCheck(act.check) };
+    await bench.calls.elb('ModifyTargetGroup', (elb) => elb.send(new ModifyTargetGroupCommand(input)));
+    bench.inventory.put('groups', { ...groupOf(bench, act.group), check: act.check });
+    return;
+  }
+  const input = { TargetGroupArn, Attributes: writeAttributes(act.attributes) };
+  await bench.calls.elb('ModifyTargetGroupAttributes', (elb) => elb.send(new ModifyTargetGroupAttributesCommand(input)));
+  bench.inventory.put('groups', { ...groupOf(bench, act.group), attributes: { ...seen.attributes, ...act.attributes } });
+}
+
+export async function moveTargets(
+  bench: Bench,
+  { kind, group, targets }: ActOf<'register-targets' | 'deregister-targets'>,
+): Promise<void> {
+  const { arn } = groupOf(bench, group);
+  const input = { TargetGroupArn: arn, Targets: targets.map(({ id, port }) => ({ Id: id, Port: port })) };
+  const named = new Set(targets.map(targetId));
+  const put = (change: (had: readonly SeenTarget[]) => readonly SeenTarget[]): void => {
+    const now = groupOf(bench, group);
+    bench.inventory.put('groups', { ...now, targets: change(now.targets ?? []) });
+  };
+  if (kind === 'register-targets') {
+    await bench.calls.elb('RegisterTargets', (elb) => elb.send(new RegisterTargetsCommand(input)));
+    put((had) => [...had.filter((one) => !named.has(targetId(one))), ...targets.map((one) => ({ ...one, state: 'unread' }))]);
+    return;
+  }
+  await bench.calls.elb('DeregisterTargets', (elb) => elb.send(new DeregisterTargetsCommand(input)));
+  put((had) => had.filter((one) => !named.has(targetId(one))));
+}
+
+export async function deleteGroup({ calls, inventory }: Bench, { group }: ActOf<'delete-target-group'>): Promise<void> {
+  const seen = inventory.groupNamed(group);
+  if (!seen) return;
+  const send = () =>
+    calls.elb('DeleteTargetGroup', (elb) => elb.send(new DeleteTargetGroupCommand({ TargetGroupArn: seen.arn })));
+  await pRetry(send, { ...STILL_IN_USE, shouldRetry: ({ error }) => isCalled(error, 'ResourceInUseException') });
+  inventory.remove('groups', seen.arn);
+}
+
+/** One call for up to 20 resources; security groups have a call of their own. */
+export async function changeTags({ calls, inventory }: Bench, act: ActOf<'add-tags' | 'remove-tags'>): Promise<void> {
+  const found = act.resources.flatMap((name) => inventory.balancerNamed(name) ?? inventory.groupNamed(name) ?? []);
+  if (found.length === 0) return;
+  const ResourceArns = found.map(({ arn }) => arn);
+  if (act.kind === 'add-tags') {
+    await calls.elb('AddTags', (elb) => elb.send(new AddTagsCommand({ ResourceArns, Tags: writeTags(act.tags) })));
+  } else {
+    await calls.elb('RemoveTags', (elb) => elb.send(new RemoveTagsCommand({ ResourceArns, TagKeys: [...act.tags] })));
+  }
+  for (const { arn } of found) retag(inventory, arn, act);
+}
+
+function retag(inventory: Inventory, arn: string, act: ActOf<'add-tags' | 'remove-tags'>): void {
+  const change = (tags: Readonly<Record<string, string>>) =>
+    act.kind === 'add-tags'
+      ? { ...tags, ...act.tags }
+      : Object.fromEntries(Object.entries(tags).filter(([name]) => !act.tags.includes(name)));
+  const balancer = inventory.balancers.get(arn);
+  const group = inventory.groups.get(arn);
+  const isReleased = act.kind === 'remove-tags' && act.tags.includes(TAG.cluster);
+  if (isReleased) inventory.remove(balancer ? 'balancers' : 'groups', arn);
+  if (isReleased) return;
+  if (balancer) inventory.put('balancers', { ...balancer, tags: change(balancer.tags) });
+  if (group) inventory.put('groups', { ...group, tags: change(group.tags) });
+}

@@ -1,0 +1,66 @@
+import { EC2Client } from '@aws-sdk/client-ec2';
+import { ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
+import { type Ec2Action, type ElbAction, ec2Actions, elbActions } from './actions.ts';
+import { toFailure } from './failures.ts';
+import { type Buckets, Limiter } from './limiter.ts';
+
+/** Where the calls go; what is not said the SDK finds in its usual places. */
+export interface Connection {
+  readonly region?: string;
+  readonly endpoint?: string;
+  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  /** Tries of one call, the first included. */
+  readonly attempts?: number;
+}
+
+/** The SDK waits between its tries, and only throttling and failures of AWS itself are tried again. */
+const ATTEMPTS = 8;
+
+/** The two services. Every call waits for its turn in the account's bucket, and its failure becomes one of ours. */
+export class AwsCalls {
+  readonly #elb: ElasticLoadBalancingV2Client;
+  readonly #ec2: EC2Client;
+  readonly #limiter: Limiter;
+  readonly #told: (action: string, outcome: string) => void;
+
+  /** @param told of every call that has ended, by action, with `ok` or AWS's name of the error */
+  constructor(connection: Connection, buckets: Buckets, told: (action: string, outcome: string) => void = () => {}) {
+    const { attempts = ATTEMPTS, ...rest } = connection;
+    const settings = { ...rest, maxAttempts: attempts };
+    this.#elb = new ElasticLoadBalancingV2Client(settings);
+    this.#ec2 = new EC2Client(settings);
+    this.#limiter = new Limiter(buckets);
+    this.#told = told;
+  }
+
+  /** @throws {import('../../errors.ts').Refusal | import('./failures.ts').AwsFault} */
+  elb<T>(action: ElbAction, send: (client: ElasticLoadBalancingV2Client) => Promise<T>): Promise<T> {
+    return this.#call(`elasticloadbalancing:${action}`, () => this.#limiter.take(elbActions[action]).then(() => send(this.#elb)));
+  }
+
+  /** @throws {import('../../errors.ts').Refusal | import('./failures.ts').AwsFault} */
+  ec2<T>(action: Ec2Action, send: (client: EC2Client) => Promise<T>): Promise<T> {
+    return this.#call(`ec2:${action}`, () => this.#limiter.take(ec2Actions[action]).then(() => send(this.#ec2)));
+  }
+
+  /** The region that the SDK has settled on. @throws {Error} when there is none */
+  region(): Promise<string> {
+    return this.#elb.config.region();
+  }
+
+  close(): void {
+    this.#elb.destroy();
+    this.#ec2.destroy();
+  }
+
+  async #call<T>(name: string, send: () => Promise<T>): Promise<T> {
+    try {
+      const answer = await send();
+      this.#told(name, 'ok');
+      return answer;
+    } catch (thrown) {
+      this.#told(name, thrown instanceof Error ? thrown.name : 'unknown');
+      throw toFailure(name, thrown);
+    }
+  }
+}

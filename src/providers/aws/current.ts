@@ -1,0 +1,100 @@
+import { Refusal } from '../../errors.ts';
+import type { Desired, DesiredZone } from './desired.ts';
+import { resourceName, shortHash, TAG } from './names.ts';
+import type { SeenBalancer, SeenZone } from './picture.ts';
+import type { DesiredGroup } from './ports.ts';
+
+/** Which NLB serves, or will. */
+export interface Current {
+  /** Undefined: it has to be made. */
+  readonly balancer?: SeenBalancer;
+  readonly name: string;
+  /** NLBs of the same key that cannot become what is wanted. */
+  readonly stale: readonly SeenBalancer[];
+  /** Stale ones that must go before the new one can come. */
+  readonly inTheWay: readonly SeenBalancer[];
+}
+
+/**
+ * Finds the NLB that can become what is wanted by changes in place; otherwise names a new one beside the old.
+ * @throws {Refusal} when the new one cannot stand beside the old and the Service does not consent to a gap
+ */
+export function chooseCurrent(desired: Desired, balancers: readonly SeenBalancer[]): Current {
+  const fitting = balancers.filter((one) => whyUnfit(desired, one) === undefined);
+  const balancer = fitting.find((one) => one.tags[TAG.retired] === undefined) ?? fitting[0];
+  const stale = balancers.filter((one) => one !== balancer);
+  if (balancer) return { balancer, name: balancer.name, stale, inTheWay: [] };
+  const inTheWay = stale.filter((one) => clash(desired, one) !== undefined);
+  if (inTheWay[0] && !desired.allowDisruption) {
+    const [old] = inTheWay as [SeenBalancer];
+    throw new Refusal(
+      'DisruptionNotAllowed',
+      `NLB ${old.name} would have to be deleted before its successor can be made (${whyUnfit(desired, old)}; ${clash(desired, old)})`,
+    );
+  }
+  return { name: freshName(desired, stale), stale, inTheWay };
+}
+
+/** Why the NLB cannot be changed in place, or undefined. */
+export function whyUnfit(desired: Desired, seen: SeenBalancer): string | undefined {
+  if (seen.state === 'failed') return 'AWS could not make it';
+  if (seen.scheme !== desired.scheme) return `its scheme is ${seen.scheme}, not ${desired.scheme}`;
+  if (seen.vpcId !== desired.vpcId) return `it is in ${seen.vpcId}, not ${desired.vpcId}`;
+  if (desired.name !== undefined && seen.name !== desired.name) return `its name is ${seen.name}, not ${desired.name}`;
+  if (desired.security.kind !== 'none' && seen.securityGroups.length === 0) return 'it was made without security groups';
+  if (desired.security.kind === 'none' && seen.securityGroups.length > 0) return 'it was made with security groups';
+  for (const zone of desired.zones) {
+    const had = seen.zones.find((one) => one.zone === zone.zone);
+    if (had && had.subnetId !== zone.subnetId) return `in ${zone.zone} it is in ${had.subnetId}, not ${zone.subnetId}`;
+    if (had && !hasAddresses(had, zone)) return `in ${zone.zone} it has other addresses than those that are asked for`;
+  }
+  return undefined;
+}
+
+function hasAddresses({ addresses }: SeenZone, { allocationId, privateIpv4, ipv6 }: DesiredZone): boolean {
+  const [first] = addresses;
+  if (allocationId !== undefined && first?.allocationId !== allocationId) return false;
+  if (allocationId === undefined && first?.allocationId !== undefined) return false;
+  if (privateIpv4 !== undefined && !addresses.some((one) => one.privateIpv4 === privateIpv4)) return false;
+  return ipv6 === undefined || addresses.some((one) => one.ipv6 === ipv6);
+}
+
+/** Why two cannot be there at once, or undefined. */
+function clash(desired: Desired, old: SeenBalancer): string | undefined {
+  if (desired.name === old.name) return `both would be called ${old.name}`;
+  const held = old.zones.flatMap(({ addresses }) => addresses.flatMap((one) => [one.allocationId, one.privateIpv4, one.ipv6]));
+  const wanted = desired.zones
+    .flatMap((zone) => [zone.allocationId, zone.privateIpv4, zone.ipv6])
+    .filter((one) => one !== undefined);
+  const both = wanted.find((one) => held.includes(one));
+  return both === undefined ? undefined : `both would have ${both}`;
+}
+
+function freshName(desired: Desired, stale: readonly SeenBalancer[]): string {
+  if (desired.name !== undefined) return desired.name;
+  for (let attempt = 0; ; attempt += 1) {
+    const identity = [desired.tags[TAG.cluster], desired.scheme, desired.security.kind, desired.zones, attempt];
+    const name = resourceName(desired.key, ...identity);
+    if (!stale.some((one) => one.name === name)) return name; // ends: each attempt gives another name
+  }
+}
+
+/** A target group is tied to one NLB, so its name tells which. */
+export function groupName(desired: Desired, balancerName: string, group: DesiredGroup): string {
+  return resourceName(desired.key, desired.tags[TAG.cluster], balancerName, group.serves, group.protocol);
+}
+
+export function frontendName(desired: Desired, balancerName: string): string {
+  return resourceName(desired.key, desired.tags[TAG.cluster], balancerName, 'clients');
+}
+
+export function targetsHash(desired: Desired): string {
+  return shortHash(desired.targets.ids);
+}
+
+/** Whether the tags alone prove that everything is as it is wanted, so that nothing needs to be read. */
+export function isRecorded(desired: Desired, { balancer, name }: Current, attached: ReadonlySet<string>): boolean {
+  if (!balancer || balancer.tags[TAG.applied] !== desired.config || balancer.tags[TAG.targets] !== targetsHash(desired))
+    return false;
+  return desired.listeners.every(({ group }) => attached.has(groupName(desired, name, group)));
+}

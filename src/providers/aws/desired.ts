@@ -1,0 +1,250 @@
+import { type AwsAnnotations, readAwsAnnotations } from '../../config/aws-annotations.ts';
+import { Refusal } from '../../errors.ts';
+import { type Balancer, nameOf } from '../../model.ts';
+import { chooseTargets, type Targets } from './instances.ts';
+import { ownershipTags, shortHash, TAG } from './names.ts';
+import type { Facts, Rule, SeenSubnet, Tags } from './picture.ts';
+import { type DesiredListener, describeListeners } from './ports.ts';
+import { describeRules } from './rules.ts';
+import { chooseSubnets } from './subnets.ts';
+
+/** What a balancer shall be in AWS's own words. Ids of what does not exist yet are nowhere in it. */
+export interface Desired {
+  readonly key: string;
+  /** Asked for by name; undefined: made up. */
+  readonly name?: string;
+  readonly scheme: 'internal' | 'internet-facing';
+  readonly schemeReason: string;
+  readonly ipAddressType: 'ipv4' | 'dualstack';
+  readonly vpcId: string;
+  /** In the order in which they were named; one a zone. */
+  readonly zones: readonly DesiredZone[];
+  readonly security: DesiredSecurity;
+  readonly attributes: Tags;
+  readonly listeners: readonly DesiredListener[];
+  readonly targets: Targets;
+  /** Of every resource. */
+  readonly tags: Tags;
+  readonly retain: boolean;
+  readonly allowDisruption: boolean;
+  readonly ipv6SourceNat?: 'on' | 'off';
+  readonly privateLinkRules?: 'on' | 'off';
+  readonly capacityUnits?: number;
+  /** Seconds that what has been replaced lives on. */
+  readonly graceSeconds: number;
+  /** Fingerprint of all that an identity sweep does not show. */
+  readonly config: string;
+}
+
+export interface DesiredZone {
+  readonly zone: string;
+  readonly subnetId: string;
+  readonly allocationId?: string;
+  readonly privateIpv4?: string;
+  readonly ipv6?: string;
+  readonly sourceNatPrefix?: string;
+}
+
+export interface DesiredSecurity {
+  /** `managed`: a frontend group of its own. `own`: the author's. `none`: an NLB without any. */
+  readonly kind: 'managed' | 'own' | 'none';
+  /** Of the managed frontend group. */
+  readonly rules: readonly Rule[];
+  /** The author's groups, by id. */
+  readonly groupIds: readonly string[];
+  /** The shared backend group is attached, and the nodes' groups admit it. */
+  readonly backend: boolean;
+  /** What the nodes must admit from the backend group. */
+  readonly nodePorts: readonly { readonly protocol: 'tcp' | 'udp'; readonly port: number }[];
+}
+
+export interface DescribeOptions {
+  readonly clusterName: string;
+  readonly defaultScheme: 'internal' | 'internet-facing';
+  /** Overrides how long what has been replaced lives on. */
+  readonly graceSeconds?: number;
+}
+
+/** As NLBs have it unless told otherwise. @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html */
+const DRAIN_SECONDS = 300;
+const PROTECTED_TAGS = ['aws:', 'nodeport-lb.io/'];
+
+/**
+ * Pure. The whole of what is wanted.
+ * @throws {Refusal} when instance targets, the API, this version or the VPC cannot do what is asked
+ */
+export function describe(balancer: Balancer, facts: Facts, options: DescribeOptions): Desired {
+  const asked = readAwsAnnotations(balancer.members[0]?.annotations ?? {}); // on balancer-wide settings the oldest member's word counts
+  for (const member of balancer.members) refuseUnreadable(nameOf(member), readAwsAnnotations(member.annotations));
+  refuseUnsupported(balancer, asked);
+  const [scheme, schemeReason] = chooseScheme(asked, options);
+  const ipAddressType = asked.ipAddressType ?? chooseAddressType(balancer, facts.subnets);
+  const dualStack = ipAddressType === 'dualstack';
+  const subnets = chooseSubnets(facts.subnets, { scheme, dualStack, named: asked.subnets, clusterName: options.clusterName });
+  const zones = placeAddresses(subnets, asked, scheme, dualStack);
+  const listeners = describeListeners(balancer);
+  const uids = balancer.members.map(({ uid }) => uid);
+  const retain = balancer.settings.retain;
+  const graceSeconds = options.graceSeconds ?? balancer.settings.drainSeconds ?? DRAIN_SECONDS;
+  return {
+    key: balancer.key,
+    ...given('name', asked.name),
+    scheme,
+    schemeReason,
+    ipAddressType,
+    vpcId: facts.vpcId,
+    zones,
+    security: describeSecurity(balancer, asked, facts, listeners, dualStack),
+    attributes: asked.attributes,
+    listeners,
+    targets: chooseTargets(balancer.nodes, facts),
+    tags: {
+      ...readTags(asked.tags),
+      ...ownershipTags(options.clusterName, balancer.key, uids),
+      ...(retain ? { [TAG.retain]: 'true' } : {}),
+    },
+    retain,
+    allowDisruption: balancer.settings.allowDisruption,
+    ...given('ipv6SourceNat', asked.ipv6SourceNat),
+    ...given('privateLinkRules', asked.privateLinkRules),
+    ...given('capacityUnits', asked.capacityUnits),
+    graceSeconds,
+    config: shortHash(
+      asked.attributes,
+      asked.capacityUnits,
+      listeners.map((one) => ({ ...one, group: { ...one.group, check: 0 } })),
+    ),
+  };
+}
+
+function refuseUnreadable(name: string, { problems, unsupported }: AwsAnnotations): void {
+  const problem = problems[0];
+  if (problem) {
+    const subject = `${name}: annotation ${problem.annotation}: ${JSON.stringify(problem.value)}: ${problem.message}`;
+    throw new Refusal('AnnotationInvalid', subject);
+  }
+  const beyond = unsupported[0];
+  if (beyond) throw new Refusal('NotSupported', `${name}: annotation ${beyond.annotation}: ${beyond.why}`);
+}
+
+function refuseUnsupported(balancer: Balancer, asked: AwsAnnotations): void {
+  const owner = nameOf(balancer.members[0] ?? { namespace: '', name: balancer.key });
+  const refuse = (what: string): never => {
+    throw new Refusal('NotSupported', `${owner}: ${what}`);
+  };
+  const annotations = balancer.members[0]?.annotations ?? {};
+  if (annotations['nodeport-lb.io/aws-load-balancer-arn'] !== undefined) {
+    refuse('nodeport-lb.io/aws-load-balancer-arn: existing balancers are not adopted in this version');
+  }
+  if (balancer.address.requested.length > 0) {
+    refuse(
+      `address ${balancer.address.requested[0]}: an NLB takes Elastic IPs (aws-load-balancer-eip-allocations) or private addresses (aws-load-balancer-private-ipv4-addresses)`,
+    );
+  }
+  if (balancer.settings.proxyProtocol === 'v1') refuse('nodeport-lb.io/proxy-protocol: an NLB speaks v2 only');
+  if (balancer.settings.publish === 'ip' && asked.eipAllocations.length === 0 && asked.privateIpv4.length === 0) {
+    refuse(
+      'nodeport-lb.io/publish: ip needs Elastic IPs or private addresses; without them the addresses of an NLB are not its own',
+    );
+  }
+}
+
+function chooseScheme(asked: AwsAnnotations, options: DescribeOptions): readonly [Desired['scheme'], string] {
+  if (asked.scheme) return [asked.scheme, 'the Service asks for it'];
+  if (asked.marked) return ['internal', 'the default of AWS Load Balancer Controller, whose annotations the Service carries'];
+  return [options.defaultScheme, 'the default of --aws-default-scheme'];
+}
+
+function chooseAddressType({ families, preferDualStack }: Balancer, subnets: readonly SeenSubnet[]): Desired['ipAddressType'] {
+  if (!families.includes('IPv6')) return 'ipv4';
+  return preferDualStack && !subnets.some(({ hasIpv6 }) => hasIpv6) ? 'ipv4' : 'dualstack';
+}
+
+/** Fixed addresses go with the subnets, by position; private ones by the range that they are in. */
+function placeAddresses(
+  subnets: readonly SeenSubnet[],
+  asked: AwsAnnotations,
+  scheme: Desired['scheme'],
+  dualStack: boolean,
+): readonly DesiredZone[] {
+  const { eipAllocations, privateIpv4, ipv6Addresses, ipv6SourceNatPrefixes } = asked;
+  if (eipAllocations.length > 0 && scheme === 'internal')
+    throw new Refusal('AddressInvalid', 'An internal NLB has no Elastic IPs');
+  if (privateIpv4.length > 0 && scheme !== 'internal') {
+    throw new Refusal('AddressInvalid', 'Private addresses can be chosen for internal NLBs only');
+  }
+  if (ipv6Addresses.length > 0 && !dualStack)
+    throw new Refusal('FamilyUnsupported', 'IPv6 addresses need ip-address-type dualstack');
+  const lists = {
+    'Elastic IPs': eipAllocations,
+    'private addresses': privateIpv4,
+    'IPv6 addresses': ipv6Addresses,
+    'source NAT prefixes': ipv6SourceNatPrefixes,
+  };
+  for (const [what, list] of Object.entries(lists)) {
+    if (list.length === 0 || list.length === subnets.length) continue;
+    const names = subnets.map(({ id }) => id).join(', ');
+    throw new Refusal('AddressInvalid', `${list.length} ${what} for ${subnets.length} subnets (${names}); each needs one`);
+  }
+  return subnets.map((subnet, at) => ({
+    zone: subnet.zone,
+    subnetId: subnet.id,
+    ...given('allocationId', eipAllocations[at]),
+    ...given('privateIpv4', privateIpv4.length > 0 ? addressIn(subnet, privateIpv4) : undefined),
+    ...given('ipv6', ipv6Addresses[at]),
+    ...given('sourceNatPrefix', ipv6SourceNatPrefixes[at]),
+  }));
+}
+
+function addressIn(subnet: SeenSubnet, addresses: readonly string[]): string {
+  const found = addresses.find((address) => isInside(address, subnet.cidr));
+  if (found === undefined)
+    throw new Refusal('AddressInvalid', `None of ${addresses.join(', ')} is in subnet ${subnet.id} (${subnet.cidr})`);
+  return found;
+}
+
+function isInside(address: string, cidr: string): boolean {
+  const [base = '', length = '32'] = cidr.split('/');
+  const numeric = (text: string): bigint => text.split('.').reduce((sum, part) => sum * 256n + BigInt(part), 0n);
+  const shift = BigInt(32 - Number(length));
+  return numeric(address) >> shift === numeric(base) >> shift;
+}
+
+function describeSecurity(
+  balancer: Balancer,
+  asked: AwsAnnotations,
+  facts: Facts,
+  listeners: readonly DesiredListener[],
+  dualStack: boolean,
+): DesiredSecurity {
+  const nodePorts = listeners.flatMap(({ group }) => group.nodePorts);
+  if (asked.withoutSecurityGroups) return { kind: 'none', rules: [], groupIds: [], backend: false, nodePorts };
+  if (asked.securityGroups.length === 0) {
+    return {
+      kind: 'managed',
+      rules: describeRules(balancer, asked, listeners, dualStack),
+      groupIds: [],
+      backend: asked.manageBackendRules ?? true,
+      nodePorts,
+    };
+  }
+  const groupIds = asked.securityGroups.map((group) => resolveGroup(group, facts));
+  return { kind: 'own', rules: [], groupIds, backend: asked.manageBackendRules ?? false, nodePorts };
+}
+
+function resolveGroup(group: string, facts: Facts): string {
+  const id = facts.namedGroups[group];
+  if (id !== undefined) return id;
+  if (group.startsWith('sg-')) return group;
+  throw new Refusal('AwsResourceUnknown', `Security group ${JSON.stringify(group)}: the VPC has none of that id or Name tag`);
+}
+
+function readTags(tags: Tags): Tags {
+  const reserved = Object.keys(tags).find((tag) => PROTECTED_TAGS.some((prefix) => tag.startsWith(prefix)));
+  if (reserved !== undefined) throw new Refusal('AnnotationInvalid', `Tag ${reserved} is reserved`);
+  return tags;
+}
+
+function given<K extends string, T>(key: K, value: T | undefined): { readonly [P in K]?: T } {
+  return value === undefined ? {} : ({ [key]: value } as { [P in K]: T });
+}

@@ -1,0 +1,132 @@
+import { explain } from '../../errors.ts';
+import type { Log } from '../provider.ts';
+import { readBalancer } from './answers.ts';
+import { isCalled } from './failures.ts';
+import type { Inventory } from './inventory.ts';
+import { TAG } from './names.ts';
+import type { SeenGroup } from './picture.ts';
+import { batches, type Reader } from './reader.ts';
+
+export interface PatrolParts {
+  readonly reader: Reader;
+  readonly inventory: Inventory;
+  readonly log: Log;
+  /** What is not settled at AWS is looked at so often. */
+  readonly tickMs: number;
+  /** The identity sweep, with up to a fifth more by chance. */
+  readonly sweepMs: number;
+  now(): number;
+  sweep(): Promise<void>;
+  changed(key: string): void;
+}
+
+/** AWS takes as many ARNs at once. */
+const ARNS_PER_CALL = 20;
+/** Target groups looked at in one tick, and for how long a group that does not settle is looked at again and again. */
+const GROUPS_PER_TICK = 10;
+const WATCH_MS = 600_000;
+const SLOWEST_MS = 60_000;
+const UNDECIDED = ['initial', 'unread'];
+
+interface Watch {
+  readonly since: number;
+  readonly nextAt: number;
+  readonly pauseMs: number;
+}
+
+/** Looks after what AWS does in its own time: NLBs until they are active, targets until they have been checked. */
+export class Patrol {
+  readonly #parts: PatrolParts;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+  #sweepAt: number;
+  /** By target group ARN. */
+  readonly #watches = new Map<string, Watch>();
+
+  constructor(parts: PatrolParts) {
+    this.#parts = parts;
+    this.#sweepAt = this.#nextSweep();
+  }
+
+  start(): void {
+    this.#timer = setTimeout(() => void this.#tick(), this.#parts.tickMs);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  async #tick(): Promise<void> {
+    try {
+      await Promise.all([this.#lookAtBalancers(), this.#lookAtGroups(), this.#sweepIfDue()]);
+    } catch (thrown) {
+      this.#parts.log.debug({ error: explain(thrown) }, 'AWS could not be looked at; tried again');
+    }
+    if (!this.#stopped) this.start();
+  }
+
+  /** One call for every twenty NLBs that are being made, whoever they belong to. */
+  async #lookAtBalancers(): Promise<void> {
+    const { inventory, reader, changed } = this.#parts;
+    const pending = [...inventory.balancers.values()].filter(({ state }) => state === 'provisioning');
+    for (const batch of batches(pending, ARNS_PER_CALL)) {
+      const found = await reader.balancers({ LoadBalancerArns: batch.map(({ arn }) => arn) });
+      for (const answer of found) {
+        const had = inventory.balancers.get(answer.LoadBalancerArn ?? '');
+        if (!had) continue;
+        const { state, zones, dnsName } = readBalancer(answer, had.tags);
+        if (state === had.state) continue;
+        inventory.put('balancers', { ...had, state, zones, dnsName });
+        changed(had.tags[TAG.balancer] ?? '');
+      }
+    }
+  }
+
+  /** AWS checks targets only of a group that a listener uses. Slower each time, and given up after ten minutes. */
+  async #lookAtGroups(): Promise<void> {
+    const { inventory, now, tickMs } = this.#parts;
+    const open = [...inventory.groups.values()].filter(isOpen);
+    const names = new Set(open.map(({ arn }) => arn));
+    for (const arn of this.#watches.keys()) if (!names.has(arn)) this.#watches.delete(arn);
+    for (const { arn } of open)
+      if (!this.#watches.has(arn)) this.#watches.set(arn, { since: now(), nextAt: now(), pauseMs: tickMs });
+    const due = open.filter(({ arn }) => isDue(this.#watches.get(arn)!, now())).slice(0, GROUPS_PER_TICK);
+    await Promise.all(due.map((group) => this.#lookAtGroup(group)));
+  }
+
+  async #lookAtGroup({ arn }: SeenGroup): Promise<void> {
+    const { inventory, reader, changed, now } = this.#parts;
+    const watch = this.#watches.get(arn)!;
+    this.#watches.set(arn, { ...watch, nextAt: now() + watch.pauseMs, pauseMs: Math.min(SLOWEST_MS, watch.pauseMs * 1.5) });
+    const before = inventory.groups.get(arn)?.targets;
+    try {
+      const targets = await reader.targets(arn);
+      const had = inventory.groups.get(arn);
+      if (!had || had.targets !== before) return; // a write of ours came between
+      inventory.groups.set(arn, { ...had, targets, healthAt: now() });
+      if (JSON.stringify(targets) !== JSON.stringify(before)) changed(had.tags[TAG.balancer] ?? '');
+    } catch (thrown) {
+      if (!isCalled(thrown, 'TargetGroupNotFoundException')) throw thrown;
+    }
+  }
+
+  async #sweepIfDue(): Promise<void> {
+    if (this.#parts.now() < this.#sweepAt) return;
+    this.#sweepAt = this.#nextSweep();
+    await this.#parts.sweep();
+  }
+
+  #nextSweep(): number {
+    return this.#parts.now() + this.#parts.sweepMs * (1 + Math.random() / 5);
+  }
+}
+
+function isOpen({ targets, balancerArns }: SeenGroup): boolean {
+  return balancerArns.length > 0 && (targets ?? []).some(({ state }) => UNDECIDED.includes(state));
+}
+
+function isDue({ since, nextAt }: Watch, now: number): boolean {
+  return nextAt <= now && now - since < WATCH_MS;
+}

@@ -1,0 +1,191 @@
+/** What is known of AWS, as plain data in AWS's own words. Everything here is a snapshot: nothing in it changes later. */
+
+export type Tags = Readonly<Record<string, string>>;
+export type ListenerProtocol = 'TCP' | 'UDP' | 'TCP_UDP' | 'TLS';
+
+/** A network load balancer that carries our tags. */
+export interface SeenBalancer {
+  readonly arn: string;
+  readonly name: string;
+  readonly dnsName: string;
+  readonly scheme: 'internal' | 'internet-facing';
+  readonly ipAddressType: string;
+  readonly state: 'provisioning' | 'active' | 'active_impaired' | 'failed';
+  readonly vpcId: string;
+  readonly zones: readonly SeenZone[];
+  readonly securityGroups: readonly string[];
+  readonly privateLinkRules?: string;
+  readonly ipv6SourceNat?: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  readonly tags: Tags;
+  /** Undefined: not read yet. What AWS sets by itself may be left out: see `defaults.ts`. */
+  readonly attributes?: Tags;
+  /** Undefined: not read yet. */
+  readonly listeners?: readonly SeenListener[];
+  /** Undefined: not read yet, or none was ever asked for. */
+  readonly capacityUnits?: number;
+}
+
+export interface SeenZone {
+  readonly zone: string;
+  readonly subnetId: string;
+  readonly addresses: readonly SeenAddress[];
+}
+
+export interface SeenAddress {
+  readonly ip?: string;
+  readonly allocationId?: string;
+  readonly privateIpv4?: string;
+  readonly ipv6?: string;
+}
+
+export interface SeenListener {
+  readonly arn: string;
+  readonly port: number;
+  readonly protocol: string;
+  readonly groupArn: string;
+  /** The default certificate first. */
+  readonly certificates: readonly string[];
+  readonly tlsPolicy?: string;
+  readonly alpnPolicy?: string;
+  /** Undefined: not read yet. */
+  readonly attributes?: Tags;
+}
+
+/** A target group that carries our tags. */
+export interface SeenGroup {
+  readonly arn: string;
+  readonly name: string;
+  readonly protocol: string;
+  readonly port: number;
+  readonly vpcId: string;
+  readonly ipAddressType: string;
+  readonly check: SeenCheck;
+  readonly balancerArns: readonly string[];
+  readonly tags: Tags;
+  /** Undefined: not read yet. */
+  readonly attributes?: Tags;
+  /** Undefined: not read yet. Without those that are on their way out. */
+  readonly targets?: readonly SeenTarget[];
+  /** When the targets' health was read, milliseconds since the epoch; 0: never. */
+  readonly healthAt: number;
+}
+
+export interface SeenCheck {
+  readonly protocol: string;
+  /** A number or `traffic-port`. */
+  readonly port: string;
+  readonly path?: string;
+  readonly intervalSeconds: number;
+  readonly timeoutSeconds: number;
+  readonly healthyThreshold: number;
+  readonly unhealthyThreshold: number;
+  readonly successCodes?: string;
+}
+
+export interface SeenTarget {
+  readonly id: string;
+  readonly port: number;
+  /** As AWS says it; `unread`: registered by us and not looked at yet. */
+  readonly state: string;
+  readonly reason?: string;
+}
+
+export interface SeenSecurityGroup {
+  readonly id: string;
+  readonly name: string;
+  readonly vpcId: string;
+  readonly tags: Tags;
+  readonly rules: readonly Rule[];
+  /** Milliseconds since the epoch: AWS said that something still uses the group, and it is not tried again before. */
+  readonly busyUntil?: number;
+}
+
+/** One permission of incoming traffic from one source. */
+export interface Rule {
+  readonly protocol: 'tcp' | 'udp' | 'icmp' | 'icmpv6' | string;
+  /** ICMP: the type. */
+  readonly from: number;
+  /** ICMP: the code. */
+  readonly to: number;
+  /** A CIDR, a prefix list (`pl-…`) or a security group (`sg-…`). */
+  readonly source: string;
+  readonly description?: string;
+}
+
+export interface SeenSubnet {
+  readonly id: string;
+  readonly name?: string;
+  readonly vpcId: string;
+  readonly zone: string;
+  readonly zoneType?: string;
+  readonly cidr: string;
+  readonly hasIpv6: boolean;
+  readonly freeAddresses: number;
+  readonly tags: Tags;
+  /** Its route table leads to an internet gateway. Undefined: not read. */
+  readonly isPublic?: boolean;
+}
+
+export interface SeenInstance {
+  readonly id: string;
+  readonly state: string;
+  readonly vpcId: string;
+  readonly zone: string;
+  readonly securityGroups: readonly string[];
+}
+
+/** What all balancers of the cluster have in common. */
+export interface SeenShared {
+  /** The group that every NLB of ours sends from. */
+  readonly backend?: SeenSecurityGroup;
+  /** Security groups of nodes, by id. */
+  readonly nodeGroups: Readonly<Record<string, SeenSecurityGroup>>;
+  /** Balancer keys that have anything, and so may need it. */
+  readonly users: readonly string[];
+}
+
+/** Things that are needed to describe what is wanted, and that others made. */
+export interface Facts {
+  readonly vpcId: string;
+  readonly subnets: readonly SeenSubnet[];
+  readonly instances: Readonly<Record<string, SeenInstance>>;
+  /** Security groups that annotations name, by id and by Name tag. */
+  readonly namedGroups: Readonly<Record<string, string>>;
+}
+
+/** One balancer as the provider hands it around. */
+export interface Observed {
+  readonly key: string;
+  /** Milliseconds since the epoch, when the snapshot was taken. */
+  readonly at: number;
+  /** Oldest first. */
+  readonly balancers: readonly SeenBalancer[];
+  readonly groups: readonly SeenGroup[];
+  /** Managed frontend groups. */
+  readonly securityGroups: readonly SeenSecurityGroup[];
+  readonly shared: SeenShared;
+  /** Undefined: AWS has not been asked yet. */
+  readonly facts?: Facts;
+  /** What was asked for when the provider was last told, as fingerprints. */
+  readonly goal?: Goal;
+  /** Node names by instance id, and nodes that cannot be targets. */
+  readonly nodes: Readonly<Record<string, string>>;
+  readonly skipped: readonly SkippedNode[];
+}
+
+export interface Goal {
+  readonly config: string;
+  readonly targets: string;
+  /** Names of the target groups. */
+  readonly groups: readonly string[];
+  readonly publish: 'ip' | 'hostname';
+  /** Of addresses, where those are published. */
+  readonly ipMode: 'VIP' | 'Proxy';
+}
+
+export interface SkippedNode {
+  readonly node: string;
+  readonly why: string;
+}

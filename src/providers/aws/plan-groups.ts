@@ -1,0 +1,160 @@
+import { type Current, groupName } from './current.ts';
+import { differing, sayAttributes } from './defaults.ts';
+import type { Desired } from './desired.ts';
+import { TAG } from './names.ts';
+import type { Observed, SeenCheck, SeenGroup, SeenTarget, Tags } from './picture.ts';
+import type { DesiredGroup } from './ports.ts';
+import { type AwsStep, step, type TargetSpec } from './steps.ts';
+
+/** Steps that can be done now, and those that must wait and come last. */
+export interface Planned {
+  readonly steps: readonly AwsStep[];
+  readonly waiting: readonly AwsStep[];
+}
+
+/** Bigger batches have been seen to fail. */
+const BATCH = 200;
+/** States in which AWS has not made up its mind about a target. */
+const UNDECIDED = ['initial', 'unread'];
+
+/** Target groups with everything that belongs to them. */
+export function planGroups(desired: Desired, current: Current, observed: Observed): Planned {
+  const plans = desired.listeners.map(({ group }) => {
+    const name = groupName(desired, current.name, group);
+    const seen = observed.groups.find((one) => one.name === name);
+    return seen ? changeGroup(seen, group, desired) : { steps: createGroup(name, group, desired), waiting: [] };
+  });
+  return { steps: plans.flatMap(({ steps }) => steps), waiting: plans.flatMap(({ waiting }) => waiting) };
+}
+
+function createGroup(name: string, group: DesiredGroup, desired: Desired): readonly AwsStep[] {
+  const spec = {
+    name,
+    protocol: group.protocol,
+    port: group.nodePort,
+    vpcId: desired.vpcId,
+    check: group.check,
+    tags: groupTags(group, desired),
+  };
+  const attributes = differing(group.attributes, {}, 'group');
+  return [
+    step(
+      { kind: 'create-target-group', key: desired.key, spec },
+      `create target group ${name} for nodePort ${group.nodePort}`,
+      'there is none',
+    ),
+    ...setAttributes(name, attributes),
+    ...register(name, wantedTargets(group, desired), 'every eligible node is a target'),
+  ];
+}
+
+function groupTags(group: DesiredGroup, desired: Desired): Tags {
+  const { [TAG.retain]: _, ...tags } = desired.tags;
+  return { ...tags, [TAG.services]: group.uids.join(' '), [TAG.listener]: group.serves };
+}
+
+function changeGroup(seen: SeenGroup, group: DesiredGroup, desired: Desired): Planned {
+  const steps: AwsStep[] = [];
+  const changes = checkChanges(seen.check, group.check);
+  if (changes.length > 0) {
+    const summary = `change the health check of ${seen.name}: ${changes.join(', ')}`;
+    steps.push(step({ kind: 'change-health-check', group: seen.name, check: group.check }, summary, 'the Service asks for it'));
+  }
+  if (seen.attributes) steps.push(...setAttributes(seen.name, differing(group.attributes, seen.attributes, 'group')));
+  steps.push(...tagSteps(seen, groupTags(group, desired)));
+  const targets = planTargets(seen, wantedTargets(group, desired));
+  return { steps: [...steps, ...targets.steps], waiting: targets.waiting };
+}
+
+function tagSteps(seen: SeenGroup, tags: Tags): readonly AwsStep[] {
+  const missing = Object.fromEntries(Object.entries(tags).filter(([name, value]) => seen.tags[name] !== value));
+  const steps: AwsStep[] = [];
+  if (Object.keys(missing).length > 0) {
+    const act = { kind: 'add-tags', resources: [seen.name], tags: missing } as const;
+    steps.push(step(act, `tag target group ${seen.name} with ${sayAttributes(missing)}`, 'the Service asks for it'));
+  }
+  if (seen.tags[TAG.retired] !== undefined) {
+    const act = { kind: 'remove-tags', resources: [seen.name], tags: [TAG.retired] } as const;
+    steps.push(step(act, `target group ${seen.name} is in use again`, 'it is wanted'));
+  }
+  return steps;
+}
+
+function setAttributes(group: string, attributes: Tags): readonly AwsStep[] {
+  if (Object.keys(attributes).length === 0) return [];
+  const summary = `set ${sayAttributes(attributes)} on target group ${group}`;
+  return [step({ kind: 'set-group-attributes', group, attributes }, summary, 'the Service asks for it')];
+}
+
+function checkChanges(seen: SeenCheck, wanted: SeenCheck): readonly string[] {
+  return (Object.keys(wanted) as (keyof SeenCheck)[])
+    .filter((field) => seen[field] !== wanted[field])
+    .map((field) => `${field} ${seen[field] ?? 'none'} -> ${wanted[field]}`);
+}
+
+function wantedTargets(group: DesiredGroup, desired: Desired): readonly TargetSpec[] {
+  return desired.targets.ids.map((id) => ({ id, port: group.nodePort }));
+}
+
+/**
+ * New targets come before old ones go. An instance whose port changes keeps the old one until the new one has been checked,
+ * as long as the old one still serves.
+ */
+function planTargets(seen: SeenGroup, wanted: readonly TargetSpec[]): Planned {
+  if (seen.targets === undefined) return { steps: [], waiting: [] }; // the tags prove that they are as they should be
+  const targets = seen.targets;
+  const had = new Set(targets.map(targetId));
+  const want = new Set(wanted.map(targetId));
+  const stay = new Set(wanted.map(({ id }) => id));
+  const missing = wanted.filter((target) => !had.has(targetId(target)));
+  const extra = targets.filter((target) => !want.has(targetId(target)));
+  const gone = extra.filter(({ id }) => !stay.has(id));
+  const moved = extra.filter(({ id }) => stay.has(id));
+  const steps = [
+    ...register(seen.name, missing, 'nodes or ports have changed'),
+    ...deregister(seen.name, gone, 'the node is no target any more'),
+  ];
+  if (moved.length === 0) return { steps, waiting: [] };
+  const reason = `the nodePort is ${wanted[0]?.port ?? 'another one'} now`;
+  const isUndecided =
+    missing.length > 0 || targets.some((target) => want.has(targetId(target)) && UNDECIDED.includes(target.state));
+  const serves = moved.some(({ state }) => state === 'healthy' || state === 'unread');
+  const last = deregister(seen.name, moved, reason);
+  if (isUndecided && serves) return { steps, waiting: last.map((one) => ({ ...one, waitsFor: { what: 'healthy' } })) };
+  return { steps: [...steps, ...last], waiting: [] };
+}
+
+function register(group: string, targets: readonly TargetSpec[], reason: string): readonly AwsStep[] {
+  return batches(targets).map((batch) =>
+    step({ kind: 'register-targets', group, targets: batch }, `register ${sayTargets(batch)} in ${group}`, reason),
+  );
+}
+
+function deregister(group: string, targets: readonly SeenTarget[], reason: string): readonly AwsStep[] {
+  return batches(targets.map(({ id, port }) => ({ id, port }))).map((batch) =>
+    step({ kind: 'deregister-targets', group, targets: batch }, `deregister ${sayTargets(batch)} from ${group}`, reason, {
+      disrupts: true,
+    }),
+  );
+}
+
+function batches<T>(list: readonly T[]): readonly (readonly T[])[] {
+  const count = Math.ceil(list.length / BATCH);
+  return Array.from({ length: count }, (_, at) => list.slice(at * BATCH, (at + 1) * BATCH));
+}
+
+function sayTargets(targets: readonly TargetSpec[]): string {
+  const [first] = targets;
+  return targets.length === 1 ? `${first!.id}:${first!.port}` : `${targets.length} targets at port ${first!.port}`;
+}
+
+export function targetId({ id, port }: TargetSpec): string {
+  return `${id}:${port}`;
+}
+
+/** Every target has been checked, whatever came of it; a group without targets has nothing to wait for. */
+export function isWarm(group: SeenGroup): boolean {
+  const targets = group.targets ?? [];
+  if (targets.length === 0) return group.targets !== undefined;
+  return !targets.some(({ state }) => UNDECIDED.includes(state));
+}

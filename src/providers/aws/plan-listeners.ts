@@ -1,0 +1,165 @@
+import { type Current, groupName } from './current.ts';
+import { differing, sayAttributes } from './defaults.ts';
+import type { Desired } from './desired.ts';
+import { TAG } from './names.ts';
+import type { Observed, SeenListener } from './picture.ts';
+import { isWarm, type Planned } from './plan-groups.ts';
+import type { DesiredListener } from './ports.ts';
+import { type AwsStep, type ListenerSpec, step } from './steps.ts';
+
+/**
+ * AWS checks the targets of a group only once a listener uses it. A group that shall take a port over is therefore first given a
+ * port up here, which no security group of ours opens, until its targets have been checked.
+ */
+const WARM_UP_PORTS = { from: 65_000, to: 65_100 } as const;
+
+/** Listeners of the NLB: new ones, then changes, then what goes. */
+export function planListeners(desired: Desired, current: Current, observed: Observed): Planned {
+  const { balancer, name } = current;
+  if (balancer && balancer.listeners === undefined) return { steps: [], waiting: [] }; // the tags prove that they are as they should be
+  const seen = new Map((balancer?.listeners ?? []).map((listener) => [listener.port, listener]));
+  const steps: AwsStep[] = [];
+  const waiting: AwsStep[] = [];
+  const kept = new Set<number>();
+  const taken = new Set(seen.keys());
+  for (const listener of desired.listeners) {
+    kept.add(listener.port);
+    const spec = specOf(listener, desired, name);
+    const had = seen.get(listener.port);
+    if (!had) steps.push(...createListener(name, listener, spec));
+    else {
+      const change = changeListener({ name, listener, spec, had, observed, seen, taken });
+      steps.push(...change.steps);
+      waiting.push(...change.waiting);
+      if (change.warmUp !== undefined) kept.add(change.warmUp);
+    }
+  }
+  for (const [port, listener] of seen) if (!kept.has(port)) steps.push(deleteListener(name, listener));
+  return { steps, waiting };
+}
+
+function specOf(listener: DesiredListener, desired: Desired, balancerName: string): ListenerSpec {
+  const { port, protocol, certificates, tlsPolicy, alpnPolicy, group } = listener;
+  const { [TAG.retain]: _, ...tags } = desired.tags;
+  return {
+    port,
+    protocol,
+    certificates,
+    ...(tlsPolicy === undefined ? {} : { tlsPolicy }),
+    ...(alpnPolicy === undefined ? {} : { alpnPolicy }),
+    group: groupName(desired, balancerName, group),
+    tags: { ...tags, [TAG.listener]: group.serves, [TAG.services]: group.uids.join(' ') },
+  };
+}
+
+/** Attributes and further certificates first would need the listener; so it is made, and what is left is set at once after it. */
+function createListener(balancer: string, listener: DesiredListener, spec: ListenerSpec): readonly AwsStep[] {
+  const where = `${listener.protocol} port ${listener.port}`;
+  const more = spec.certificates.slice(1);
+  return [
+    step(
+      { kind: 'create-listener', balancer, spec },
+      `listen on ${where} of NLB ${balancer} and send to ${spec.group}`,
+      'the Service has the port',
+    ),
+    ...(more.length > 0 ? [certificates('add-certificates', balancer, listener.port, more)] : []),
+    ...setAttributes(balancer, listener, {}),
+  ];
+}
+
+interface Change {
+  readonly name: string;
+  readonly listener: DesiredListener;
+  readonly spec: ListenerSpec;
+  readonly had: SeenListener;
+  readonly observed: Observed;
+  readonly seen: ReadonlyMap<number, SeenListener>;
+  /** Ports of this NLB, those for warming up that this plan gives out included. */
+  readonly taken: Set<number>;
+}
+
+function changeListener(change: Change): Planned & { readonly warmUp?: number } {
+  const { name, listener, spec, had, observed } = change;
+  const group = observed.groups.find((one) => one.name === spec.group);
+  const extras = [...certificateSteps(name, spec, had), ...setAttributes(name, listener, had.attributes)];
+  const differences = findDifferences(spec, had, group?.arn);
+  if (differences.length === 0) return { steps: extras, waiting: [] };
+  const act = step(
+    { kind: 'change-listener', balancer: name, spec },
+    `change port ${spec.port} of NLB ${name}: ${differences.join(', ')}`,
+    'the Service has changed',
+    { disrupts: had.protocol !== spec.protocol && !(had.protocol === 'TCP' && spec.protocol === 'TCP_UDP') },
+  );
+  if (had.groupArn === group?.arn) return { steps: [act, ...extras], waiting: [] };
+  const warm = [...change.seen.values()].find((one) => one.groupArn === group?.arn);
+  if (group && warm && isWarm(group))
+    return { steps: [act, deleteListener(name, warm), ...extras], waiting: [], warmUp: warm.port };
+  const waits = { ...act, waitsFor: { what: 'healthy' } as const };
+  if (warm) return { steps: [], waiting: [waits], warmUp: warm.port };
+  const port = freePort(change.taken);
+  change.taken.add(port);
+  return { steps: [warmUp(name, spec, port)], waiting: [waits], warmUp: port };
+}
+
+function warmUp(balancer: string, spec: ListenerSpec, port: number): AwsStep {
+  const act = { kind: 'create-listener', balancer, spec: { ...spec, port } } as const;
+  const summary = `let NLB ${balancer} check the targets of ${spec.group} (by a listener on port ${port}, for that time only)`;
+  return step(act, summary, `port ${spec.port} moves there once they have been checked`);
+}
+
+function freePort(taken: ReadonlySet<number>): number {
+  let port: number = WARM_UP_PORTS.from;
+  while (taken.has(port) && port < WARM_UP_PORTS.to) port += 1;
+  return port;
+}
+
+function findDifferences(spec: ListenerSpec, had: SeenListener, groupArn: string | undefined): readonly string[] {
+  return [
+    ...(had.protocol === spec.protocol ? [] : [`protocol ${had.protocol} -> ${spec.protocol}`]),
+    ...(had.groupArn === groupArn ? [] : [`target group ${spec.group}`]),
+    ...(spec.certificates[0] === had.certificates[0] ? [] : [`certificate ${spec.certificates[0] ?? 'none'}`]),
+    ...(spec.protocol !== 'TLS' || spec.tlsPolicy === had.tlsPolicy ? [] : [`policy ${had.tlsPolicy} -> ${spec.tlsPolicy}`]),
+    ...(spec.protocol !== 'TLS' || (spec.alpnPolicy ?? 'None') === (had.alpnPolicy ?? 'None')
+      ? []
+      : [`ALPN ${spec.alpnPolicy ?? 'None'}`]),
+  ];
+}
+
+function certificateSteps(balancer: string, spec: ListenerSpec, had: SeenListener): readonly AwsStep[] {
+  const wanted = spec.certificates.slice(1);
+  const more = wanted.filter((arn) => !had.certificates.includes(arn));
+  const gone = had.protocol === 'TLS' ? had.certificates.slice(1).filter((arn) => !spec.certificates.includes(arn)) : [];
+  return [
+    ...(more.length > 0 ? [certificates('add-certificates', balancer, spec.port, more)] : []),
+    ...(gone.length > 0 && spec.protocol === 'TLS' ? [certificates('remove-certificates', balancer, spec.port, gone)] : []),
+  ];
+}
+
+function certificates(
+  kind: 'add-certificates' | 'remove-certificates',
+  balancer: string,
+  port: number,
+  arns: readonly string[],
+): AwsStep {
+  const verb = kind === 'add-certificates' ? 'add' : 'remove';
+  const summary = `${verb} ${arns.join(', ')} ${verb === 'add' ? 'to' : 'from'} port ${port} of NLB ${balancer}`;
+  return step({ kind, balancer, port, certificates: arns }, summary, 'aws-load-balancer-ssl-cert', {
+    disrupts: verb === 'remove',
+  });
+}
+
+function setAttributes(balancer: string, listener: DesiredListener, seen: SeenListener['attributes']): readonly AwsStep[] {
+  if (seen === undefined) return [];
+  const attributes = differing(listener.attributes, seen, 'listener');
+  if (Object.keys(attributes).length === 0) return [];
+  const act = { kind: 'set-listener-attributes', balancer, port: listener.port, attributes } as const;
+  return [step(act, `set ${sayAttributes(attributes)} on port ${listener.port} of NLB ${balancer}`, 'the Service asks for it')];
+}
+
+function deleteListener(balancer: string, { port, protocol }: SeenListener): AwsStep {
+  const isWarmUp = port >= WARM_UP_PORTS.from && port <= WARM_UP_PORTS.to;
+  const act = { kind: 'delete-listener', balancer, port } as const;
+  return step(act, `stop listening on ${protocol} port ${port} of NLB ${balancer}`, 'nothing asks for it any more', {
+    disrupts: !isWarmUp,
+  });
+}

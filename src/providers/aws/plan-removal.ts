@@ -1,0 +1,147 @@
+import { type Current, frontendName, groupName } from './current.ts';
+import type { Desired } from './desired.ts';
+import { SHARED, TAG } from './names.ts';
+import type { Observed, SeenBalancer, SeenGroup, SeenSecurityGroup } from './picture.ts';
+import { isWarm, type Planned } from './plan-groups.ts';
+import { sayRule } from './rules.ts';
+import { type AwsStep, SHARED_GROUP, step } from './steps.ts';
+
+const UNWANTED = 'no Service wants this balancer any more';
+
+/** Pure. Takes everything of the key away: a sweep by tags, whatever of it is there. */
+export function planRemoval(observed: Observed, now: number): readonly AwsStep[] {
+  if (observed.key === SHARED) return removeShared(observed, now);
+  if (observed.balancers.some(({ tags }) => tags[TAG.retain] === 'true')) return release(observed);
+  const isLast = observed.shared.users.every((key) => key === observed.key);
+  const steps = [
+    ...observed.balancers.map((one) => deleteBalancer(one, UNWANTED)),
+    ...observed.groups.map((one) => deleteGroup(one, UNWANTED)),
+    ...(isLast ? removeShared(observed, now) : []),
+    ...observed.securityGroups.map((one) => deleteSecurityGroup(one, one.name, UNWANTED, now)),
+  ];
+  return [...steps.filter(({ waitsFor }) => !waitsFor), ...steps.filter(({ waitsFor }) => waitsFor)];
+}
+
+/** The backend group and what the nodes' groups allow it, once no NLB sends from it. */
+function removeShared({ key, shared }: Observed, now: number): readonly AwsStep[] {
+  const { backend } = shared;
+  if (key === SHARED && shared.users.length > 0) return [];
+  if (!backend || backend.tags[TAG.retain] === 'true') return [];
+  const reason = 'no NLB of the cluster is left';
+  const revokes = Object.values(shared.nodeGroups).flatMap((group) => {
+    const rules = group.rules.filter(({ source }) => source === backend.id);
+    if (rules.length === 0) return [];
+    const act = { kind: 'revoke-traffic', group: group.id, rules } as const;
+    return [step(act, `no longer allow ${rules.map(sayRule).join(', ')} in ${group.id}`, reason, { disrupts: true })];
+  });
+  return [...revokes, deleteSecurityGroup(backend, SHARED_GROUP, reason, now)];
+}
+
+/** `nodeport-lb.io/retain`: everything stays and works on, and nothing of it is ours any more. */
+function release(observed: Observed): readonly AwsStep[] {
+  const reason = 'nodeport-lb.io/retain: the Service is gone and its NLB stays';
+  const names = [...observed.groups, ...observed.balancers].map(({ name }) => name);
+  const ours = Object.values(TAG);
+  const { backend } = observed.shared;
+  const keep =
+    backend && backend.tags[TAG.retain] !== 'true' && observed.balancers.some((one) => one.securityGroups.includes(backend.id));
+  return [
+    ...(keep
+      ? [step({ kind: 'release-security-group', group: SHARED_GROUP }, 'keep the security group that the NLB sends from', reason)]
+      : []),
+    ...observed.securityGroups.map((group) =>
+      step({ kind: 'release-security-group', group: group.name }, `let go of security group ${group.name}`, reason),
+    ),
+    step({ kind: 'remove-tags', resources: names, tags: ours }, `let go of ${names.join(', ')}`, reason),
+  ];
+}
+
+interface Moment {
+  /** Something that is wanted is not there yet. */
+  readonly busy: boolean;
+  readonly now: number;
+}
+
+/** What the key has and nobody wants: replaced NLBs and target groups go after the grace time, security groups at once. */
+export function planLeftovers(desired: Desired, current: Current, observed: Observed, { busy, now }: Moment): Planned {
+  const steps: AwsStep[] = [];
+  const waiting: AwsStep[] = [];
+  const wanted = new Set(desired.listeners.map(({ group }) => groupName(desired, current.name, group)));
+  const isServing = !busy && isComplete(observed, current, wanted);
+  const sort = (one: AwsStep): unknown => (one.waitsFor ? waiting : steps).push(one);
+  const stale = current.stale.filter((one) => !current.inTheWay.includes(one));
+  for (const old of stale) {
+    const groups = observed.groups.filter(({ balancerArns }) => balancerArns.includes(old.arn));
+    for (const one of retire(old, groups, { isServing, now, desired })) sort(one);
+  }
+  const used = new Set([...stale, ...current.inTheWay].map(({ arn }) => arn));
+  for (const group of observed.groups) {
+    if (wanted.has(group.name) || group.balancerArns.some((arn) => used.has(arn) || isAttached(group, current))) continue;
+    sort(outlive(group, desired, now));
+  }
+  const frontend = desired.security.kind === 'managed' ? frontendName(desired, current.name) : undefined;
+  const inUse = new Set(observed.balancers.flatMap(({ securityGroups }) => securityGroups));
+  for (const group of observed.securityGroups) {
+    if (group.name !== frontend && !inUse.has(group.id))
+      sort(deleteSecurityGroup(group, group.name, 'no NLB uses it any more', now));
+  }
+  return { steps, waiting };
+}
+
+function isAttached(group: SeenGroup, { balancer }: Current): boolean {
+  return balancer?.listeners?.some(({ groupArn }) => groupArn === group.arn) ?? group.balancerArns.includes(balancer?.arn ?? '');
+}
+
+function isComplete(observed: Observed, { balancer }: Current, wanted: ReadonlySet<string>): boolean {
+  if (balancer?.state !== 'active') return false;
+  const groups = observed.groups.filter(({ name }) => wanted.has(name));
+  return groups.length === wanted.size && groups.every((group) => group.balancerArns.includes(balancer.arn) && isWarm(group));
+}
+
+interface Succession {
+  readonly isServing: boolean;
+  readonly now: number;
+  readonly desired: Desired;
+}
+
+/** The status moves when the old NLB is marked; clients that know the old name have the grace time to look it up again. */
+function retire(old: SeenBalancer, groups: readonly SeenGroup[], { isServing, now, desired }: Succession): readonly AwsStep[] {
+  const since = old.tags[TAG.retired];
+  if (since === undefined) {
+    const resources = [...groups, old].map(({ name }) => name);
+    const act = { kind: 'add-tags', resources, tags: { [TAG.retired]: String(now) } } as const;
+    const summary = `publish the successor of NLB ${old.name}, which goes after ${desired.graceSeconds} s`;
+    return [step(act, summary, 'the successor serves', isServing ? {} : { waitsFor: { what: 'healthy' } })];
+  }
+  const until = Number(since) + desired.graceSeconds * 1_000;
+  const due = now >= until ? {} : { waitsFor: { what: 'time', until } as const };
+  const groupSteps = groups.map((group) => ({ ...deleteGroup(group, 'its NLB has been replaced'), ...due }));
+  return [{ ...deleteBalancer(old, 'its successor serves'), ...due }, ...groupSteps];
+}
+
+/** A target group that no listener uses any more: its connections have the grace time to end. */
+function outlive(group: SeenGroup, desired: Desired, now: number): AwsStep {
+  const since = group.tags[TAG.retired];
+  if (desired.graceSeconds === 0) return deleteGroup(group, 'no listener uses it any more');
+  if (since === undefined) {
+    const act = { kind: 'add-tags', resources: [group.name], tags: { [TAG.retired]: String(now) } } as const;
+    return step(act, `target group ${group.name} goes after ${desired.graceSeconds} s`, 'no listener uses it any more');
+  }
+  const until = Number(since) + desired.graceSeconds * 1_000;
+  const deletion = deleteGroup(group, 'no listener uses it any more');
+  return now >= until ? deletion : { ...deletion, waitsFor: { what: 'time', until } };
+}
+
+function deleteBalancer({ name }: SeenBalancer, reason: string): AwsStep {
+  return step({ kind: 'delete-balancer', balancer: name }, `delete NLB ${name}`, reason, { disrupts: true });
+}
+
+function deleteGroup({ name }: SeenGroup, reason: string): AwsStep {
+  return step({ kind: 'delete-target-group', group: name }, `delete target group ${name}`, reason);
+}
+
+/** Network interfaces of a deleted NLB hold their groups for a while, as AWS then says. */
+function deleteSecurityGroup(group: SeenSecurityGroup, named: string, reason: string, now: number): AwsStep {
+  const deletion = step({ kind: 'delete-security-group', group: named }, `delete security group ${group.name}`, reason);
+  return (group.busyUntil ?? 0) > now ? { ...deletion, waitsFor: { what: 'time', until: group.busyUntil! } } : deletion;
+}

@@ -1,0 +1,105 @@
+import { type Current, frontendName } from './current.ts';
+import type { Desired } from './desired.ts';
+import { ownershipTags, resourceName, SHARED, TAG } from './names.ts';
+import type { Observed, Rule, SeenSecurityGroup } from './picture.ts';
+import { missingNodeRules, ruleId, sayRule } from './rules.ts';
+import { type AwsStep, SHARED_GROUP, step } from './steps.ts';
+
+/** Marks the rules that are ours on our own groups; what others add there stays. */
+const DESCRIPTION = 'nodeport-lb';
+
+/** The groups and rules that must be there before the NLB is made; rules that nobody wants any more go at once. */
+export function planSecurity(desired: Desired, balancerName: string, observed: Observed): readonly AwsStep[] {
+  const { security } = desired;
+  return [
+    ...(security.kind === 'managed' ? planFrontend(desired, frontendName(desired, balancerName), observed) : []),
+    ...(security.backend ? planBackend(desired, observed) : []),
+  ];
+}
+
+function planFrontend(desired: Desired, name: string, observed: Observed): readonly AwsStep[] {
+  const seen = observed.securityGroups.find((group) => group.name === name);
+  const rules = desired.security.rules.map((rule) => ({ ...rule, description: DESCRIPTION }));
+  const wanted = new Set(rules.map(ruleId));
+  const had = new Set((seen?.rules ?? []).map(ruleId));
+  const missing = rules.filter((rule) => !had.has(ruleId(rule)));
+  const extra = (seen?.rules ?? []).filter((rule) => rule.description === DESCRIPTION && !wanted.has(ruleId(rule)));
+  const steps: AwsStep[] = [];
+  if (!seen) {
+    const act = {
+      kind: 'create-security-group',
+      key: desired.key,
+      group: name,
+      vpcId: desired.vpcId,
+      tags: desired.tags,
+    } as const;
+    steps.push(step(act, `create security group ${name}`, 'clients reach the NLB through it'));
+  }
+  if (missing.length > 0) steps.push(allow(name, missing, 'listeners and source ranges of the Service'));
+  if (extra.length > 0) {
+    const summary = `no longer allow ${extra.map(sayRule).join(', ')} in ${name}`;
+    steps.push(
+      step({ kind: 'revoke-traffic', group: name, rules: extra }, summary, 'the Service does not ask for it', { disrupts: true }),
+    );
+  }
+  return steps;
+}
+
+function allow(group: string, rules: readonly Rule[], reason: string): AwsStep {
+  return step({ kind: 'allow-traffic', group, rules }, `allow ${rules.map(sayRule).join(', ')} in ${group}`, reason);
+}
+
+/** One group that all NLBs of the cluster send from, and one range a protocol on the nodes' groups, however many Services. */
+function planBackend(desired: Desired, { shared }: Observed): readonly AwsStep[] {
+  const steps: AwsStep[] = [];
+  const cluster = desired.tags[TAG.cluster] ?? '';
+  if (!shared.backend) {
+    const tags = ownershipTags(cluster, SHARED, []);
+    const act = { kind: 'create-security-group', key: SHARED, group: SHARED_GROUP, vpcId: desired.vpcId, tags } as const;
+    steps.push(step(act, 'create the security group that all NLBs of the cluster send from', 'there is none yet'));
+  }
+  for (const group of Object.values(shared.nodeGroups)) {
+    const missing = missingNodeRules(group, shared.backend?.id ?? SHARED_GROUP, desired.security.nodePorts);
+    if (missing.length > 0) steps.push(allow(group.id, missing, 'the NLBs reach the nodes'));
+  }
+  return steps;
+}
+
+/** The backend group's name is the cluster's, so that a create that is repeated meets its first try. */
+export function backendName(cluster: string): string {
+  return resourceName(SHARED, cluster, 'backend');
+}
+
+/** The groups that the NLB shall have, by their names in steps; own groups keep their order. */
+export function attachedGroups(desired: Desired, balancerName: string): readonly string[] {
+  const { security } = desired;
+  if (security.kind === 'none') return [];
+  const front = security.kind === 'own' ? security.groupIds : [frontendName(desired, balancerName)];
+  return [...front, ...(security.backend ? [SHARED_GROUP] : [])];
+}
+
+export function setGroups(desired: Desired, balancer: string): AwsStep {
+  const rules = desired.privateLinkRules;
+  const groups = attachedGroups(desired, balancer);
+  const act = { kind: 'set-security-groups', balancer, groups, ...(rules ? { privateLinkRules: rules } : {}) } as const;
+  const summary = `set the security groups of NLB ${balancer}${rules ? `, and their rules for PrivateLink ${rules}` : ''}`;
+  return step(act, summary, 'the Service asks for it');
+}
+
+/** Puts the NLB into the groups that it shall have, in place. */
+export function planAttachment(desired: Desired, { balancer }: Current, observed: Observed): readonly AwsStep[] {
+  if (!balancer || desired.security.kind === 'none') return [];
+  const ids = attachedGroups(desired, balancer.name).map((name) => idOf(name, observed));
+  const had = balancer.securityGroups;
+  const isSame = ids.length === had.length && ids.every((id) => id !== undefined && had.includes(id));
+  const rules = desired.privateLinkRules;
+  return isSame && (rules === undefined || rules === balancer.privateLinkRules) ? [] : [setGroups(desired, balancer.name)];
+}
+
+function idOf(name: string, observed: Observed): string | undefined {
+  if (name === SHARED_GROUP) return observed.shared.backend?.id;
+  return (
+    observed.securityGroups.find((group: SeenSecurityGroup) => group.name === name)?.id ??
+    (name.startsWith('sg-') ? name : undefined)
+  );
+}

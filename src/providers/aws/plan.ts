@@ -1,0 +1,179 @@
+import { type Current, chooseCurrent, targetsHash } from './current.ts';
+import { differing, sayAttributes } from './defaults.ts';
+import type { Desired, DesiredZone } from './desired.ts';
+import { TAG } from './names.ts';
+import type { Observed, SeenBalancer, Tags } from './picture.ts';
+import { planGroups } from './plan-groups.ts';
+import { planListeners } from './plan-listeners.ts';
+import { planLeftovers } from './plan-removal.ts';
+import { attachedGroups, planAttachment, planSecurity, setGroups } from './plan-security.ts';
+import { type AwsStep, step } from './steps.ts';
+
+/**
+ * Pure. All the steps from what is observed to what is wanted: security groups, then target groups with their targets, then the
+ * NLB, and its listeners last, because a target group that a listener uses proves after a crash that all before it was done.
+ * What waits comes at the end, soonest first.
+ * @param now milliseconds since the epoch
+ * @throws {import('../../errors.ts').Refusal} when the change cannot be made without a gap that the Service does not allow
+ */
+export function planBalancer(desired: Desired, observed: Observed, now: number): readonly AwsStep[] {
+  const current = chooseCurrent(desired, observed.balancers);
+  const gaps = current.inTheWay.map((old) =>
+    step({ kind: 'delete-balancer', balancer: old.name }, `delete NLB ${old.name}`, 'its successor cannot stand beside it', {
+      disrupts: true,
+    }),
+  );
+  const groups = planGroups(desired, current, observed);
+  const listeners = planListeners(desired, current, observed);
+  const steps = [
+    ...gaps,
+    ...planSecurity(desired, current.name, observed),
+    ...groups.steps,
+    ...planCurrent(desired, current, observed),
+    ...listeners.steps,
+  ];
+  const waiting = [...groups.waiting, ...listeners.waiting];
+  const records = waiting.length > 0 ? [] : planRecord(desired, current);
+  const leftovers = planLeftovers(desired, current, observed, { busy: steps.length + waiting.length + records.length > 0, now });
+  return [...steps, ...records, ...leftovers.steps, ...[...waiting, ...leftovers.waiting].sort(bySoonest)];
+}
+
+function bySoonest(a: AwsStep, b: AwsStep): number {
+  return (a.waitsFor?.until ?? 0) - (b.waitsFor?.until ?? 0);
+}
+
+function planCurrent(desired: Desired, current: Current, observed: Observed): readonly AwsStep[] {
+  if (!current.balancer) return createSteps(desired, current.name);
+  const changes = changeSteps(desired, current.balancer);
+  return [...changes, ...planAttachment(desired, current, observed), ...tagSteps(desired, current.balancer)];
+}
+
+/** Whether a listener that exists has all that it shall have: nothing has to be set after it was made. */
+function isDoneByCreation({ certificates, attributes }: Desired['listeners'][number]): boolean {
+  return certificates.length <= 1 && Object.keys(differing(attributes, {}, 'listener')).length === 0;
+}
+
+function recordTags(desired: Desired): Tags {
+  return { [TAG.applied]: desired.config, [TAG.targets]: targetsHash(desired) };
+}
+
+function createSteps(desired: Desired, name: string): readonly AwsStep[] {
+  const tags = { ...desired.tags, ...(desired.listeners.every(isDoneByCreation) ? recordTags(desired) : {}) };
+  const spec = {
+    name,
+    scheme: desired.scheme,
+    ipAddressType: desired.ipAddressType,
+    zones: desired.zones,
+    groups: attachedGroups(desired, name),
+    ...(desired.capacityUnits ? { capacityUnits: desired.capacityUnits } : {}),
+    ...(desired.ipv6SourceNat ? { ipv6SourceNat: desired.ipv6SourceNat } : {}),
+    tags,
+  };
+  const summary = `create ${desired.scheme} NLB ${name} in ${sayZones(desired.zones)}`;
+  const attributes = differing(desired.attributes, {}, 'balancer');
+  return [
+    step(
+      { kind: 'create-balancer', key: desired.key, spec },
+      summary,
+      `there is none; ${desired.scheme}: ${desired.schemeReason}`,
+    ),
+    ...(Object.keys(attributes).length > 0 ? [setAttributes(name, attributes)] : []),
+    ...(desired.privateLinkRules === undefined ? [] : [setGroups(desired, name)]),
+  ];
+}
+
+function changeSteps(desired: Desired, seen: SeenBalancer): readonly AwsStep[] {
+  const steps: AwsStep[] = [];
+  const { name } = seen;
+  if (seen.ipAddressType !== desired.ipAddressType && desired.ipAddressType === 'dualstack')
+    steps.push(setAddressType(desired, name));
+  const zones = (list: readonly { readonly subnetId: string }[]): string =>
+    list
+      .map(({ subnetId }) => subnetId)
+      .sort()
+      .join(' ');
+  if (zones(seen.zones) !== zones(desired.zones)) {
+    const kept = new Set(desired.zones.map(({ zone }) => zone));
+    const lost = seen.zones.filter(({ zone }) => !kept.has(zone)).map(({ zone }) => zone);
+    const summary = `move NLB ${name} to ${sayZones(desired.zones)}`;
+    const reason = lost.length > 0 ? `${lost.join(', ')} is not wanted any more` : 'more zones are wanted';
+    steps.push(
+      step({ kind: 'set-subnets', balancer: name, zones: desired.zones }, summary, reason, { disrupts: lost.length > 0 }),
+    );
+  }
+  if (seen.ipAddressType !== desired.ipAddressType && desired.ipAddressType === 'ipv4') steps.push(setAddressType(desired, name));
+  const attributes = seen.attributes === undefined ? {} : differing(desired.attributes, seen.attributes, 'balancer');
+  if (Object.keys(attributes).length > 0) steps.push(setAttributes(name, attributes));
+  if (
+    desired.capacityUnits !== undefined &&
+    seen.listeners !== undefined &&
+    (seen.capacityUnits ?? 0) !== desired.capacityUnits
+  ) {
+    const { capacityUnits } = desired;
+    const summary =
+      capacityUnits === 0
+        ? `give back the reserved capacity of NLB ${name}`
+        : `reserve ${capacityUnits} capacity units for NLB ${name}`;
+    steps.push(step({ kind: 'set-capacity', balancer: name, capacityUnits }, summary, 'the Service asks for it'));
+  }
+  return steps;
+}
+
+function setAddressType({ ipAddressType }: Desired, balancer: string): AwsStep {
+  return step(
+    { kind: 'set-address-type', balancer, ipAddressType },
+    `make NLB ${balancer} ${ipAddressType}`,
+    'the Service asks for it',
+    {
+      disrupts: ipAddressType === 'ipv4',
+    },
+  );
+}
+
+function setAttributes(balancer: string, attributes: Tags): AwsStep {
+  return step(
+    { kind: 'set-balancer-attributes', balancer, attributes },
+    `set ${sayAttributes(attributes)} on NLB ${balancer}`,
+    'the Service asks for it',
+  );
+}
+
+/** Differences of tags that authors see, and the end of a retirement. What others tagged stays. */
+function tagSteps(desired: Desired, seen: SeenBalancer): readonly AwsStep[] {
+  const wanted = desired.tags;
+  const missing = Object.fromEntries(Object.entries(wanted).filter(([name, value]) => seen.tags[name] !== value));
+  const ended = [TAG.retired, ...(desired.retain ? [] : [TAG.retain])].filter((name) => seen.tags[name] !== undefined);
+  return [
+    ...(Object.keys(missing).length > 0
+      ? [
+          step(
+            { kind: 'add-tags', resources: [seen.name], tags: missing },
+            `tag NLB ${seen.name} with ${sayAttributes(missing)}`,
+            'the Service asks for it',
+          ),
+        ]
+      : []),
+    ...(ended.length > 0
+      ? [
+          step(
+            { kind: 'remove-tags', resources: [seen.name], tags: ended },
+            `take ${ended.join(', ')} off NLB ${seen.name}`,
+            'it is wanted',
+          ),
+        ]
+      : []),
+  ];
+}
+
+/** The fingerprints of what is done, so that the next start needs to read nothing. */
+function planRecord(desired: Desired, { balancer, name }: Current): readonly AwsStep[] {
+  if (!balancer && desired.listeners.every(isDoneByCreation)) return [];
+  const tags = Object.fromEntries(Object.entries(recordTags(desired)).filter(([tag, value]) => balancer?.tags[tag] !== value));
+  if (Object.keys(tags).length === 0) return [];
+  const summary = `note on NLB ${name} what has been applied`;
+  return [step({ kind: 'add-tags', resources: [name], tags }, summary, 'the next start then has nothing to read')];
+}
+
+function sayZones(zones: readonly DesiredZone[]): string {
+  return zones.map(({ subnetId }) => subnetId).join(', ');
+}

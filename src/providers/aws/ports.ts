@@ -1,0 +1,197 @@
+import { type AwsAnnotations, readAwsAnnotations } from '../../config/aws-annotations.ts';
+import { Refusal } from '../../errors.ts';
+import { type Balancer, type Listener, type Member, nameOf, type Protocol, type TargetGroup } from '../../model.ts';
+import { describeCheck } from './checks.ts';
+import type { ListenerProtocol, SeenCheck, Tags } from './picture.ts';
+
+/** One port of the NLB and where it sends. */
+export interface DesiredListener {
+  /** 1 to 65535; an NLB has one listener a port. */
+  readonly port: number;
+  readonly protocol: ListenerProtocol;
+  readonly group: DesiredGroup;
+  /** The default certificate first; empty: no TLS here. */
+  readonly certificates: readonly string[];
+  readonly tlsPolicy?: string;
+  readonly alpnPolicy?: string;
+  readonly attributes: Tags;
+}
+
+export interface DesiredGroup {
+  /** `80/TCP=UID`, or two such words for a port with TCP and UDP: which Service's port it is, for the tag and for the name. */
+  readonly serves: string;
+  readonly protocol: ListenerProtocol;
+  readonly nodePort: number;
+  readonly check: SeenCheck;
+  readonly attributes: Tags;
+  readonly uids: readonly string[];
+  /** What the nodes must admit. */
+  readonly nodePorts: readonly { readonly protocol: 'tcp' | 'udp'; readonly port: number }[];
+}
+
+/** AWS's own default when a TLS listener names none. */
+const TLS_POLICY = 'ELBSecurityPolicy-2016-08';
+const PROXY_PROTOCOL = 'proxy_protocol_v2.enabled';
+const CLIENT_IP = 'preserve_client_ip.enabled';
+/** @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html */
+const LISTENERS_MAX = 50;
+
+/** The listeners in the order of their ports in the Services. @throws {Refusal} for what an NLB cannot serve */
+export function describeListeners(balancer: Balancer): readonly DesiredListener[] {
+  const byPort = new Map<number, Listener[]>();
+  for (const listener of balancer.listeners) byPort.set(listener.port, [...(byPort.get(listener.port) ?? []), listener]);
+  if (byPort.size > LISTENERS_MAX) {
+    throw new Refusal('QuotaExceeded', `${byPort.size} ports, and an NLB has at most ${LISTENERS_MAX} listeners`);
+  }
+  for (const member of balancer.members) refuseStrayPorts(member, balancer);
+  return [...byPort.values()].map((same) => describeListener(same, balancer));
+}
+
+function describeListener(same: readonly Listener[], balancer: Balancer): DesiredListener {
+  const [first] = same as [Listener];
+  const member = balancer.members.find(({ uid }) => uid === first.service.uid)!;
+  const asked = readAwsAnnotations(member.annotations);
+  const protocol = joinProtocols(same);
+  const tls = protocol === 'TCP' && asked.certificates.length > 0 && isTlsPort(first, asked);
+  if (!tls && asked.certificates.length > 0 && asked.tlsPorts?.some((port) => names(first, port))) {
+    throw new Refusal('ProtocolUnsupported', `${portName(first)}: TLS needs TCP, and the port is ${protocol}`);
+  }
+  const group = describeGroup(same, protocol, tls && asked.backendTls ? 'TLS' : protocol, asked, balancer);
+  return {
+    port: first.port,
+    protocol: tls ? 'TLS' : protocol,
+    group,
+    certificates: tls ? asked.certificates : [],
+    ...(tls ? { tlsPolicy: asked.tlsPolicy ?? TLS_POLICY } : {}),
+    ...(tls && asked.alpnPolicy && asked.alpnPolicy !== 'None' ? { alpnPolicy: asked.alpnPolicy } : {}),
+    attributes: listenerAttributes(first, tls ? 'TLS' : protocol, asked, balancer),
+  };
+}
+
+/** TCP and UDP on one port are one listener, which has one target group and so one NodePort. */
+function joinProtocols(same: readonly Listener[]): 'TCP' | 'UDP' | 'TCP_UDP' {
+  const sctp = same.find(({ protocol }) => protocol === 'SCTP');
+  if (sctp) throw new Refusal('ProtocolUnsupported', `${portName(sctp)}: an NLB does not carry SCTP`);
+  const [first, second] = same as [Listener, Listener | undefined];
+  if (!second) return first.protocol as 'TCP' | 'UDP';
+  if (first.targetGroup.nodePort !== second.targetGroup.nodePort) {
+    const both = same.map((one) => `${one.protocol} ${one.targetGroup.nodePort}`).join(', ');
+    throw new Refusal(
+      'ProtocolUnsupported',
+      `Port ${first.port} has TCP and UDP with different nodePorts (${both}), and an NLB sends both to one`,
+    );
+  }
+  return 'TCP_UDP';
+}
+
+function describeGroup(
+  same: readonly Listener[],
+  listens: 'TCP' | 'UDP' | 'TCP_UDP',
+  protocol: ListenerProtocol,
+  asked: AwsAnnotations,
+  balancer: Balancer,
+): DesiredGroup {
+  const [first] = same as [Listener];
+  const { nodePort } = first.targetGroup;
+  const checked = same.find((one) => one.protocol === 'TCP') ?? first;
+  const check = describeCheck(
+    checked.targetGroup,
+    asked.healthCheck,
+    balancer.listeners.filter(({ service }) => service.uid === first.service.uid),
+  );
+  const attributes = groupAttributes(first, asked, balancer);
+  if (listens !== 'TCP' && attributes[CLIENT_IP] === 'false') {
+    throw new Refusal(
+      'AnnotationInvalid',
+      `${portName(first)}: ${CLIENT_IP}=false: with UDP an NLB always keeps the client's address`,
+    );
+  }
+  const transports = listens === 'TCP_UDP' ? (['tcp', 'udp'] as const) : ([listens === 'UDP' ? 'udp' : 'tcp'] as const);
+  const nodePorts = transports.map((transport) => ({ protocol: transport, port: nodePort }));
+  const checkPort = check.port === 'traffic-port' ? nodePort : Number(check.port);
+  return {
+    serves: same.map((one) => `${one.port}/${one.protocol}=${one.service.uid}`).join(' '),
+    protocol,
+    nodePort,
+    check,
+    attributes,
+    uids: [...new Set(same.map(({ service }) => service.uid))],
+    nodePorts: [...nodePorts, { protocol: 'tcp', port: checkPort }],
+  };
+}
+
+function groupAttributes(listener: Listener, asked: AwsAnnotations, { settings }: Balancer): Tags {
+  const ofPort = asked.groupAttributesByPort[String(listener.port)] ?? asked.groupAttributesByPort[listener.name] ?? {};
+  const proxied =
+    asked.proxyProtocol === 'all' ||
+    (Array.isArray(asked.proxyProtocol) && asked.proxyProtocol.some((port) => names(listener, port)));
+  const neutral = affinity(listener.targetGroup);
+  const own = Object.fromEntries(Object.entries(ofPort).filter(([, value]) => value !== '')); // an empty value inherits
+  return {
+    ...neutral,
+    ...(settings.drainSeconds === undefined ? {} : { 'deregistration_delay.timeout_seconds': String(settings.drainSeconds) }),
+    ...(settings.proxyProtocol === 'v2' ? { [PROXY_PROTOCOL]: 'true' } : {}),
+    ...asked.groupAttributes,
+    ...own,
+    ...(proxied ? { [PROXY_PROTOCOL]: 'true' } : Array.isArray(asked.proxyProtocol) ? { [PROXY_PROTOCOL]: 'false' } : {}),
+  };
+}
+
+/** The NLB keeps a client's address on one node; how long is its own affair, and kube-proxy keeps the Service's time. */
+function affinity({ affinitySeconds }: TargetGroup): Tags {
+  return affinitySeconds === undefined ? {} : { 'stickiness.enabled': 'true', 'stickiness.type': 'source_ip' };
+}
+
+/** @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-listeners.html#listener-attributes */
+function listenerAttributes(listener: Listener, protocol: ListenerProtocol, asked: AwsAnnotations, { settings }: Balancer): Tags {
+  const named = asked.listenerAttributes[`${protocol}-${listener.port}`] ?? {};
+  const idle = settings.idleTimeoutSeconds;
+  if (idle === undefined || protocol !== 'TCP') return named;
+  if (idle < 60 || idle > 6000) {
+    throw new Refusal('AnnotationInvalid', `nodeport-lb.io/idle-timeout-seconds: ${idle}: an NLB takes 60 to 6000`);
+  }
+  return { 'tcp.idle_timeout.seconds': String(idle), ...named };
+}
+
+/** Ports that annotations name and that the Service has not got. */
+function refuseStrayPorts(member: Member, balancer: Balancer): void {
+  const own = balancer.listeners.filter(({ service }) => service.uid === member.uid);
+  const asked = readAwsAnnotations(member.annotations);
+  const named: readonly (readonly [string, string])[] = [
+    ...(asked.tlsPorts ?? []).map((port) => ['ssl-ports', port] as const),
+    ...Object.keys(asked.groupAttributesByPort).map((port) => [`target-group-attributes.${port}`, port] as const),
+    ...(Array.isArray(asked.proxyProtocol)
+      ? asked.proxyProtocol.map((port) => ['proxy-protocol-per-target-group', String(port)] as const)
+      : []),
+    ...Object.keys(asked.listenerAttributes).map(
+      (name) => [`listener-attributes.${name}`, name.slice(name.indexOf('-') + 1)] as const,
+    ),
+  ];
+  const stray = named.find(([, port]) => !own.some((listener) => names(listener, port)));
+  if (!stray) return;
+  const has = own.map((listener) => `${listener.port}${listener.name === '' ? '' : ` ${listener.name}`}`).join(', ');
+  throw new Refusal(
+    'AnnotationInvalid',
+    `${nameOf(member)}: aws-load-balancer-${stray[0]}: the Service has no port ${JSON.stringify(stray[1])} (it has ${has})`,
+  );
+}
+
+function isTlsPort(listener: Listener, asked: AwsAnnotations): boolean {
+  return asked.tlsPorts === undefined || asked.tlsPorts.some((port) => names(listener, port));
+}
+
+function names(listener: Listener, port: string): boolean {
+  return port === String(listener.port) || (port !== '' && port === listener.name);
+}
+
+function portName({
+  service,
+  port,
+  protocol,
+}: {
+  readonly service: Listener['service'];
+  readonly port: number;
+  readonly protocol: Protocol;
+}): string {
+  return `${nameOf(service)}: port ${port}/${protocol}`;
+}

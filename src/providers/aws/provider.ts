@@ -1,0 +1,300 @@
+import { readAwsAnnotations } from '../../config/aws-annotations.ts';
+import { explain, Refusal, UsageError } from '../../errors.ts';
+import type { Balancer, Report, Step } from '../../model.ts';
+import type { Provider, ProviderContext, ProviderStart } from '../provider.ts';
+import { applyAct } from './apply.ts';
+import type { Bench } from './bench.ts';
+import { AwsCalls, type Connection } from './calls.ts';
+import { chooseCurrent, groupName, isRecorded, targetsHash } from './current.ts';
+import { type DescribeOptions, type Desired, describe } from './desired.ts';
+import { isCalled } from './failures.ts';
+import { instanceIdOf } from './instances.ts';
+import { Inventory } from './inventory.ts';
+import { type Buckets, usualBuckets } from './limiter.ts';
+import { lookCloser } from './look.ts';
+import { SHARED } from './names.ts';
+import { type AwsOptions, readOptions } from './options.ts';
+import { Patrol } from './patrol.ts';
+import type { Facts, Goal, Observed } from './picture.ts';
+import { planBalancer } from './plan.ts';
+import { planRemoval } from './plan-removal.ts';
+import { Reader } from './reader.ts';
+import { reportObserved } from './report.ts';
+import type { AwsStep } from './steps.ts';
+import { Surveyor } from './surveyor.ts';
+import { Sweep } from './sweep.ts';
+
+/** What the provider takes from outside; tests give an AWS of their own and little time. */
+export interface AwsParts {
+  readonly connection: Connection;
+  readonly buckets: Buckets;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  readonly tickMs: number;
+  readonly sweepMs: number;
+  /** Seconds that what has been replaced lives on; undefined: as long as connections drain. */
+  readonly graceSeconds?: number;
+}
+
+const TICK_MS = 3_000;
+const SWEEP_MS = 600_000;
+
+/** The provider as the program uses it: the SDK finds region, credentials and endpoints in its usual places. */
+export function createProvider(context: ProviderContext): Provider<Observed> {
+  return createAwsProvider(context, { connection: {}, buckets: usualBuckets, now: Date.now, tickMs: TICK_MS, sweepMs: SWEEP_MS });
+}
+
+/** The provider with parts of the caller's choice. */
+export function createAwsProvider(context: ProviderContext, parts: AwsParts): Provider<Observed> {
+  return new AwsProvider(context, parts);
+}
+
+/** What is wanted of a key, as the controller said last. */
+interface Wish {
+  readonly balancer: Balancer;
+  readonly groupNames: readonly string[];
+  /** Nobody has looked since it was said. */
+  readonly isNew: boolean;
+}
+
+/**
+ * Each balancer is a Network Load Balancer whose target groups hold every eligible node's instance. State lives at AWS, in tags;
+ * the inventory is only a picture of it, and is made again after a start.
+ */
+class AwsProvider implements Provider<Observed> {
+  readonly name = 'aws';
+  readonly #context: ProviderContext;
+  readonly #parts: AwsParts;
+  readonly #options: AwsOptions;
+  readonly #describing: DescribeOptions;
+  readonly #bench: Bench;
+  readonly #surveyor: Surveyor;
+  readonly #sweep: Sweep;
+  readonly #patrol: Patrol;
+  /** As many as there are wanted balancers. */
+  readonly #wishes = new Map<string, Wish>();
+  #changed: (key: string) => void = () => {};
+
+  constructor(context: ProviderContext, parts: AwsParts) {
+    this.#context = context;
+    this.#parts = parts;
+    this.#options = readOptions(context.options);
+    const { clusterName, log } = context;
+    const { region, vpcId, defaultScheme } = this.#options;
+    this.#describing = {
+      clusterName,
+      defaultScheme,
+      ...(parts.graceSeconds === undefined ? {} : { graceSeconds: parts.graceSeconds }),
+    };
+    const { now } = parts;
+    const calls = new AwsCalls({ ...(region === undefined ? {} : { region }), ...parts.connection }, parts.buckets);
+    const reader = new Reader(calls);
+    const inventory = new Inventory(now);
+    this.#bench = { calls, reader, inventory, clusterName, now };
+    this.#surveyor = new Surveyor({ reader, inventory, clusterName, now, ...(vpcId === undefined ? {} : { vpcId }) });
+    this.#sweep = new Sweep({ reader, inventory, clusterName, now });
+    const changed = (key: string): void => this.#changed(key);
+    this.#patrol = new Patrol({
+      reader,
+      inventory,
+      log,
+      now,
+      tickMs: parts.tickMs,
+      sweepMs: parts.sweepMs,
+      changed,
+      sweep: () => this.#resweep(),
+    });
+  }
+
+  async open(start: ProviderStart): Promise<void> {
+    const region = await this.#bench.calls.region().catch((cause: unknown) => {
+      throw new UsageError([{ where: '--aws-region', message: `AWS must be told the region: ${explain(cause)}` }], { cause });
+    });
+    await this.#sweep.run();
+    const nodes = [...new Set(start.balancers.map((one) => one.nodes))].flat(); // most share one array
+    for (const balancer of start.balancers) this.#wishes.set(balancer.key, makeWish(balancer));
+    if (nodes.length > 0 || this.#options.vpcId !== undefined) await this.#surveyor.survey(nodes, []);
+    this.#changed = start.changed;
+    this.#patrol.start();
+    this.#context.log.info({ region, balancers: this.#bench.inventory.balancers.size }, 'AWS has been read');
+  }
+
+  async close(): Promise<void> {
+    this.#changed = () => {};
+    this.#patrol.stop();
+    this.#bench.calls.close();
+  }
+
+  async keys(): Promise<readonly string[]> {
+    return this.#bench.inventory.keys();
+  }
+
+  /** What is not known yet is not judged; the first look finds it out, and the next pass judges. */
+  adjust(balancer: Balancer): Balancer {
+    const wish = makeWish(balancer);
+    this.#wishes.set(balancer.key, wish);
+    const known = this.#surveyor.knows([], wish.groupNames) ? this.#surveyor.facts() : undefined;
+    try {
+      const desired = describe(balancer, known ?? NO_FACTS, this.#describing);
+      if (known) chooseCurrent(desired, this.#bench.inventory.of(balancer.key).balancers);
+    } catch (thrown) {
+      const isOfFacts =
+        thrown instanceof Refusal && ['SubnetUnavailable', 'AwsResourceUnknown', 'AddressInvalid'].includes(thrown.code);
+      if (known && isOfFacts) this.#surveyor.doubt();
+      if (known || !isOfFacts) throw thrown;
+    }
+    return { ...balancer, address: { ...balancer.address, held: [] } };
+  }
+
+  async observe(key: string): Promise<Observed> {
+    const wish = this.#wishes.get(key);
+    if (wish && !this.#surveyor.knows(wish.balancer.nodes, wish.groupNames)) {
+      await this.#surveyor.survey(wish.balancer.nodes, wish.groupNames);
+    }
+    const desired = wish && this.#describeIfPossible(wish.balancer);
+    if (desired) await this.#lookIfNeeded(desired);
+    const picture = this.#picture(key, wish, desired);
+    if (wish?.isNew) this.#wishes.set(key, { ...wish, isNew: false });
+    else if (reportObserved(picture).gone) this.#wishes.delete(key); // what is wanted is said anew in each pass
+    return picture;
+  }
+
+  #describeIfPossible(balancer: Balancer): Desired | undefined {
+    const facts = this.#surveyor.facts();
+    if (!facts) return undefined;
+    try {
+      return describe(balancer, facts, this.#describing);
+    } catch (thrown) {
+      if (thrown instanceof Refusal) return undefined; // `adjust` and `plan` say why
+      throw thrown;
+    }
+  }
+
+  /** Listeners, attributes and targets are read only where the tags do not prove that they are as they should be. */
+  async #lookIfNeeded(desired: Desired): Promise<void> {
+    const { balancers, groups } = this.#bench.inventory.of(desired.key);
+    if (balancers.length === 0) return;
+    try {
+      const current = chooseCurrent(desired, balancers);
+      const attached = new Set(
+        groups.filter(({ balancerArns }) => balancerArns.includes(current.balancer?.arn ?? '')).map(({ name }) => name),
+      );
+      if (current.stale.length === 0 && isRecorded(desired, current, attached)) return;
+      await lookCloser(this.#bench, desired, current);
+    } catch (thrown) {
+      if (!(thrown instanceof Refusal)) throw thrown; // a change that needs consent: `plan` says so
+    }
+  }
+
+  #picture(key: string, wish: Wish | undefined, desired: Desired | undefined): Observed {
+    const facts = this.#surveyor.facts();
+    const { inventory } = this.#bench;
+    const own = inventory.of(key);
+    const goal = wish && desired && makeGoal(wish.balancer, desired, own.balancers);
+    return {
+      key,
+      at: this.#parts.now(),
+      ...own,
+      shared: inventory.shared(this.#surveyor.nodeGroups),
+      ...(facts ? { facts: { ...facts, instances: pickInstances(facts, wish) } } : {}),
+      ...(goal ? { goal } : {}),
+      nodes: desired?.targets.nodes ?? {},
+      skipped: desired?.targets.skipped ?? [],
+    };
+  }
+
+  plan(wanted: Balancer | undefined, observed: Observed, now: number): readonly Step[] {
+    if (!wanted) return planRemoval(observed, now);
+    if (!observed.facts) {
+      throw new Refusal('AwsResourceUnknown', 'No node has an EC2 instance that would tell the VPC, and --aws-vpc-id is not set');
+    }
+    return planBalancer(describe(wanted, observed.facts, this.#describing), observed, now);
+  }
+
+  async apply(step: Step): Promise<void> {
+    try {
+      await applyAct(this.#bench, step as AwsStep); // the controller hands back what `plan` gave it
+    } catch (thrown) {
+      if (
+        isCalled(
+          thrown,
+          'LoadBalancerNotFoundException',
+          'TargetGroupNotFoundException',
+          'ListenerNotFoundException',
+          'InvalidGroup.NotFound',
+          'InvalidTargetException',
+        )
+      ) {
+        await this.#forget(step as AwsStep);
+      }
+      throw thrown;
+    }
+    const left = this.#bench.inventory.keys();
+    if (left.length === 1 && left[0] === SHARED) this.#changed(SHARED);
+  }
+
+  report(observed: Observed): Report {
+    return reportObserved(observed);
+  }
+
+  /** Somebody else removed what the step is about: what was known of it is not believed any more. */
+  async #forget(step: AwsStep): Promise<void> {
+    const { inventory } = this.#bench;
+    if ('balancer' in step) inventory.doubtBalancer(step.balancer);
+    if ('group' in step) inventory.doubtGroup(step.group);
+    await this.#sweep.run();
+  }
+
+  async #resweep(): Promise<void> {
+    const before = this.#fingerprints();
+    await this.#sweep.run();
+    for (const [key, print] of this.#fingerprints()) {
+      if (before.get(key) !== print) this.#changed(key);
+      before.delete(key);
+    }
+    for (const key of before.keys()) this.#changed(key);
+  }
+
+  /** By key, what the sweep sees of it. */
+  #fingerprints(): Map<string, string> {
+    const { inventory } = this.#bench;
+    return new Map(inventory.keys().map((key) => [key, JSON.stringify(inventory.of(key))]));
+  }
+}
+
+function makeWish(balancer: Balancer): Wish {
+  return {
+    balancer,
+    groupNames: balancer.members.flatMap(({ annotations }) => readAwsAnnotations(annotations).securityGroups),
+    isNew: true,
+  };
+}
+
+/** With these everything that depends on the VPC is refused, and all else is judged. */
+const NO_FACTS: Facts = { vpcId: '', subnets: [], instances: {}, namedGroups: {} };
+
+/** Only the instances of the wish's nodes: a snapshot for each of a thousand balancers shall not hold all of them. */
+function pickInstances(facts: Facts, wish: Wish | undefined): Facts['instances'] {
+  const ids = (wish?.balancer.nodes ?? []).flatMap((node) => instanceIdOf(node) ?? []);
+  return Object.fromEntries(ids.flatMap((id) => (facts.instances[id] ? [[id, facts.instances[id]]] : [])));
+}
+
+function makeGoal({ settings }: Balancer, desired: Desired, balancers: Observed['balancers']): Goal | undefined {
+  try {
+    const { name } = chooseCurrent(desired, balancers);
+    const hasAddresses = desired.zones.some(({ allocationId }) => allocationId !== undefined);
+    const proxied = desired.listeners.some(
+      ({ protocol, group }) => protocol === 'TLS' || group.attributes['proxy_protocol_v2.enabled'] === 'true',
+    );
+    return {
+      config: desired.config,
+      targets: targetsHash(desired),
+      groups: desired.listeners.map(({ group }) => groupName(desired, name, group)),
+      publish: settings.publish === 'ip' || (settings.publish === 'auto' && hasAddresses) ? 'ip' : 'hostname',
+      ipMode: proxied ? 'Proxy' : 'VIP',
+    };
+  } catch (thrown) {
+    if (thrown instanceof Refusal) return undefined;
+    throw thrown;
+  }
+}

@@ -1,0 +1,88 @@
+import { Refusal } from '../../errors.ts';
+import type { SeenSubnet } from './picture.ts';
+
+export interface SubnetWish {
+  readonly scheme: 'internal' | 'internet-facing';
+  readonly dualStack: boolean;
+  /** Ids or Name tags; empty: found by tags and reachability. */
+  readonly named: readonly string[];
+  readonly clusterName: string;
+}
+
+/** An NLB takes an address of its own in each subnet, and AWS wants this many to be free.
+ *  @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/availability-zones.html */
+const FREE_ADDRESSES = 8;
+const CLUSTER_TAG = 'kubernetes.io/cluster/';
+const ROLE_TAG = { 'internet-facing': 'kubernetes.io/role/elb', internal: 'kubernetes.io/role/internal-elb' } as const;
+
+/**
+ * The subnets of an NLB, one for each zone. Named ones in the order in which they are named; otherwise those with the scheme's
+ * role tag, and where none has it, public ones for internet-facing and all others for internal NLBs. Of several in one zone the
+ * cluster's own comes first, then the lowest id.
+ * @throws {Refusal} when none fits, with every candidate and why not, or when two named ones are in one zone
+ */
+export function chooseSubnets(subnets: readonly SeenSubnet[], wish: SubnetWish): readonly SeenSubnet[] {
+  return wish.named.length > 0 ? takeNamed(subnets, wish) : discover(subnets, wish);
+}
+
+function takeNamed(subnets: readonly SeenSubnet[], wish: SubnetWish): readonly SeenSubnet[] {
+  const taken: SeenSubnet[] = [];
+  for (const named of wish.named) {
+    const found = subnets.filter((subnet) => subnet.id === named || subnet.name === named);
+    const rival = taken.find((one) => found.some((subnet) => subnet.zone === one.zone));
+    if (found.length !== 1)
+      throw new Refusal('AwsResourceUnknown', `Subnet ${JSON.stringify(named)}: ${sayFound(found, subnets)}`);
+    const [subnet] = found as [SeenSubnet];
+    if (rival) {
+      throw new Refusal(
+        'SubnetUnavailable',
+        `Subnets ${rival.id} and ${subnet.id} are both in zone ${subnet.zone}; an NLB takes one a zone`,
+      );
+    }
+    if (wish.dualStack && !subnet.hasIpv6)
+      throw new Refusal('SubnetUnavailable', `Subnet ${subnet.id} has no IPv6 range, which dualstack needs`);
+    taken.push(subnet);
+  }
+  return taken;
+}
+
+function sayFound(found: readonly SeenSubnet[], all: readonly SeenSubnet[]): string {
+  if (found.length > 1) return `it is the name of ${found.map(({ id }) => id).join(' and ')}`;
+  return `the VPC has no such subnet (it has ${all.map(({ id, name }) => (name === undefined ? id : `${id} ${name}`)).join(', ') || 'none'})`;
+}
+
+function discover(subnets: readonly SeenSubnet[], wish: SubnetWish): readonly SeenSubnet[] {
+  const judged = subnets.map((subnet) => ({ subnet, fault: faultOf(subnet, wish) }));
+  const sound = judged.filter(({ fault }) => fault === undefined).map(({ subnet }) => subnet);
+  const tagged = sound.filter(({ tags }) => ['', '1'].includes(tags[ROLE_TAG[wish.scheme]] ?? 'none'));
+  const reachable = sound.filter(({ isPublic }) => isPublic === (wish.scheme === 'internet-facing'));
+  const chosen = onePerZone(tagged.length > 0 ? tagged : reachable, wish.clusterName);
+  if (chosen.length > 0) return chosen;
+  const why = judged.map(({ subnet, fault }) => `${subnet.id} in ${subnet.zone}: ${fault ?? sayUnreachable(wish)}`);
+  throw new Refusal('SubnetUnavailable', `No subnet fits an ${wish.scheme} NLB: ${why.join('; ') || 'the VPC has none'}`);
+}
+
+function sayUnreachable({ scheme }: SubnetWish): string {
+  return `it has no tag ${ROLE_TAG[scheme]} and ${scheme === 'internal' ? 'is public' : 'no route to an internet gateway'}`;
+}
+
+function faultOf(subnet: SeenSubnet, wish: SubnetWish): string | undefined {
+  const clusters = Object.keys(subnet.tags).filter((tag) => tag.startsWith(CLUSTER_TAG));
+  if (clusters.length > 0 && !clusters.includes(CLUSTER_TAG + wish.clusterName)) {
+    return `it is tagged for another cluster (${clusters[0]})`;
+  }
+  if (subnet.freeAddresses < FREE_ADDRESSES)
+    return `it has ${subnet.freeAddresses} free addresses, and ${FREE_ADDRESSES} are needed`;
+  if (wish.dualStack && !subnet.hasIpv6) return 'it has no IPv6 range';
+  return undefined;
+}
+
+function onePerZone(subnets: readonly SeenSubnet[], clusterName: string): readonly SeenSubnet[] {
+  const rank = (subnet: SeenSubnet): string => `${subnet.tags[CLUSTER_TAG + clusterName] === undefined ? 1 : 0}${subnet.id}`;
+  const byZone = new Map<string, SeenSubnet>();
+  for (const subnet of subnets) {
+    const rival = byZone.get(subnet.zone);
+    if (!rival || rank(subnet) < rank(rival)) byZone.set(subnet.zone, subnet);
+  }
+  return [...byZone.values()].sort((a, b) => (a.zone < b.zone ? -1 : 1));
+}

@@ -1,0 +1,50 @@
+import type { NodeTarget } from '../../../src/model.ts';
+import type { Observed } from '../../../src/providers/aws/picture.ts';
+import { type AwsParts, createAwsProvider } from '../../../src/providers/aws/provider.ts';
+import type { Provider } from '../../../src/providers/provider.ts';
+import { type AwsOptions, type SandboxAws, startAws } from '../../../src/sandbox/aws/aws.ts';
+import { type BalancerWish, balancer, quiet } from '../builders.ts';
+
+/** No account is so quick; tests that are about the buckets give others. */
+const bucket = { burst: 10_000, perSecond: 10_000 };
+const wide = { describe: bucket, register: bucket, modify: bucket, create: bucket, readEc2: bucket, writeEc2: bucket };
+
+export const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
+
+/** An account in memory. */
+export async function makeAws(options: AwsOptions = {}): Promise<SandboxAws> {
+  return startAws(options);
+}
+
+/** A provider at that account, not opened. */
+export function makeProvider(
+  aws: SandboxAws,
+  parts: Partial<AwsParts> = {},
+  options: Record<string, unknown> = {},
+): Provider<Observed> {
+  const connection = { region: aws.region, endpoint: aws.url, credentials, attempts: 3 };
+  return createAwsProvider(
+    { clusterName: 'kubernetes', log: quiet, options },
+    { connection, buckets: wide, now: Date.now, tickMs: 10, sweepMs: 3_600_000, graceSeconds: 0, ...parts },
+  );
+}
+
+/** The `number`-th worker of the sandbox's typical account. */
+export function worker(number: number): NodeTarget {
+  const zone = 'abc'[(number - 1) % 3];
+  const id = number.toString(16).padStart(17, '0');
+  return {
+    name: `n${number}`,
+    addresses: [`10.0.0.${number}`],
+    providerId: `aws:///eu-west-1${zone}/i-${id}`,
+    zone: `eu-west-1${zone}`,
+  };
+}
+
+export const workers = [worker(1), worker(2), worker(3)];
+
+/** A balancer with the sandbox's workers and with annotations on its Service. */
+export function nlb(wish: BalancerWish = {}, annotations: Readonly<Record<string, string>> = {}) {
+  const made = balancer({ nodes: workers, ...wish });
+  return { ...made, members: made.members.map((member) => ({ ...member, annotations })) };
+}
