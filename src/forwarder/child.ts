@@ -36,6 +36,8 @@ export interface SpawnOptions {
   readonly log: ForwarderLog;
   /** The child's program; default: `process.ts` or `process.js` beside this module. */
   readonly entry?: string;
+  /** How long the child may be gone before its listeners are reported failed; default: REPORT_DOWN_AFTER_MS. */
+  readonly reportDownAfterMs?: number;
 }
 
 /** Forwards in a process of its own, so that whatever keeps this one busy never stalls traffic. */
@@ -45,6 +47,7 @@ export function spawnForwarder(options: SpawnOptions): Forwarder & { readonly pi
 
 class ChildForwarder implements Forwarder {
   readonly #entry: string;
+  readonly #reportDownAfterMs: number;
   readonly #log: ForwarderLog;
   readonly #reports: Reports;
   readonly #requests = new Map<number, (counters: ForwarderCounters) => void>();
@@ -61,6 +64,7 @@ class ChildForwarder implements Forwarder {
 
   constructor(options: SpawnOptions) {
     this.#entry = options.entry ?? findEntry();
+    this.#reportDownAfterMs = options.reportDownAfterMs ?? REPORT_DOWN_AFTER_MS;
     this.#log = options.log;
     this.#reports = new Reports(options.onReport);
     this.#child = this.#spawn();
@@ -113,7 +117,7 @@ class ChildForwarder implements Forwarder {
     if (this.#closing) return;
     if (livedMs >= TRUSTED_AFTER_MS) this.#respawnMs = RESPAWN_LEAST_MS;
     this.#log.error({ how, respawnMs: this.#respawnMs }, 'the forwarder process has died and is started again');
-    this.#reportDown ??= setTimeout(() => this.#tellDown(how), REPORT_DOWN_AFTER_MS);
+    this.#reportDown ??= setTimeout(() => this.#tellDown(how), this.#reportDownAfterMs);
     this.#respawn = setTimeout(() => {
       this.#child = this.#spawn();
       this.#forgetExceptions();

@@ -14,7 +14,7 @@ import {
 
 export const quiet: ForwarderLog = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-/** Whole rules; every node in the set `all`. */
+/** Whole rules; every node in the set `all`, and alone in the set of its own name. */
 export function rules(
   part: { generation?: number; nodes?: readonly RuleNode[]; listeners?: readonly RuleListener[] } = {},
 ): Rules {
@@ -23,7 +23,7 @@ export function rules(
     version: RULES_VERSION,
     generation: part.generation ?? 1,
     nodes,
-    nodeSets: { all: nodes.map((node) => node.id) },
+    nodeSets: { ...Object.fromEntries(nodes.map(({ id }) => [id, [id]])), all: nodes.map(({ id }) => id) },
     listeners: part.listeners ?? [],
   };
 }

@@ -12,7 +12,7 @@ const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
 function spawn(known: Known) {
-  return cleanup.forwarder(spawnForwarder({ onReport: known.take, log: quiet }));
+  return cleanup.forwarder(spawnForwarder({ onReport: known.take, log: quiet, reportDownAfterMs: 30_000 }));
 }
 
 test('a child process forwards, reports and counts as one in this process does', async () => {
@@ -120,7 +120,7 @@ test('a child that cannot live is reported down, and closing gives up on it', as
   const entry = join(folder, 'dies.js');
   await writeFile(entry, 'process.exit(1);');
   const known = new Known();
-  const forwarder = spawnForwarder({ onReport: known.take, log: quiet, entry });
+  const forwarder = spawnForwarder({ onReport: known.take, log: quiet, entry, reportDownAfterMs: 200 });
   forwarder.apply(rules({ listeners: [listener({ nodePort: 30_000 })] }));
   const state = await until('the outage to be told', () => known.listeners.get('web'));
   expect(state).toMatchObject({ state: 'failed', code: 'ForwarderDown' });

@@ -328,8 +328,8 @@ describe.each<{ name: string; wiring: Wiring }>([
     const { known } = start({
       nodes: [...nodes('127.0.0.1'), { id: 'six', addresses: ['::1'] }],
       listeners: [
-        listener({ id: 'from-six', address: '::1', nodePort: four.port }),
-        listener({ id: 'any', address: '::', nodePort: six.port }),
+        listener({ id: 'from-six', address: '::1', nodeSet: 'node-1', nodePort: four.port }),
+        listener({ id: 'any', address: '::', nodeSet: 'six', nodePort: six.port }),
       ],
     });
     expect(await whoAnswers(await known.port('from-six'), '::1')).toBe('127.0.0.1');
