@@ -171,7 +171,7 @@ describe('refused, with what is wrong and what to do', () => {
     {
       why: 'provider local, whose agents are to come',
       values: { provider: 'local' },
-      told: [/agents, which run on the nodes, are to come/, /nodeport-lb controller --provider local/],
+      told: [/local needs forwarder agents on the nodes/, /nodeport-lb controller --provider local/],
     },
     { why: 'agents, which are to come', values: { forwarder: { enabled: true } }, told: [/no forwarder agents yet/] },
     {
