@@ -1,5 +1,4 @@
 import {
-  AddTagsCommand,
   CreateTargetGroupCommand,
   DeleteTargetGroupCommand,
   DeregisterTargetsCommand,
@@ -91,12 +90,12 @@ export async function deleteGroup({ calls, inventory }: Bench, { group }: ActOf<
 }
 
 /** One call for up to 20 resources; security groups have a call of their own. */
-export async function changeTags({ calls, inventory }: Bench, act: ActOf<'add-tags' | 'remove-tags'>): Promise<void> {
+export async function changeTags({ calls, tagging, inventory }: Bench, act: ActOf<'add-tags' | 'remove-tags'>): Promise<void> {
   const found = act.resources.flatMap((name) => inventory.balancerNamed(name) ?? inventory.groupNamed(name) ?? []);
   if (found.length === 0) return;
   const ResourceArns = found.map(({ arn }) => arn);
   if (act.kind === 'add-tags') {
-    await calls.elb('AddTags', (elb) => elb.send(new AddTagsCommand({ ResourceArns, Tags: writeTags(act.tags) })));
+    await tagging.add(ResourceArns, act.tags);
   } else {
     await calls.elb('RemoveTags', (elb) => elb.send(new RemoveTagsCommand({ ResourceArns, TagKeys: [...act.tags] })));
   }

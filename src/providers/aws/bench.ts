@@ -3,12 +3,14 @@ import type { Inventory } from './inventory.ts';
 import type { SeenBalancer, SeenGroup, SeenListener } from './picture.ts';
 import type { Reader } from './reader.ts';
 import type { Act } from './steps.ts';
+import type { Tagging } from './tagging.ts';
 
 /** What applying works with. */
 export interface Bench {
   readonly calls: AwsCalls;
   readonly reader: Reader;
   readonly inventory: Inventory;
+  readonly tagging: Tagging;
   readonly clusterName: string;
   now(): number;
 }

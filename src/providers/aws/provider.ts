@@ -23,6 +23,7 @@ import { reportObserved } from './report.ts';
 import type { AwsStep } from './steps.ts';
 import { Surveyor } from './surveyor.ts';
 import { Sweep } from './sweep.ts';
+import { Tagging } from './tagging.ts';
 
 /** What the provider takes from outside; tests give an AWS of their own and little time. */
 export interface AwsParts {
@@ -90,7 +91,7 @@ class AwsProvider implements Provider<Observed> {
     const calls = new AwsCalls({ ...(region === undefined ? {} : { region }), ...parts.connection }, parts.buckets);
     const reader = new Reader(calls);
     const inventory = new Inventory(now);
-    this.#bench = { calls, reader, inventory, clusterName, now };
+    this.#bench = { calls, reader, inventory, tagging: new Tagging(calls), clusterName, now };
     this.#surveyor = new Surveyor({ reader, inventory, clusterName, now, ...(vpcId === undefined ? {} : { vpcId }) });
     this.#sweep = new Sweep({ reader, inventory, clusterName, now });
     const changed = (key: string): void => this.#changed(key);
@@ -173,7 +174,7 @@ class AwsProvider implements Provider<Observed> {
   /** Listeners, attributes and targets are read only where the tags do not prove that they are as they should be. */
   async #lookIfNeeded(desired: Desired): Promise<void> {
     const { balancers, groups } = this.#bench.inventory.of(desired.key);
-    if (balancers.length === 0) return;
+    if (balancers.length + groups.length === 0) return;
     try {
       const current = chooseCurrent(desired, balancers);
       const attached = new Set(

@@ -4,6 +4,8 @@ import {
   DescribeSecurityGroupsCommand,
   DescribeSubnetsCommand,
   type Filter,
+  type RouteTable,
+  type Subnet,
 } from '@aws-sdk/client-ec2';
 import {
   DescribeCapacityReservationCommand,
@@ -32,6 +34,7 @@ const PAGE = 400;
 const ARNS_PER_TAGS_CALL = 20;
 const VALUES_PER_FILTER = 200;
 const EC2_PAGE = 1_000;
+const ROUTE_TABLES_PAGE = 100;
 /** No account has more than this; a marker that never ends must not be followed for ever. */
 const PAGES_MAX = 1_000;
 
@@ -173,20 +176,31 @@ export class Reader {
 
   async subnets(vpcId: string): Promise<readonly SeenSubnet[]> {
     const Filters = writeFilters({ 'vpc-id': [vpcId] });
-    const [subnets, tables] = await Promise.all([
-      everyPage(async (NextToken) => {
-        const input = { Filters, MaxResults: EC2_PAGE, ...(NextToken ? { NextToken } : {}) };
-        const answer = await this.#calls.ec2('DescribeSubnets', (ec2) => ec2.send(new DescribeSubnetsCommand(input)));
-        return { items: answer.Subnets ?? [], next: answer.NextToken };
-      }),
-      everyPage(async (NextToken) => {
-        const input = { Filters, MaxResults: 100, ...(NextToken ? { NextToken } : {}) };
-        const answer = await this.#calls.ec2('DescribeRouteTables', (ec2) => ec2.send(new DescribeRouteTablesCommand(input)));
-        return { items: answer.RouteTables ?? [], next: answer.NextToken };
-      }),
-    ]);
+    const subnets = await everyPage(async (NextToken) => {
+      const input = { Filters, MaxResults: EC2_PAGE, ...(NextToken ? { NextToken } : {}) };
+      const answer = await this.#calls.ec2('DescribeSubnets', (ec2) => ec2.send(new DescribeSubnetsCommand(input)));
+      return { items: answer.Subnets ?? [], next: answer.NextToken };
+    });
+    const tables = areTagged(subnets) ? [] : await this.#routeTables(vpcId);
     return subnets.map((one) => readSubnet(one, tables));
   }
+
+  #routeTables(vpcId: string): Promise<readonly RouteTable[]> {
+    const Filters = writeFilters({ 'vpc-id': [vpcId] });
+    return everyPage(async (NextToken) => {
+      const input = { Filters, MaxResults: ROUTE_TABLES_PAGE, ...(NextToken ? { NextToken } : {}) };
+      const answer = await this.#calls.ec2('DescribeRouteTables', (ec2) => ec2.send(new DescribeRouteTablesCommand(input)));
+      return { items: answer.RouteTables ?? [], next: answer.NextToken };
+    });
+  }
+}
+
+/** Where both roles are given by tags, nobody needs to know which subnets are public. */
+function areTagged(subnets: readonly Subnet[]): boolean {
+  const roles = ['kubernetes.io/role/elb', 'kubernetes.io/role/internal-elb'];
+  return roles.every((role) =>
+    subnets.some((subnet) => subnet.Tags?.some(({ Key }) => Key === role) && (subnet.AvailableIpAddressCount ?? 0) >= 8),
+  );
 }
 
 async function everyPage<T>(read: (marker: string | undefined) => Promise<Page<T>>): Promise<readonly T[]> {
