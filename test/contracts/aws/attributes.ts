@@ -47,7 +47,17 @@ export const attributePromises: Promises = {
   'a key that only application load balancers have is refused': async (stage) => {
     const { LoadBalancerArn } = await stage.balancer();
     const Attributes = [{ Key: 'routing.http2.enabled', Value: 'true' }];
-    await refused(stage.elb.modifyLoadBalancerAttributes({ LoadBalancerArn, Attributes }), 'ValidationError');
+    await refused(
+      stage.elb.modifyLoadBalancerAttributes({ LoadBalancerArn, Attributes }),
+      'InvalidConfigurationRequestException',
+    );
+  },
+  'whether IPv6 is let in is for dual stack only': async (stage) => {
+    const Attributes = [{ Key: 'ipv6.deny_all_igw_traffic', Value: 'true' }];
+    const modify = (LoadBalancerArn: string) => stage.elb.modifyLoadBalancerAttributes({ LoadBalancerArn, Attributes });
+    const { LoadBalancerArn } = await stage.balancer();
+    await refused(modify(LoadBalancerArn), 'InvalidConfigurationRequestException');
+    await modify((await stage.balancer({ IpAddressType: 'dualstack' })).LoadBalancerArn);
   },
   'a target group begins with these': async (stage) => {
     const { TargetGroupArn } = await stage.group();

@@ -13,7 +13,7 @@ export const targetGroupPromises: Promises = {
       UnhealthyThresholdCount: 2,
     });
     const { TargetGroups } = await stage.elb.describeTargetGroups({ Names: [made.TargetGroupName!] });
-    expect(only(TargetGroups)).toEqual(made);
+    expect(only(TargetGroups)).toEqual({ ...made, LoadBalancerArns: [] });
     expect(made).toMatchObject({
       Protocol: 'TCP',
       Port: 30_080,
@@ -110,6 +110,13 @@ export const targetGroupPromises: Promises = {
   },
   'a group name that is not there is not found': (stage) =>
     refused(stage.elb.describeTargetGroups({ Names: [stage.name()] }), 'TargetGroupNotFoundException'),
+  'twenty groups are described at a time, and not twenty-one': async (stage) => {
+    const made = await Promise.all(Array.from({ length: 21 }, () => stage.group()));
+    const arns = made.map(({ TargetGroupArn }) => TargetGroupArn);
+    const twenty = await stage.elb.describeTargetGroups({ TargetGroupArns: arns.slice(1) });
+    expect(twenty.TargetGroups).toHaveLength(20);
+    await refused(stage.elb.describeTargetGroups({ TargetGroupArns: arns }), 'ValidationError');
+  },
   'groups come in pages': async (stage) => {
     const made = [await stage.group(), await stage.group(), await stage.group()];
     const found: (string | undefined)[] = [];

@@ -28,16 +28,30 @@ export function initialValues(rules: AttributeRules): Map<string, string> {
   return new Map(Object.entries(rules).map(([key, { initial }]) => [key, initial]));
 }
 
-/** @param of `Network Load Balancer`, for the message. @throws {AwsFailure} ValidationError for an unknown key or a value out of its range */
-export function checkAttributes(rules: AttributeRules, asked: AskedAttributes, of: string): void {
+/** Which resource it is, for what AWS says. */
+interface Kind {
+  /** `Load balancer` */
+  readonly called: string;
+  /** `on load balancers with type 'network'` */
+  readonly where: string;
+  /** Keys that exist, and that resources of this kind do not have. */
+  readonly foreign: RegExp;
+}
+
+/** @throws {AwsFailure} ValidationError for an unknown key or a value out of its range; InvalidConfigurationRequest for another kind's key */
+export function checkAttributes(rules: AttributeRules, asked: AskedAttributes, { called, where, foreign }: Kind): void {
   const keys = asked.map(({ Key }) => Key);
   const twice = keys.find((key, index) => keys.indexOf(key) !== index);
   if (twice !== undefined) throw new AwsFailure('ValidationError', `Attribute key '${twice}' is given twice`);
   for (const { Key, Value = '' } of asked) {
-    if (!Object.hasOwn(rules, Key)) throw new AwsFailure('ValidationError', `${of} attribute key '${Key}' is not recognized`);
+    if (!Object.hasOwn(rules, Key)) {
+      if (foreign.test(Key))
+        throw new AwsFailure('InvalidConfigurationRequest', `${called} attribute key '${Key}' is not supported ${where}`);
+      throw new AwsFailure('ValidationError', `${called} attribute key '${Key}' is not recognized`);
+    }
     const { allowed } = rules[Key]!;
     if (!(typeof allowed === 'function' ? allowed(Value) : allowed.test(Value))) {
-      throw new AwsFailure('ValidationError', `${of} attribute value '${Value}' of key '${Key}' is not valid`);
+      throw new AwsFailure('ValidationError', `${called} attribute value '${Value}' of key '${Key}' is not valid`);
     }
   }
 }

@@ -32,7 +32,7 @@ export const listenerAttributeActions: Actions = {
       const message = `Listener attributes are not supported for ${one.protocol} listeners`;
       throw new AwsFailure('InvalidConfigurationRequest', message);
     }
-    checkAttributes(rules, Attributes, 'Listener');
+    checkAttributes(rules, Attributes, { called: 'Listener', where: 'on TCP listeners', foreign: /^routing\.http\./ });
     for (const { Key, Value = '' } of Attributes) one.attributes.set(Key, Value);
     return attributesXml(one.attributes);
   }),

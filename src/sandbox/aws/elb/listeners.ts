@@ -7,7 +7,7 @@ import { checkArn, listener, loadBalancer } from './found.ts';
 import { newListenerAttributes } from './listener-attributes.ts';
 import { type AskedListener, checkListener, type ListenerSettings } from './listener-rules.ts';
 import { dropListener, noteUse } from './listener-use.ts';
-import { pageFields, pageOf } from './paging.ts';
+import { checkNamed, pageFields, pageOf } from './paging.ts';
 import { mergeTags, tagsShape } from './tag-rules.ts';
 
 const actionsShape = list(
@@ -129,6 +129,7 @@ function describeListeners(world: World, input: ReturnType<typeof find>): XmlObj
   if ((LoadBalancerArn === undefined) === !ListenerArns?.length) {
     throw new AwsFailure('ValidationError', 'You must specify either listener ARNs or a load balancer ARN');
   }
+  checkNamed(ListenerArns, 'listeners');
   const wanted = LoadBalancerArn === undefined ? (ListenerArns ?? []).map(byArn) : ofBalancer(LoadBalancerArn);
   const { page, next } = pageOf(wanted, ({ arn }) => arn, input, USUAL_PAGE);
   return { Listeners: page.map(listenerXml), NextMarker: next };

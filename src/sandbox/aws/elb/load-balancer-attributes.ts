@@ -3,6 +3,7 @@ import { AwsFailure } from '../failure.ts';
 import { record, text } from '../shapes.ts';
 import type { LoadBalancer, World } from '../world.ts';
 import {
+  type AskedAttributes,
   type AttributeRules,
   attributesShape,
   attributesXml,
@@ -30,6 +31,12 @@ const rules: AttributeRules = {
   'secondary_ips.auto_assigned.per_subnet': { initial: '0', allowed: numberBetween(0, 7) },
 };
 
+const kind = {
+  called: 'Load balancer',
+  where: "on load balancers with type 'network'",
+  foreign: /^(idle_timeout|client_keep_alive|connection_logs|health_check_logs|routing\.http2?|waf)\./,
+};
+
 export function newLoadBalancerAttributes(scheme: LoadBalancer['scheme']): Map<string, string> {
   return initialValues(rules).set('ipv6.deny_all_igw_traffic', String(scheme === 'internal'));
 }
@@ -43,7 +50,8 @@ export const loadBalancerAttributeActions: Actions = {
   ),
   ModifyLoadBalancerAttributes: action(modify, (world, { LoadBalancerArn, Attributes }) => {
     const balancer = loadBalancer(world, LoadBalancerArn);
-    checkAttributes(rules, Attributes, 'Load balancer');
+    checkAttributes(rules, Attributes, kind);
+    checkFamily(balancer, Attributes);
     const after = new Map(balancer.attributes);
     for (const { Key, Value = '' } of Attributes) after.set(Key, Value);
     checkLogs(world, after);
@@ -52,6 +60,12 @@ export const loadBalancerAttributeActions: Actions = {
     return attributesXml(balancer.attributes);
   }),
 };
+
+function checkFamily({ addressType }: LoadBalancer, asked: AskedAttributes): void {
+  if (addressType === 'dualstack' || !asked.some(({ Key }) => Key === 'ipv6.deny_all_igw_traffic')) return;
+  const message = `Load balancer attribute key 'ipv6.deny_all_igw_traffic' is not supported on load balancers with IP address type 'ipv4'`;
+  throw new AwsFailure('InvalidConfigurationRequest', message);
+}
 
 function checkLogs(world: World, after: ReadonlyMap<string, string>): void {
   if (after.get('access_logs.s3.enabled') !== 'true') return;

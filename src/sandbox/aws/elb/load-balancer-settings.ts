@@ -96,7 +96,7 @@ function setSecurityGroups(world: World, input: ReturnType<typeof groups>): XmlO
   const balancer = loadBalancer(world, input.LoadBalancerArn);
   const refuse = (message: string) => new AwsFailure('InvalidConfigurationRequest', message);
   if (!balancer.madeWithGroups) {
-    throw refuse('Security groups cannot be set on a network load balancer that was created without any');
+    throw refuse('You cannot set security groups on a Network Load Balancer which was created without any security groups.');
   }
   const wanted = [...new Set(input.SecurityGroups)];
   if (wanted.length === 0) throw refuse('At least one security group must stay associated with the load balancer');

@@ -7,7 +7,7 @@ import { checkArn } from './found.ts';
 import { holdZone, releaseZone } from './interfaces.ts';
 import { dropListener } from './listener-use.ts';
 import { newLoadBalancerAttributes } from './load-balancer-attributes.ts';
-import { pageFields, pageOf } from './paging.ts';
+import { checkNamed, pageFields, pageOf } from './paging.ts';
 import { checkGroups } from './security-groups.ts';
 import { mergeTags, sortedTags, tagsShape } from './tag-rules.ts';
 import { askedZones, checkZones, zoneFields, zonesXml } from './zones.ts';
@@ -36,7 +36,7 @@ const create = record(
 );
 type Create = ReturnType<typeof create>;
 
-const find = record({ LoadBalancerArns: list(text, 20), Names: list(text, 20), ...pageFields });
+const find = record({ LoadBalancerArns: list(text), Names: list(text), ...pageFields });
 const drop = record({ LoadBalancerArn: text }, ['LoadBalancerArn']);
 
 export const loadBalancerActions: Actions = {
@@ -143,6 +143,7 @@ function describeLoadBalancers(world: World, input: ReturnType<typeof find>): Xm
   if (arns?.length && names?.length) {
     throw new AwsFailure('ValidationError', 'Load balancer names and load balancer ARNs cannot be specified at the same time');
   }
+  checkNamed(arns ?? names, 'load balancers');
   for (const arn of arns ?? []) checkArn(arn, 'loadbalancer', 'load balancer');
   const seen = world.loadBalancers.allSeen();
   const missing =

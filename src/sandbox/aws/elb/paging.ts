@@ -4,6 +4,14 @@ import { text, whole } from '../shapes.ts';
 /** The parameters of an action that answers in pages. @see https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeLoadBalancers.html */
 export const pageFields = { Marker: text, PageSize: whole(1, 400) };
 
+const MAX_NAMED = 20;
+
+/** What a read may name at a time. @param called `target groups`. @throws {AwsFailure} ValidationError */
+export function checkNamed(named: readonly string[] | undefined, called: string): void {
+  if (!named || named.length <= MAX_NAMED) return;
+  throw new AwsFailure('ValidationError', `You cannot describe more than '${MAX_NAMED}' ${called} at a time`);
+}
+
 interface Asked {
   readonly Marker?: string | undefined;
   readonly PageSize?: number | undefined;

@@ -39,6 +39,9 @@ const rules: AttributeRules = {
   'target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage': { initial: 'off', allowed: offOr(1, 100) },
 };
 
+const foreign =
+  /^(slow_start|lambda|target_failover|load_balancing\.algorithm|stickiness\.(lb|app)_cookie|target_health_state)\./;
+
 export function newGroupAttributes({ protocol, targetType }: Pick<TargetGroup, 'protocol' | 'targetType'>): Map<string, string> {
   const values = initialValues(rules);
   const datagrams = protocol === 'UDP' || protocol === 'TCP_UDP';
@@ -59,7 +62,11 @@ export const targetGroupAttributeActions: Actions = {
   ModifyTargetGroupAttributes: action(modify, (world, { TargetGroupArn, Attributes }) => {
     const group = targetGroup(world, TargetGroupArn);
     const own = Object.fromEntries(Object.entries(rules).filter(([key]) => group.attributes.has(key)));
-    checkAttributes(own, Attributes, 'Target group');
+    checkAttributes(own, Attributes, {
+      called: 'Target group',
+      where: `on target groups with protocol '${group.protocol}'`,
+      foreign,
+    });
     const after = new Map(group.attributes);
     for (const { Key, Value = '' } of Attributes) after.set(Key, Value);
     checkTogether(group, after);

@@ -5,7 +5,7 @@ import { arnPrefix, type NlbProtocol, type TargetGroup, type World } from '../wo
 import type { XmlObject } from '../xml.ts';
 import { checkArn, loadBalancer, targetGroup } from './found.ts';
 import { askedCheck, healthFields, healthXml } from './health-checks.ts';
-import { pageFields, pageOf } from './paging.ts';
+import { checkNamed, pageFields, pageOf } from './paging.ts';
 import { mergeTags, sortedTags, tagsShape } from './tag-rules.ts';
 import { groupsOf } from './target-counts.ts';
 import { newGroupAttributes } from './target-group-attributes.ts';
@@ -107,6 +107,7 @@ function describeTargetGroups(world: World, input: ReturnType<typeof find>): Xml
     const message = 'Only one of load balancer ARN, target group ARNs and target group names can be specified';
     throw new AwsFailure('ValidationError', message);
   }
+  checkNamed(arns ?? names, 'target groups');
   const { page, next } = pageOf(wanted(), ({ arn }) => arn, input);
   return { TargetGroups: page.map(targetGroupXml), NextMarker: next };
 

@@ -88,7 +88,7 @@ function checkAddresses(world: World, asked: AskedZone, subnet: Subnet, wanted: 
     const address = world.addresses.get(asked.AllocationId);
     if (!address) throw new AwsFailure('AllocationIdNotFound', `The allocation IDs '${asked.AllocationId}' do not exist`);
     if (address.holder && address.holder.interfaceId !== own?.interfaceId) {
-      throw new AwsFailure('ResourceInUse', `The allocation IDs are not available for use: '${asked.AllocationId}'`);
+      throw new AwsFailure('ResourceInUse', 'The allocation IDs are not available for use');
     }
   }
   if (asked.PrivateIPv4Address !== undefined) {

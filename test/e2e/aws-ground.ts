@@ -1,0 +1,81 @@
+import { EC2 } from '@aws-sdk/client-ec2';
+import type { Ground } from '../contracts/aws/stage.ts';
+
+export const REGION = 'eu-west-1';
+const letters = ['a', 'b', 'c'];
+
+/** Builds in an emulator what the contract stands on: a VPC with its subnets, ways, instances, addresses and certificates. */
+export async function layGround(endpoint: string): Promise<Ground> {
+  const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
+  const ec2 = new EC2({ endpoint, region: REGION, credentials });
+  try {
+    return await lay(ec2, endpoint);
+  } finally {
+    ec2.destroy();
+  }
+}
+
+async function lay(ec2: EC2, endpoint: string): Promise<Ground> {
+  const vpcId = (await ec2.createVpc({ CidrBlock: '10.0.0.0/16', AmazonProvidedIpv6CidrBlock: true })).Vpc!.VpcId!;
+  const block = (await ec2.describeVpcs({ VpcIds: [vpcId] })).Vpcs![0]!.Ipv6CidrBlockAssociationSet?.[0]?.Ipv6CidrBlock;
+  const subnet = async (letter: string, third: number, role: string): Promise<string> => {
+    const made = await ec2.createSubnet({
+      VpcId: vpcId,
+      AvailabilityZone: REGION + letter,
+      CidrBlock: `10.0.${third}.0/24`,
+      ...(block ? { Ipv6CidrBlock: block.replace(/..::\/56$/, `${third.toString(16).padStart(2, '0')}::/64`) } : {}),
+      TagSpecifications: role ? [{ ResourceType: 'subnet', Tags: [{ Key: `kubernetes.io/role/${role}`, Value: '1' }] }] : [],
+    });
+    return made.Subnet!.SubnetId!;
+  };
+  const publicSubnets = await Promise.all(letters.map((letter, index) => subnet(letter, index, 'elb')));
+  const privateSubnets = await Promise.all(letters.map((letter, index) => subnet(letter, 16 + index, 'internal-elb')));
+  const secondInZone = await subnet('a', 32, '');
+  await openToInternet(ec2, vpcId, publicSubnets);
+  const group = await ec2.createSecurityGroup({ GroupName: 'nodes', Description: 'worker nodes', VpcId: vpcId });
+  const instance = async (SubnetId: string): Promise<string> => {
+    const groups = { SecurityGroupIds: [group.GroupId!], SubnetId };
+    const { Instances } = await ec2.runInstances({ ImageId: 'ami-12c6146b', MinCount: 1, MaxCount: 1, ...groups });
+    return Instances![0]!.InstanceId!;
+  };
+  const instances = await Promise.all(privateSubnets.map(instance));
+  const stoppedInstance = await instance(privateSubnets[0]!);
+  await ec2.stopInstances({ InstanceIds: [stoppedInstance] });
+  const addresses = await Promise.all(letters.map(() => ec2.allocateAddress({ Domain: 'vpc' })));
+  const list = { PrefixListName: 'offices', MaxEntries: 5, AddressFamily: 'IPv4' };
+  return {
+    vpcId,
+    publicSubnets,
+    privateSubnets,
+    secondInZone,
+    instances,
+    stoppedInstance,
+    nodeGroup: group.GroupId!,
+    certificates: [await certificate(endpoint, 'one.test'), await certificate(endpoint, 'two.test')],
+    allocations: addresses.map(({ AllocationId }) => AllocationId!),
+    prefixList: (await ec2.createManagedPrefixList(list)).PrefixList!.PrefixListId!,
+  };
+}
+
+async function openToInternet(ec2: EC2, VpcId: string, subnets: readonly string[]): Promise<void> {
+  const GatewayId = (await ec2.createInternetGateway({})).InternetGateway!.InternetGatewayId!;
+  await ec2.attachInternetGateway({ InternetGatewayId: GatewayId, VpcId });
+  const RouteTableId = (await ec2.createRouteTable({ VpcId })).RouteTable!.RouteTableId!;
+  await ec2.createRoute({ RouteTableId, DestinationCidrBlock: '0.0.0.0/0', GatewayId });
+  for (const SubnetId of subnets) await ec2.associateRouteTable({ RouteTableId, SubnetId });
+}
+
+/** Asked of ACM by hand: its client is not worth a dependency for this one call. Emulators look at the scope of the signature only. */
+async function certificate(endpoint: string, domain: string): Promise<string> {
+  const answer = await fetch(endpoint, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/x-amz-json-1.1',
+      'x-amz-target': 'CertificateManager.RequestCertificate',
+      authorization: `AWS4-HMAC-SHA256 Credential=test/20260101/${REGION}/acm/aws4_request, SignedHeaders=host, Signature=0`,
+    },
+    body: JSON.stringify({ DomainName: domain }),
+  });
+  if (!answer.ok) throw new Error(`${endpoint} gave no certificate: ${answer.status} ${(await answer.text()).slice(0, 300)}`);
+  return ((await answer.json()) as { readonly CertificateArn: string }).CertificateArn;
+}
