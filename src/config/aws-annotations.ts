@@ -103,7 +103,7 @@ export function readAwsAnnotations(annotations: Readonly<Record<string, string>>
     withoutSecurityGroups: desk.boolean('disable-nlb-sg') ?? false,
     ...given('privateLinkRules', desk.read('inbound-sg-rules-on-private-link-traffic', 'on or off', readChoice('on', 'off'))),
     sourceRanges: desk.listOf(SOURCE_RANGES, isCidr, 'CIDRs, separated by commas'),
-    prefixLists: desk.list('security-group-prefix-lists', (text) => /^pl-[0-9a-f]{8,17}$/.test(text), 'prefix list ids (pl-…)'),
+    prefixLists: desk.list('security-group-prefix-lists', (text) => /^pl-[0-9a-z]{1,40}$/.test(text), 'prefix list ids (pl-…)'),
     icmpForPathMtu: desk.read('enable-icmp-for-path-mtu-discovery', 'on or off', readChoice('on', 'off')) === 'on',
     groupAttributes: desk.map('target-group-attributes'),
     groupAttributesByPort: desk.maps('target-group-attributes.'),

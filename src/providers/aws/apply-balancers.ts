@@ -28,11 +28,10 @@ export async function createBalancer({ calls, reader, inventory }: Bench, { spec
       ? { SubnetMappings: spec.zones.map(writeZone) }
       : { Subnets: spec.zones.map(({ subnetId }) => subnetId) }),
     ...(groups.length > 0 ? { SecurityGroups: groups } : {}),
-    ...(spec.capacityUnits === undefined ? {} : { MinimumLoadBalancerCapacity: { CapacityUnits: spec.capacityUnits } }),
     ...(spec.ipv6SourceNat ? { EnablePrefixForIpv6SourceNat: spec.ipv6SourceNat } : {}),
     Tags: writeTags(spec.tags),
   };
-  const fresh = { attributes: {}, listeners: [], capacityUnits: spec.capacityUnits ?? 0 };
+  const fresh = { attributes: {}, listeners: [], capacityUnits: 0 };
   try {
     const answer = await calls.elb('CreateLoadBalancer', (elb) => elb.send(new CreateLoadBalancerCommand(input)));
     inventory.put('balancers', { ...readBalancer(answer.LoadBalancers![0]!, spec.tags), ...fresh });
@@ -81,9 +80,15 @@ export async function changeBalancer(
       return put({ attributes: { ...seen.attributes, ...act.attributes } });
     }
     case 'set-subnets': {
-      const input = { LoadBalancerArn, SubnetMappings: act.zones.map(writeZone) };
+      const nat = act.ipv6SourceNat;
+      const input = {
+        LoadBalancerArn,
+        SubnetMappings: act.zones.map(writeZone),
+        ...(nat ? { EnablePrefixForIpv6SourceNat: nat } : {}),
+      };
       const answer = await bench.calls.elb('SetSubnets', (elb) => elb.send(new SetSubnetsCommand(input)));
-      return put({ zones: readBalancer({ AvailabilityZones: answer.AvailabilityZones }, {}).zones, state: 'provisioning' });
+      const { zones } = readBalancer({ AvailabilityZones: answer.AvailabilityZones }, {});
+      return put({ zones, state: 'provisioning', ...(nat ? { ipv6SourceNat: nat } : {}) });
     }
     case 'set-security-groups': {
       const groups = act.groups.map((name) => securityGroupId(bench.inventory, name));

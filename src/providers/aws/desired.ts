@@ -78,11 +78,12 @@ export function describe(balancer: Balancer, facts: Facts, options: DescribeOpti
   for (const member of balancer.members) refuseUnreadable(nameOf(member), readAwsAnnotations(member.annotations));
   refuseUnsupported(balancer, asked);
   const [scheme, schemeReason] = chooseScheme(asked, options);
+  const listeners = describeListeners(balancer);
   const ipAddressType = asked.ipAddressType ?? chooseAddressType(balancer, facts.subnets);
   const dualStack = ipAddressType === 'dualstack';
+  if (dualStack && asked.ipv6SourceNat !== 'on') refuseBareUdp(listeners);
   const subnets = chooseSubnets(facts.subnets, { scheme, dualStack, named: asked.subnets, clusterName: options.clusterName });
   const zones = placeAddresses(subnets, asked, scheme, dualStack);
-  const listeners = describeListeners(balancer);
   const uids = balancer.members.map(({ uid }) => uid);
   const retain = balancer.settings.retain;
   const graceSeconds = options.graceSeconds ?? balancer.settings.drainSeconds ?? DRAIN_SECONDS;
@@ -158,6 +159,14 @@ function chooseScheme(asked: AwsAnnotations, options: DescribeOptions): readonly
 function chooseAddressType({ families, preferDualStack }: Balancer, subnets: readonly SeenSubnet[]): Desired['ipAddressType'] {
   if (!families.includes('IPv6')) return 'ipv4';
   return preferDualStack && !subnets.some(({ hasIpv6 }) => hasIpv6) ? 'ipv4' : 'dualstack';
+}
+
+/** @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/create-listener.html */
+function refuseBareUdp(listeners: readonly DesiredListener[]): void {
+  const udp = listeners.find(({ protocol }) => protocol === 'UDP' || protocol === 'TCP_UDP');
+  if (!udp) return;
+  const cure = 'aws-load-balancer-enable-prefix-for-ipv6-source-nat: on';
+  throw new Refusal('FamilyUnsupported', `Port ${udp.port}: UDP on a dualstack NLB needs ${cure}`);
 }
 
 /** Fixed addresses go with the subnets, by position; private ones by the range that they are in. */

@@ -65,7 +65,6 @@ function createSteps(desired: Desired, name: string): readonly AwsStep[] {
     ipAddressType: desired.ipAddressType,
     zones: desired.zones,
     groups: attachedGroups(desired, name),
-    ...(desired.capacityUnits ? { capacityUnits: desired.capacityUnits } : {}),
     ...(desired.ipv6SourceNat ? { ipv6SourceNat: desired.ipv6SourceNat } : {}),
     tags,
   };
@@ -79,6 +78,7 @@ function createSteps(desired: Desired, name: string): readonly AwsStep[] {
     ),
     ...(Object.keys(attributes).length > 0 ? [setAttributes(name, attributes)] : []),
     ...(desired.privateLinkRules === undefined ? [] : [setGroups(desired, name)]),
+    ...setCapacity(desired, name, 0),
   ];
 }
 
@@ -92,31 +92,32 @@ function changeSteps(desired: Desired, seen: SeenBalancer): readonly AwsStep[] {
       .map(({ subnetId }) => subnetId)
       .sort()
       .join(' ');
-  if (zones(seen.zones) !== zones(desired.zones)) {
+  const nat = desired.ipv6SourceNat;
+  if (zones(seen.zones) !== zones(desired.zones) || (nat !== undefined && nat !== (seen.ipv6SourceNat ?? 'off'))) {
     const kept = new Set(desired.zones.map(({ zone }) => zone));
     const lost = seen.zones.filter(({ zone }) => !kept.has(zone)).map(({ zone }) => zone);
-    const summary = `move NLB ${name} to ${sayZones(desired.zones)}`;
-    const reason = lost.length > 0 ? `${lost.join(', ')} is not wanted any more` : 'more zones are wanted';
+    const summary = `set the subnets of NLB ${name} to ${sayZones(desired.zones)}${nat ? `, IPv6 source NAT ${nat}` : ''}`;
+    const reason = lost.length > 0 ? `${lost.join(', ')} is not wanted any more` : 'the Service asks for it';
     steps.push(
-      step({ kind: 'set-subnets', balancer: name, zones: desired.zones }, summary, reason, { disrupts: lost.length > 0 }),
+      step(
+        { kind: 'set-subnets', balancer: name, zones: desired.zones, ...(nat ? { ipv6SourceNat: nat } : {}) },
+        summary,
+        reason,
+        { disrupts: lost.length > 0 },
+      ),
     );
   }
   if (seen.ipAddressType !== desired.ipAddressType && desired.ipAddressType === 'ipv4') steps.push(setAddressType(desired, name));
   const attributes = seen.attributes === undefined ? {} : differing(desired.attributes, seen.attributes, 'balancer');
   if (Object.keys(attributes).length > 0) steps.push(setAttributes(name, attributes));
-  if (
-    desired.capacityUnits !== undefined &&
-    seen.listeners !== undefined &&
-    (seen.capacityUnits ?? 0) !== desired.capacityUnits
-  ) {
-    const { capacityUnits } = desired;
-    const summary =
-      capacityUnits === 0
-        ? `give back the reserved capacity of NLB ${name}`
-        : `reserve ${capacityUnits} capacity units for NLB ${name}`;
-    steps.push(step({ kind: 'set-capacity', balancer: name, capacityUnits }, summary, 'the Service asks for it'));
-  }
+  if (seen.listeners !== undefined) steps.push(...setCapacity(desired, name, seen.capacityUnits ?? 0));
   return steps;
+}
+
+function setCapacity({ capacityUnits }: Desired, balancer: string, had: number): readonly AwsStep[] {
+  if (capacityUnits === undefined || capacityUnits === had) return [];
+  const what = capacityUnits === 0 ? 'give back the reserved capacity' : `reserve ${capacityUnits} capacity units`;
+  return [step({ kind: 'set-capacity', balancer, capacityUnits }, `${what} for NLB ${balancer}`, 'the Service asks for it')];
 }
 
 function setAddressType({ ipAddressType }: Desired, balancer: string): AwsStep {

@@ -30,7 +30,12 @@ export type Act =
   | { readonly kind: 'delete-target-group'; readonly group: string }
   | { readonly kind: 'create-balancer'; readonly key: string; readonly spec: BalancerSpec }
   | { readonly kind: 'set-balancer-attributes'; readonly balancer: string; readonly attributes: Tags }
-  | { readonly kind: 'set-subnets'; readonly balancer: string; readonly zones: readonly DesiredZone[] }
+  | {
+      readonly kind: 'set-subnets';
+      readonly balancer: string;
+      readonly zones: readonly DesiredZone[];
+      readonly ipv6SourceNat?: 'on' | 'off';
+    }
   | {
       readonly kind: 'set-security-groups';
       readonly balancer: string;
@@ -73,7 +78,6 @@ export interface BalancerSpec {
   readonly ipAddressType: 'ipv4' | 'dualstack';
   readonly zones: readonly DesiredZone[];
   readonly groups: readonly GroupName[];
-  readonly capacityUnits?: number;
   readonly ipv6SourceNat?: 'on' | 'off';
   readonly tags: Tags;
 }
