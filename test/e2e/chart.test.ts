@@ -117,6 +117,11 @@ describe('what is installed', () => {
 test.each<{ why: string; values: object; says: object }>([
   { why: 'no values', values: {}, says: { provider: 'none', leaderElect: true, http: ':8080', claimUnsetClass: 'auto' } },
   { why: 'a module', values: MODULE, says: MODULE },
+  {
+    why: 'aws',
+    values: { provider: 'aws', awsRegion: 'eu-west-1', awsVpcId: 'vpc-0a1b2c3d' },
+    says: { provider: 'aws', awsRegion: 'eu-west-1', awsVpcId: 'vpc-0a1b2c3d' },
+  },
   { why: 'off', values: { http: 'off', leaderElect: false }, says: { http: 'off', leaderElect: false } },
   { why: 'a boolean off', values: { http: false }, says: { http: false } },
   { why: 'namespaces', values: { namespaces: ['shop', 'study'] }, says: { namespaces: ['shop', 'study'] } },
