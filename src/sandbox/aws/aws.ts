@@ -42,7 +42,7 @@ export interface Leftovers {
 
 /** A running sandbox of AWS. */
 export interface SandboxAws {
-  /** For `AWS_ENDPOINT_URL`, or the SDK's `endpoint`. Any credentials do. */
+  /** For `AWS_ENDPOINT_URL`, or the SDK's `endpoint`. Any credentials do, and the region must be the account's. */
   readonly url: string;
   readonly region: string;
   readonly calls: Calls;

@@ -1,3 +1,5 @@
+import type { Saying } from './words.ts';
+
 /** Something that goes wrong on purpose. */
 export interface Fault {
   /** `CreateListener`, or `*` for all. */
@@ -8,7 +10,9 @@ export interface Fault {
   readonly probability?: number;
   /** Only calls whose body holds this text, decoded; for instance a name. */
   readonly containing?: string;
-  /** What is answered; `throttle` is what the service says to a caller that is too quick. */
+  /** What is answered, in the service's own words. */
+  readonly says?: Saying;
+  /** What is answered instead, by its code: `PriorRequestNotComplete`. */
   readonly code?: string;
   readonly message?: string;
   readonly status?: number;

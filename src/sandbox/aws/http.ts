@@ -6,7 +6,7 @@ import { AwsFailure, BadParameter } from './failure.ts';
 import type { Fault, Faults } from './faults.ts';
 import { growTree } from './query.ts';
 import { type Service, services } from './services.ts';
-import { throttled } from './throttle.ts';
+import { checkSigned, failureThat } from './words.ts';
 import type { World } from './world.ts';
 
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -16,8 +16,8 @@ export interface Backstage {
   readonly world: World;
   readonly calls: Calls;
   readonly faults: Faults;
-  /** @throws {AwsFailure} when the caller is too quick */
-  readonly throttle: (service: string, action: string) => void;
+  /** Whether the account has a token left for this call. */
+  readonly throttle: (service: string, action: string) => boolean;
   /** How long every answer takes at least. */
   readonly latencyMs: number;
 }
@@ -26,6 +26,7 @@ interface Heard {
   readonly service: Service;
   readonly action: string;
   readonly form: URLSearchParams;
+  readonly authorization: string | undefined;
 }
 
 interface Outcome {
@@ -77,7 +78,7 @@ function hear(body: string, request: IncomingMessage): Heard | AwsFailure {
   const service = services[form.get('Version') ?? ''];
   if (!action) return new AwsFailure('MissingAction', 'The request must contain the parameter Action');
   if (!service) return new AwsFailure('InvalidAction', `No API of the sandbox has the version ${form.get('Version')}`);
-  return { service, action, form };
+  return { service, action, form, authorization: request.headers.authorization };
 }
 
 async function perform(backstage: Backstage, heard: Heard, body: string, requestId: string): Promise<Outcome> {
@@ -92,8 +93,9 @@ async function perform(backstage: Backstage, heard: Heard, body: string, request
 function act({ world, throttle }: Backstage, heard: Heard, fault: Fault | undefined, requestId: string): Outcome {
   const { service, action, form } = heard;
   try {
-    throttle(service.name, action);
-    if (fault?.code !== undefined) throw failureOf(fault, heard);
+    checkSigned(heard.authorization, service, world.region);
+    if (!throttle(service.name, action)) throw failureThat('throttled', service, action);
+    if (fault) refuseBy(fault, heard);
     const known = Object.hasOwn(service.actions, action) ? service.actions[action] : undefined;
     if (!known) throw new AwsFailure('InvalidAction', `The action ${action} is not valid for this web service`);
     form.delete('Action');
@@ -106,9 +108,9 @@ function act({ world, throttle }: Backstage, heard: Heard, fault: Fault | undefi
   }
 }
 
-function failureOf({ code = '', message, status }: Fault, { service, action }: Heard): AwsFailure {
-  if (code === 'throttle') return throttled(service.name, action);
-  return new AwsFailure(code, message ?? `${code}: injected into ${action}`, status);
+function refuseBy({ says, code, message, status }: Fault, { service, action }: Heard): void {
+  if (says !== undefined) throw failureThat(says, service, action);
+  if (code !== undefined) throw new AwsFailure(code, message ?? `${code}: injected into ${action}`, status);
 }
 
 function inOwnWords(service: Service, error: unknown): AwsFailure {

@@ -1,5 +1,3 @@
-import { AwsFailure } from './failure.ts';
-
 /** A bucket of tokens: a call takes one. */
 export interface Bucket {
   readonly size: number;
@@ -34,27 +32,21 @@ interface Level {
   atMs: number;
 }
 
-/** Takes a token, or refuses. @param now ms */
-export function openThrottle(families: readonly Family[], now: () => number): (service: string, action: string) => void {
+/** Takes a token for a call, and says whether there was one. @param now ms */
+export function openThrottle(families: readonly Family[], now: () => number): (service: string, action: string) => boolean {
   const levels = new Map<string, Level>(); // at most one a family, or one an action: both are few
   return (service, action) => {
     const index = families.findIndex((family) => family.service === service && family.actions.test(action));
     const family = families[index];
-    if (!family) return;
+    if (!family) return true;
     const { size, refillPerSecond } = family.bucket;
     const key = family.each ? `${index} ${action}` : String(index);
     const level = levels.get(key) ?? { tokens: size, atMs: now() };
     level.tokens = Math.min(size, level.tokens + ((now() - level.atMs) / 1000) * refillPerSecond);
     level.atMs = now();
     levels.set(key, level);
-    if (level.tokens < 1) throw throttled(service, action);
+    if (level.tokens < 1) return false;
     level.tokens -= 1;
+    return true;
   };
-}
-
-/** What each service says to a caller that is too quick. */
-export function throttled(service: string, action: string): AwsFailure {
-  return service === 'ec2'
-    ? new AwsFailure('RequestLimitExceeded', 'Request limit exceeded.')
-    : new AwsFailure('Throttling', `Rate exceeded: ${action}`);
 }
