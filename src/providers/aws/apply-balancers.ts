@@ -17,7 +17,7 @@ import type { SeenBalancer } from './picture.ts';
 import { SHARED_GROUP } from './steps.ts';
 
 export async function createBalancer({ calls, reader, inventory }: Bench, { spec }: ActOf<'create-balancer'>): Promise<void> {
-  if (inventory.balancerNamed(spec.name)) return;
+  if (inventory.balancerNamed(spec.name)?.tags[TAG.balancer] === spec.tags[TAG.balancer]) return;
   const groups = spec.groups.map((name) => securityGroupId(inventory, name));
   const input = {
     Name: spec.name,

@@ -59,7 +59,12 @@ export class Inventory {
   ): void {
     for (const [id, at] of this.#written) if (at < startedAt - LAG_MS) this.#written.delete(id);
     this.#merge(this.balancers, read.balancers, ({ arn }) => arn, mergeBalancer);
-    this.#merge(this.groups, read.groups, ({ arn }) => arn, mergeGroup);
+    this.#merge(
+      this.groups,
+      read.groups,
+      ({ arn }) => arn,
+      (had, now) => this.#mergeGroup(had, now),
+    );
     this.#merge(
       this.securityGroups,
       read.securityGroups,
@@ -76,6 +81,22 @@ export class Inventory {
       const had = map.get(id);
       map.set(id, had === undefined ? entry : merge(had, entry));
     }
+  }
+
+  /** A group that is used otherwise than we know: somebody has changed listeners of its NLB, and they must be read anew. */
+  #mergeGroup(had: SeenGroup, now: SeenGroup): SeenGroup {
+    const { attributes, targets, healthAt } = had;
+    if ([...had.balancerArns].sort().join() !== [...now.balancerArns].sort().join()) {
+      for (const arn of new Set([...had.balancerArns, ...now.balancerArns])) this.#doubtListeners(arn);
+    }
+    return { ...now, healthAt, ...(attributes ? { attributes } : {}), ...(targets ? { targets } : {}) };
+  }
+
+  #doubtListeners(arn: string): void {
+    const seen = this.balancers.get(arn);
+    if (!seen) return;
+    const { listeners: _, ...known } = seen;
+    this.balancers.set(arn, known);
   }
 
   /** Every balancer key that something is there for. */
@@ -163,9 +184,4 @@ function mergeBalancer(had: SeenBalancer, now: SeenBalancer): SeenBalancer {
     ...(listeners ? { listeners } : {}),
     ...(capacityUnits === undefined ? {} : { capacityUnits }),
   };
-}
-
-function mergeGroup(had: SeenGroup, now: SeenGroup): SeenGroup {
-  const { attributes, targets, healthAt } = had;
-  return { ...now, healthAt, ...(attributes ? { attributes } : {}), ...(targets ? { targets } : {}) };
 }

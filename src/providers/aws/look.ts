@@ -54,3 +54,37 @@ async function lookAtGroup({ reader, inventory, now }: Bench, { arn }: SeenGroup
     ...(attributes ? { attributes: { ...attributes, ...had.attributes } } : {}),
   });
 }
+
+/**
+ * Reads all of one NLB anew, whatever is known: what somebody else has changed comes to light.
+ * @returns how many calls it took, about, and whether something was news
+ */
+export async function lookAgain(
+  { reader, inventory, now }: Bench,
+  arn: string,
+): Promise<{ readonly calls: number; readonly isNews: boolean }> {
+  const before = inventory.balancers.get(arn);
+  const groups = [...inventory.groups.values()].filter(({ balancerArns }) => balancerArns.includes(arn));
+  if (!before) return { calls: 0, isNews: false };
+  const [listeners, attributes] = await Promise.all([reader.listeners(arn), reader.balancerAttributes(arn)]);
+  const seen = inventory.balancers.get(arn);
+  if (!seen || seen !== before) return { calls: 2, isNews: false }; // a write of ours came between; it is looked at another time
+  const kept = listeners.map((one) => {
+    const had = seen.listeners?.find((other) => other.arn === one.arn);
+    return had?.attributes ? { ...one, attributes: had.attributes } : one;
+  });
+  inventory.balancers.set(arn, { ...seen, attributes, listeners: kept });
+  let isNews = JSON.stringify([seen.listeners, seen.attributes]) !== JSON.stringify([kept, attributes]);
+  for (const group of groups) isNews = (await lookAtGroupAgain({ reader, inventory, now }, group)) || isNews;
+  return { calls: 2 + 2 * groups.length, isNews };
+}
+
+async function lookAtGroupAgain(
+  { reader, inventory, now }: Pick<Bench, 'reader' | 'inventory' | 'now'>,
+  before: SeenGroup,
+): Promise<boolean> {
+  const [targets, attributes] = await Promise.all([reader.targets(before.arn), reader.groupAttributes(before.arn)]);
+  if (inventory.groups.get(before.arn) !== before) return false;
+  inventory.groups.set(before.arn, { ...before, targets, attributes, healthAt: now() });
+  return JSON.stringify([before.targets, before.attributes]) !== JSON.stringify([targets, attributes]);
+}

@@ -17,6 +17,10 @@ export interface PatrolParts {
   readonly sweepMs: number;
   now(): number;
   sweep(): Promise<void>;
+  /** Each NLB is read closely once in this time. */
+  readonly closeLookMs: number;
+  /** @returns about how many calls it took, and whether something was news */
+  lookAgain(balancerArn: string): Promise<{ readonly calls: number; readonly isNews: boolean }>;
   changed(key: string): void;
 }
 
@@ -26,6 +30,8 @@ const ARNS_PER_CALL = 20;
 const GROUPS_PER_TICK = 10;
 const WATCH_MS = 600_000;
 const SLOWEST_MS = 60_000;
+/** Close looks take their time: one call a second in all. */
+const MS_PER_CALL = 1_000;
 const UNDECIDED = ['initial', 'unread'];
 
 interface Watch {
@@ -42,6 +48,9 @@ export class Patrol {
   #sweepAt: number;
   /** By target group ARN. */
   readonly #watches = new Map<string, Watch>();
+  /** When an NLB is due for a close look, by ARN. */
+  readonly #closeLooks = new Map<string, number>();
+  #nextCloseLookAt = 0;
 
   constructor(parts: PatrolParts) {
     this.#parts = parts;
@@ -60,7 +69,7 @@ export class Patrol {
 
   async #tick(): Promise<void> {
     try {
-      await Promise.all([this.#lookAtBalancers(), this.#lookAtGroups(), this.#sweepIfDue()]);
+      await Promise.all([this.#lookAtBalancers(), this.#lookAtGroups(), this.#sweepIfDue(), this.#lookCloselyIfDue()]);
     } catch (thrown) {
       this.#parts.log.debug({ error: explain(thrown) }, 'AWS could not be looked at; tried again');
     }
@@ -116,6 +125,23 @@ export class Patrol {
     if (this.#parts.now() < this.#sweepAt) return;
     this.#sweepAt = this.#nextSweep();
     await this.#parts.sweep();
+  }
+
+  /** One NLB at a time; all of them within the time, in an order that chance gave them. */
+  async #lookCloselyIfDue(): Promise<void> {
+    const { inventory, now, closeLookMs, changed } = this.#parts;
+    for (const arn of this.#closeLooks.keys()) if (!inventory.balancers.has(arn)) this.#closeLooks.delete(arn);
+    for (const arn of inventory.balancers.keys()) {
+      if (!this.#closeLooks.has(arn)) this.#closeLooks.set(arn, now() + closeLookMs * Math.random());
+    }
+    if (now() < this.#nextCloseLookAt) return;
+    const [arn] = [...this.#closeLooks].filter(([, at]) => at <= now()).sort(([, a], [, b]) => a - b)[0] ?? [];
+    if (arn === undefined) return;
+    this.#closeLooks.set(arn, now() + closeLookMs);
+    const { calls, isNews } = await this.#parts.lookAgain(arn);
+    this.#nextCloseLookAt = now() + calls * MS_PER_CALL;
+    const key = inventory.balancers.get(arn)?.tags[TAG.balancer];
+    if (isNews && key !== undefined) changed(key);
   }
 
   #nextSweep(): number {

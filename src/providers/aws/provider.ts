@@ -11,8 +11,8 @@ import { isCalled } from './failures.ts';
 import { instanceIdOf } from './instances.ts';
 import { Inventory } from './inventory.ts';
 import { type Buckets, usualBuckets } from './limiter.ts';
-import { lookCloser } from './look.ts';
-import { SHARED } from './names.ts';
+import { lookAgain, lookCloser } from './look.ts';
+import { SHARED, TAG } from './names.ts';
 import { type AwsOptions, readOptions } from './options.ts';
 import { Patrol } from './patrol.ts';
 import type { Facts, Goal, Observed } from './picture.ts';
@@ -33,16 +33,25 @@ export interface AwsParts {
   now(): number;
   readonly tickMs: number;
   readonly sweepMs: number;
+  readonly closeLookMs: number;
   /** Seconds that what has been replaced lives on; undefined: as long as connections drain. */
   readonly graceSeconds?: number;
 }
 
 const TICK_MS = 3_000;
 const SWEEP_MS = 600_000;
+const CLOSE_LOOK_MS = 6 * 3_600_000;
 
 /** The provider as the program uses it: the SDK finds region, credentials and endpoints in its usual places. */
 export function createProvider(context: ProviderContext): Provider<Observed> {
-  return createAwsProvider(context, { connection: {}, buckets: usualBuckets, now: Date.now, tickMs: TICK_MS, sweepMs: SWEEP_MS });
+  return createAwsProvider(context, {
+    connection: {},
+    buckets: usualBuckets,
+    now: Date.now,
+    tickMs: TICK_MS,
+    sweepMs: SWEEP_MS,
+    closeLookMs: CLOSE_LOOK_MS,
+  });
 }
 
 /** The provider with parts of the caller's choice. */
@@ -104,6 +113,8 @@ class AwsProvider implements Provider<Observed> {
       sweepMs: parts.sweepMs,
       changed,
       sweep: () => this.#resweep(),
+      closeLookMs: parts.closeLookMs,
+      lookAgain: (arn) => lookAgain(this.#bench, arn),
     });
   }
 
@@ -138,6 +149,7 @@ class AwsProvider implements Provider<Observed> {
     try {
       const desired = describe(balancer, known ?? NO_FACTS, this.#describing);
       if (known) chooseCurrent(desired, this.#bench.inventory.of(balancer.key).balancers);
+      this.#refuseTakenName(desired);
     } catch (thrown) {
       const isOfFacts =
         thrown instanceof Refusal && ['SubnetUnavailable', 'AwsResourceUnknown', 'AddressInvalid'].includes(thrown.code);
@@ -145,6 +157,11 @@ class AwsProvider implements Provider<Observed> {
       if (known || !isOfFacts) throw thrown;
     }
     return { ...balancer, address: { ...balancer.address, held: [] } };
+  }
+
+  #refuseTakenName({ key, name }: Desired): void {
+    const holder = name === undefined ? undefined : this.#bench.inventory.balancerNamed(name)?.tags[TAG.balancer];
+    if (holder !== undefined && holder !== key) throw new Refusal('AwsNameInUse', `NLB ${name} is the balancer of ${holder}`);
   }
 
   async observe(key: string): Promise<Observed> {

@@ -21,11 +21,21 @@ export function makeProvider(
   aws: SandboxAws,
   parts: Partial<AwsParts> = {},
   options: Record<string, unknown> = {},
+  clusterName = 'kubernetes',
 ): Provider<Observed> {
   const connection = { region: aws.region, endpoint: aws.url, credentials, attempts: 3 };
   return createAwsProvider(
-    { clusterName: 'kubernetes', log: quiet, options },
-    { connection, buckets: wide, now: Date.now, tickMs: 10, sweepMs: 3_600_000, graceSeconds: 0, ...parts },
+    { clusterName, log: quiet, options },
+    {
+      connection,
+      buckets: wide,
+      now: Date.now,
+      tickMs: 10,
+      sweepMs: 3_600_000,
+      closeLookMs: 3_600_000_000,
+      graceSeconds: 0,
+      ...parts,
+    },
   );
 }
 
