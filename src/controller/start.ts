@@ -149,7 +149,7 @@ function tellFailure(key: string, desk: Desk<unknown>, log: Log, { thrown, attem
     'a balancer is not as it is wanted; it is tried again',
   );
   if (attempt < TELL_FAILURES || thrown instanceof KubeError || desk.dryRun) return; // what the API server refuses cannot be said there
-  const why = new Refusal('SyncFailed', error.replace(/\.$/, ''));
+  const why = thrown instanceof Refusal ? thrown : new Refusal('SyncFailed', error.replace(/\.$/, ''));
   for (const service of decideIntent(desk.inputFor(key)).served) {
     desk.writer.sayNotReady(service, why);
     desk.writer
