@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { prepareVenv } from './venv.ts';
@@ -12,7 +13,7 @@ export interface Emulator {
 }
 
 export interface EngineOptions {
-  /** 0: any free one; LocalStack then takes 4566. */
+  /** 0: any free one. */
   readonly port: number;
   readonly say: (line: string) => void;
 }
@@ -50,19 +51,13 @@ export async function startLocalStack({ port, say }: EngineOptions): Promise<Emu
     {
       name: `localstack-core-${LOCALSTACK}`,
       minors: [13],
-      packages: [
-        `localstack-core[runtime]==${LOCALSTACK}`,
-        'cbor2<6',
-        'pyopenssl<26',
-        'service_identity',
-        'setuptools',
-        join(import.meta.dirname, 'elbv2-by-moto'),
-      ],
+      packages: [`localstack-core[runtime]==${LOCALSTACK}`, 'cbor2<6', 'pyopenssl<26', 'service_identity', 'setuptools'],
+      source: join(import.meta.dirname, 'elbv2-by-moto'),
       cure: 'Install it, for instance with `pyenv install 3.13`.',
     },
     say,
   );
-  const url = `http://127.0.0.1:${port || 4566}`;
+  const url = `http://127.0.0.1:${port || (await freePort())}`;
   const quiet = { DISABLE_EVENTS: '1', SKIP_SSL_CERT_DOWNLOAD: '1', DNS_ADDRESS: '0', EAGER_SERVICE_LOADING: '0' };
   const server = launch(join(venv, 'bin/python'), ['-m', 'localstack.runtime.main'], {
     ...quiet,
@@ -70,6 +65,16 @@ export async function startLocalStack({ port, say }: EngineOptions): Promise<Emu
   });
   await server.answers(`${url}/_localstack/health`);
   return { url, close: server.stop };
+}
+
+/** One that nobody has at the moment. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
 }
 
 interface Launched {

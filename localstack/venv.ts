@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
-import { existsSync, globSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, globSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -13,6 +13,8 @@ export interface Wanted {
   readonly minors: readonly number[];
   /** For pip. */
   readonly packages: readonly string[];
+  /** A package of ours. It is copied first, for pip builds where the source stands. */
+  readonly source?: string;
   /** What is missing when there is no such Python. */
   readonly cure: string;
 }
@@ -40,7 +42,9 @@ export async function prepareVenv(wanted: Wanted, say: (line: string) => void): 
   try {
     say(`${wanted.name}: installing into ${build} with ${python}; a minute or two`);
     await run(python, ['-m', 'venv', build], { timeout: INSTALL_MS });
-    const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...wanted.packages];
+    const own = wanted.source === undefined ? [] : [join(build, basename(wanted.source))];
+    if (wanted.source !== undefined) cpSync(wanted.source, own[0]!, { recursive: true });
+    const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...wanted.packages, ...own];
     await run(join(build, 'bin/python'), pip, { timeout: INSTALL_MS });
   } catch (error) {
     rmSync(build, { recursive: true, force: true });

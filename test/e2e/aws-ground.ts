@@ -1,11 +1,23 @@
 import { EC2 } from '@aws-sdk/client-ec2';
-import type { Ground } from '../contracts/aws/stage.ts';
+import type { Emulator, EngineOptions } from '../../localstack/engines.ts';
+import type { AwsUnderTest, Ground } from '../contracts/aws/stage.ts';
 
-export const REGION = 'eu-west-1';
+const REGION = 'eu-west-1';
 const letters = ['a', 'b', 'c'];
 
-/** Builds in an emulator what the contract stands on: a VPC with its subnets, ways, instances, addresses and certificates. */
-export async function layGround(endpoint: string): Promise<Ground> {
+/** Starts an emulator and builds in it what the contract stands on. */
+export async function emulated(start: (options: EngineOptions) => Promise<Emulator>): Promise<AwsUnderTest> {
+  const emulator = await start({ port: 0, say: (line) => console.error(line) });
+  try {
+    return { endpoint: emulator.url, region: REGION, ground: await layGround(emulator.url), close: emulator.close };
+  } catch (error) {
+    await emulator.close();
+    throw error;
+  }
+}
+
+/** A VPC with its subnets, ways, instances, addresses and certificates. */
+async function layGround(endpoint: string): Promise<Ground> {
   const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
   const ec2 = new EC2({ endpoint, region: REGION, credentials });
   try {
