@@ -58,7 +58,7 @@ export function sayServed(service: Service, wanted: Balancer, report: Report, re
   const listeners = listenersFor(service, report, refusals);
   const addresses = publishedAddresses(service, report, listeners);
   const ingress = addresses.map((address) => ({ ...address, ports: listeners.map(portStatus) }));
-  const health = countTargets(wanted, report.targets);
+  const health = countTargets(service, wanted, report.targets);
   return {
     ingress,
     condition: judge(wanted, report, ingress, listeners, health),
@@ -140,11 +140,13 @@ interface Health {
   readonly unhealthy: readonly TargetReport[];
 }
 
-/** A node counts as unhealthy when any port that was checked on it is. */
-function countTargets(wanted: Balancer, targets: readonly TargetReport[]): Health {
+/** A node counts as unhealthy when any of the Service's own ports that was checked on it is, or the node as a whole. */
+function countTargets(service: Service, wanted: Balancer, targets: readonly TargetReport[]): Health {
   const names = new Set(wanted.nodes.map((n) => n.name));
+  const ports = new Set<number | undefined>([undefined, ...service.ports.map((port) => port.nodePort)]);
   const sick = new Map<string, TargetReport>();
   for (const target of targets) {
+    if (!ports.has(target.port)) continue; // of another member of the share group
     if (target.health === 'unhealthy' && names.has(target.node) && !sick.has(target.node)) sick.set(target.node, target);
   }
   return { total: names.size, unhealthy: [...sick.values()].sort((a, b) => (a.node < b.node ? -1 : 1)) };

@@ -116,6 +116,14 @@ describe('what is said of a served Service', () => {
     expect(said.condition).toMatchObject({ status: 'False', reason: 'NoNodePort' });
   });
 
+  test("a shared balancer tells each Service of its own targets only: another's sick node port is not its concern", () => {
+    const at = (port: number, health: 'healthy' | 'unhealthy') => ['a', 'b'].map((node) => ({ node, port, health, asOf: 1 }));
+    const shared = { ...healthy, targets: [...at(30080, 'healthy'), ...at(30081, 'unhealthy')] };
+    expect(sayServed(service(), wanted, shared, []).condition).toMatchObject({ status: 'True', reason: 'Ready' });
+    const own = { ...healthy, targets: at(30080, 'unhealthy') };
+    expect(sayServed(service(), wanted, own, []).condition).toMatchObject({ reason: 'NoHealthyTargets' });
+  });
+
   test('a shared balancer tells each Service of its own ports only', () => {
     const shared = { ...healthy, listeners: [listener, { uid: 'uid-other', protocol: 'TCP' as const, port: 81 }] };
     expect(sayServed(service(), wanted, shared, []).ingress![0]!.ports).toEqual([{ port: 80, protocol: 'TCP' }]);
