@@ -47,7 +47,7 @@ class LocalProvider implements Provider<Observed> {
   readonly #link: Link;
   /** Every listener that is wanted or not yet closed, by balancer key and id. */
   readonly #listeners = new Map<string, Map<string, WantedListener>>();
-  /** A node port belongs to one Service, so to one balancer. */
+  /** A node port belongs to one Service, so to one balancer, of which several listeners may send to it. */
   readonly #keyByNodePort = new Map<number, string>();
   #changed: (key: string) => void = () => {};
 
@@ -134,7 +134,7 @@ class LocalProvider implements Provider<Observed> {
     const before = ofKey.get(listener.id);
     ofKey.set(listener.id, listener);
     this.#listeners.set(listener.key, ofKey);
-    if (before) this.#forgetNodePort(before);
+    if (before && before.nodePort !== listener.nodePort) this.#forgetNodePort(before);
     this.#keyByNodePort.set(listener.nodePort, listener.key);
     this.#link.put(listener, nodes);
     if (kind === 'open-listener') await this.#link.opened(listener.id);
@@ -153,7 +153,9 @@ class LocalProvider implements Provider<Observed> {
     this.#wake(this.#allocator.settle(key, this.#boundOf(key)));
   }
 
+  /** Once no listener sends to it any more. */
   #forgetNodePort({ key, nodePort }: WantedListener): void {
+    for (const other of this.#listeners.get(key)?.values() ?? []) if (other.nodePort === nodePort) return;
     if (this.#keyByNodePort.get(nodePort) === key) this.#keyByNodePort.delete(nodePort);
   }
 

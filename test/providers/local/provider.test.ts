@@ -5,7 +5,7 @@ import type { Balancer } from '../../../src/model.ts';
 import type { StartForwarder } from '../../../src/providers/local/link.ts';
 import { createLocalProvider } from '../../../src/providers/local/provider.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
-import { balancer, holding, node, nothingReserved, pool, quiet, refusalOf } from '../builders.ts';
+import { balancer, holding, node, nothingReserved, type PortWish, pool, quiet, refusalOf } from '../builders.ts';
 import { drop, pass, reportOf, reportWhen, want } from '../drive.ts';
 import { FakeForwarder } from './fake-forwarder.ts';
 import { closeServer, freePorts, type Greeter, greetingAt, listenOn, startGreeter } from './sockets.ts';
@@ -167,6 +167,25 @@ describe('with a forwarder that a test holds', () => {
     expect(changed.splice(0)).toEqual(['default/a', 'default/b']);
     const { targets } = await reportOf(provider, 'default/b');
     expect(targets).toEqual([{ node: 'n2', port: 30_082, health: 'unhealthy', reason: 'refused', asOf: 2 }]);
+  });
+
+  test.each<{ why: string; before: readonly PortWish[]; after: readonly PortWish[] }>([
+    { why: 'its port was changed', before: [{ port: 80, nodePort: 30_080 }], after: [{ port: 8_080, nodePort: 30_080 }] },
+    {
+      why: 'its UDP twin has gone',
+      before: [
+        { port: 80, nodePort: 30_080 },
+        { port: 80, nodePort: 30_080, protocol: 'UDP' },
+      ],
+      after: [{ port: 80, nodePort: 30_080 }],
+    },
+  ])('health at a node port is pushed also after $why', async ({ before, after }) => {
+    const provider = await open({}, { start });
+    await want(provider, balancer({ ports: before }));
+    await want(provider, balancer({ ports: after }));
+    changed.length = 0;
+    forwarder.report({ targets: { 'n1:30080': { health: 'unhealthy', asOf: 2, reason: 'refused' } } });
+    expect(changed).toEqual(['default/web']);
   });
 
   test('a thousand balancers on a hundred nodes: a node that joins is one small change, and quick', async () => {
