@@ -36,7 +36,7 @@ export const cures = {
     'Name subnets with aws-load-balancer-subnets, or tag one a zone with kubernetes.io/role/elb (internal: internal-elb).',
   QuotaExceeded: 'Ask for less, or have the quota of the account raised.',
   AwsNameInUse: 'Choose another aws-load-balancer-name, or remove what has the name; it does not carry our tags.',
-  AwsDenied: 'Allow the action that the message names; the README says how to print the least policy.',
+  AwsDenied: 'Allow the action that the message names; docs/aws-iam-policy.json has every one that is needed.',
   AwsCredentials: 'Give the controller valid AWS credentials; the SDK looks for them in its usual places.',
   DeletionProtected: 'Set deletion_protection.enabled=false in aws-load-balancer-attributes, or switch it off in AWS.',
   DisruptionNotAllowed: 'Set nodeport-lb.io/allow-disruption: "true" to let it be made anew, or take the change back.',

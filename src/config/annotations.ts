@@ -19,6 +19,7 @@ import {
   readPath,
   readWhole,
 } from './annotation-values.ts';
+import { readTargetNodeLabels } from './aws-annotations.ts';
 import { editDistance, nearestName } from './nearest.ts';
 
 /** What a Service's author asks for by annotations. A value that is not valid counts as not set and is named in `problems`. */
@@ -93,7 +94,7 @@ export function readAnnotations(annotations: Readonly<Record<string, string>>, p
     healthCheck: readHealthCheck(read),
     ...defined('drainSeconds', read('drain-seconds', readWhole(0, 3600))),
     ...defined('idleTimeoutSeconds', read('idle-timeout-seconds', readWhole(0, 86_400))),
-    ...defined('nodeSelector', read('node-selector', readLabels)),
+    ...defined('nodeSelector', readAwsLabels(annotations, provider) ?? read('node-selector', readLabels)),
     publish: read('publish', readChoice('auto', 'ip', 'hostname')) ?? 'auto',
     retain: read('retain', readBoolean) ?? false,
     allowDisruption: read('allow-disruption', readBoolean) ?? false,
@@ -105,6 +106,11 @@ export function readAnnotations(annotations: Readonly<Record<string, string>>, p
     problems.push(complain(annotation, String(timeoutSeconds), `at most the interval, ${intervalSeconds}`));
   }
   return { ...values, problems, warnings: findWarnings(annotations, provider) };
+}
+
+/** An AWS annotation beats its twin of ours. */
+function readAwsLabels(annotations: Readonly<Record<string, string>>, provider: string | undefined): Annotations['nodeSelector'] {
+  return provider === 'aws' ? readTargetNodeLabels(annotations) : undefined;
 }
 
 type Read = <T>(name: AnnotationName, reader: (text: string) => T | undefined) => T | undefined;

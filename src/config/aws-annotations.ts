@@ -85,6 +85,12 @@ export function readAwsAnnotations(annotations: Readonly<Record<string, string>>
   const scheme =
     desk.read('scheme', 'internal or internet-facing', readChoice('internal', 'internet-facing')) ??
     (internal === undefined ? undefined : internal ? 'internal' : 'internet-facing');
+  const labels = desk.map('target-node-labels');
+  desk.refuse(
+    'target-node-labels',
+    Object.entries(labels).every(([key, value]) => isLabel(key, value)),
+    'KEY=VALUE labels',
+  );
   const readName = (text: string): string | undefined =>
     /^(?!internal-)[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?$/.test(text) ? text : undefined;
   return {
@@ -253,6 +259,10 @@ class Desk {
   maps(prefix: string): Readonly<Record<string, Attributes>> {
     const names = Object.keys(this.#annotations).filter((name) => name.startsWith(AWS_PREFIX + prefix));
     return Object.fromEntries(names.map((name) => [name.slice((AWS_PREFIX + prefix).length), this.#mapOf(name)]));
+  }
+
+  refuse(name: string, fits: boolean, allowed: string): void {
+    if (!fits) this.#complain(AWS_PREFIX + name, this.text(name) ?? '', allowed);
   }
 
   unsupported(): AwsAnnotations['unsupported'] {

@@ -143,7 +143,7 @@ function refuseSpec(service: Service, notes: Annotations): Refusal | undefined {
 
 function describeBalancer(input: IntentInput, services: readonly Service[]): Balancer {
   const first = services[0]!;
-  const notes = readAnnotations(first.annotations); // on balancer-wide settings the oldest member's word counts
+  const notes = readAnnotations(first.annotations, input.provider); // on balancer-wide settings the oldest member's word counts
   return {
     key: input.key,
     members: services.map(({ namespace, name, uid, createdAt, labels, annotations }) => ({

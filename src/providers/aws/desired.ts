@@ -1,7 +1,7 @@
 import { type AwsAnnotations, readAwsAnnotations } from '../../config/aws-annotations.ts';
 import { Refusal } from '../../errors.ts';
 import { type Balancer, nameOf } from '../../model.ts';
-import { chooseTargets, type Targets } from './instances.ts';
+import { chooseTargets, limitTargets, type Targets } from './instances.ts';
 import { ownershipTags, shortHash, TAG } from './names.ts';
 import type { Facts, Rule, SeenSubnet, Tags } from './picture.ts';
 import { type DesiredListener, describeListeners } from './ports.ts';
@@ -98,7 +98,11 @@ export function describe(balancer: Balancer, facts: Facts, options: DescribeOpti
     security: describeSecurity(balancer, asked, facts, listeners, dualStack),
     attributes: asked.attributes,
     listeners,
-    targets: chooseTargets(balancer.nodes, facts),
+    targets: limitTargets(chooseTargets(balancer.nodes, facts), facts, {
+      key: balancer.key,
+      groups: listeners.length,
+      isAcrossZones: asked.attributes['load_balancing.cross_zone.enabled'] === 'true',
+    }),
     tags: {
       ...readTags(asked.tags),
       ...ownershipTags(options.clusterName, balancer.key, uids),

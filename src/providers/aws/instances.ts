@@ -1,4 +1,5 @@
 import type { NodeTarget } from '../../model.ts';
+import { shortHash } from './names.ts';
 import type { Facts, SkippedNode } from './picture.ts';
 
 /** The instances that are targets, and the nodes that cannot be. */
@@ -8,7 +9,17 @@ export interface Targets {
   /** Node names by instance id. */
   readonly nodes: Readonly<Record<string, string>>;
   readonly skipped: readonly SkippedNode[];
+  /** Instances that could be targets and are not, because the NLB takes no more. */
+  readonly leftOut: number;
 }
+
+/**
+ * Registrations that an NLB takes: in one zone, in all, and in all when it balances across zones. An instance counts once for
+ * each of its target groups. @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html
+ */
+const PER_ZONE = 500;
+const PER_BALANCER = 3_000;
+const ACROSS_ZONES = 500;
 
 /** A target group takes instances in these states; others are on their way out or not there yet. */
 const USABLE_STATES = ['pending', 'running'];
@@ -16,6 +27,38 @@ const USABLE_STATES = ['pending', 'running'];
 /** As cloud providers write it: `aws:///eu-west-1a/i-0123456789abcdef0`. */
 export function instanceIdOf(node: NodeTarget): string | undefined {
   return /^aws:\/\/\/(?:[^/]+\/)?(i-[0-9a-f]{8,32})$/.exec(node.providerId ?? '')?.[1];
+}
+
+export interface Room {
+  readonly key: string;
+  /** Target groups that each instance is in. */
+  readonly groups: number;
+  readonly isAcrossZones: boolean;
+}
+
+/**
+ * Where there are more instances than the NLB takes, the same ones are chosen each time, and as few as can be change when nodes come
+ * and go: each has a rank of its own for this balancer (rendezvous hashing).
+ */
+export function limitTargets(targets: Targets, facts: Pick<Facts, 'instances'>, { key, groups, isAcrossZones }: Room): Targets {
+  const most = Math.floor((isAcrossZones ? ACROSS_ZONES : PER_BALANCER) / Math.max(1, groups));
+  const perZone = isAcrossZones ? most : Math.floor(PER_ZONE / Math.max(1, groups));
+  const byZone = new Map<string, number>();
+  const chosen = new Set<string>();
+  if (targets.ids.length <= Math.min(most, perZone)) return targets;
+  for (const id of ranked(targets.ids, key)) {
+    const zone = facts.instances[id]?.zone ?? '';
+    const count = byZone.get(zone) ?? 0;
+    if (chosen.size >= most || count >= perZone) continue;
+    chosen.add(id);
+    byZone.set(zone, count + 1);
+  }
+  return { ...targets, ids: targets.ids.filter((id) => chosen.has(id)), leftOut: targets.ids.length - chosen.size };
+}
+
+function ranked(ids: readonly string[], key: string): readonly string[] {
+  const ranks = ids.map((id) => [shortHash(key, id), id] as const);
+  return ranks.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, id]) => id);
 }
 
 /** A node that cannot be a target is skipped and named; it never blocks the rest. */
@@ -28,7 +71,7 @@ export function chooseTargets(nodes: readonly NodeTarget[], facts: Pick<Facts, '
     if (id === undefined || why !== undefined) skipped.push({ node: node.name, why: why ?? '' });
     else byId[id] = node.name;
   }
-  return { ids: Object.keys(byId).sort(), nodes: byId, skipped };
+  return { ids: Object.keys(byId).sort(), nodes: byId, skipped, leftOut: 0 };
 }
 
 function sayNoInstance({ providerId }: NodeTarget): string {

@@ -12,6 +12,9 @@ export interface Planned {
   readonly waiting: readonly AwsStep[];
 }
 
+/** With more than this the new ones come after the old ones have gone: the quota of a zone, and of an NLB across zones.
+ *  @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html */
+const PER_GROUP = 500;
 /** Bigger batches have been seen to fail. */
 const BATCH = 200;
 /** States in which AWS has not made up its mind about a target. */
@@ -110,16 +113,17 @@ function planTargets(seen: SeenGroup, wanted: readonly TargetSpec[]): Planned {
   const extra = targets.filter((target) => !want.has(targetId(target)));
   const gone = extra.filter(({ id }) => !stay.has(id));
   const moved = extra.filter(({ id }) => stay.has(id));
-  const steps = [
-    ...register(seen.name, missing, 'nodes or ports have changed'),
-    ...deregister(seen.name, gone, 'the node is no target any more'),
-  ];
+  const more = register(seen.name, missing, 'nodes or ports have changed');
+  const less = deregister(seen.name, gone, 'the node is no target any more');
+  const fits = targets.length + missing.length <= PER_GROUP;
+  const steps = fits ? [...more, ...less] : [...less, ...more];
   if (moved.length === 0) return { steps, waiting: [] };
   const reason = `the nodePort is ${wanted[0]?.port ?? 'another one'} now`;
   const isUndecided =
     missing.length > 0 || targets.some((target) => want.has(targetId(target)) && UNDECIDED.includes(target.state));
   const serves = moved.some(({ state }) => state === 'healthy' || state === 'unread');
   const last = deregister(seen.name, moved, reason);
+  if (!fits && moved.length > 0) return { steps: [...less, ...last, ...more], waiting: [] };
   if (isUndecided && serves) return { steps, waiting: last.map((one) => ({ ...one, waitsFor: { what: 'healthy' } })) };
   return { steps: [...steps, ...last], waiting: [] };
 }
