@@ -197,7 +197,7 @@ export const motoDeviations: readonly Deviation[] = [
       'a page of fewer than five is refused',
       'a filter that there is not is refused',
       'a group name that begins with sg- is refused',
-      'a range with host bits is refused',
+      'a range with host bits is kept without them, and is the same rule',
     ],
   },
   {

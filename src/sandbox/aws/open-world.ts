@@ -23,7 +23,7 @@ export function openWorld(seed: Seed, now: () => number, timings: Timings, limit
       return ((ids * STEP) % modulus).toString(16).padStart(digits, '0');
     },
     vpcs: byId(seed.vpcs),
-    subnets: byId(seed.subnets.map((one) => ({ ...one, free: one.freeAddresses ?? sizeOf(one), held: new Set<string>() }))),
+    subnets: byId(seed.subnets.map((one) => ({ ...one, free: sizeOf(one), held: new Set<string>() }))),
     gateways: byId(seed.internetGateways ?? []),
     routeTables: byId(seed.routeTables ?? []),
     prefixLists: byId(seed.prefixLists ?? []),
@@ -88,6 +88,10 @@ function fill(world: World, seed: Seed): void {
     world.addresses.set(allocationId, { allocationId, publicIp, holder });
   }
   for (const instance of seed.instances ?? []) placeInstance(world, instance);
+  for (const { id, freeAddresses } of seed.subnets) {
+    const subnet = world.subnets.get(id);
+    if (subnet && freeAddresses !== undefined) subnet.free = freeAddresses; // what is left beside the seed's own instances
+  }
   for (const one of [...seed.vpcs, ...seed.subnets, ...(seed.securityGroups ?? []), ...(seed.routeTables ?? [])]) {
     keepTags(world, one.id, one.tags);
   }

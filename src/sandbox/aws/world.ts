@@ -66,7 +66,7 @@ export interface Interface {
   readonly privateIp: string;
   readonly publicIp: string | undefined;
   readonly allocationId: string | undefined;
-  readonly ipv6: string | undefined;
+  ipv6: string | undefined;
   securityGroups: readonly string[];
 }
 

@@ -94,9 +94,17 @@ export const securityGroupPromises: Promises = {
     expect(told.flatMap((one) => one.UserIdGroupPairs ?? [])).toEqual([expect.objectContaining(UserIdGroupPairs[0]!)]);
     expect(told.flatMap((one) => one.PrefixListIds ?? [])).toEqual(PrefixListIds);
   },
-  'a range with host bits is refused': async (stage) => {
+  'a range with host bits is kept without them, and is the same rule': async (stage) => {
     const GroupId = await stage.securityGroup();
-    const IpPermissions = [{ ...web, IpRanges: [{ CidrIp: '10.0.0.1/8' }] }];
+    const open = (CidrIp: string) =>
+      stage.ec2.authorizeSecurityGroupIngress({ GroupId, IpPermissions: [{ ...web, IpRanges: [{ CidrIp }] }] });
+    await open('10.1.2.3/8');
+    expect(only(await ingress(stage, GroupId)).IpRanges).toEqual([{ CidrIp: '10.0.0.0/8' }]);
+    await refused(open('10.0.0.0/8'), 'InvalidPermission.Duplicate');
+  },
+  'a range that is none is refused': async (stage) => {
+    const GroupId = await stage.securityGroup();
+    const IpPermissions = [{ ...web, IpRanges: [{ CidrIp: '10.0.0.0/33' }] }];
     await refused(stage.ec2.authorizeSecurityGroupIngress({ GroupId, IpPermissions }), 'InvalidParameterValue');
   },
   'sixty rules fit and the next does not': async (stage) => {

@@ -175,6 +175,33 @@ test('a zone that stays keeps its subnet and its addresses', async () => {
   expect(scene.aws.loadBalancers()[0]?.zones).toHaveLength(3);
 });
 
+test('dual stack gives each zone an IPv6 address, and takes it back', async () => {
+  const scene = await openScene();
+  const LoadBalancerArn = await balancer(scene);
+  const addresses = async () => {
+    const { NetworkInterfaces } = await scene.ec2.describeNetworkInterfaces({
+      Filters: [{ Name: 'interface-type', Values: ['network_load_balancer'] }],
+    });
+    return (NetworkInterfaces ?? []).flatMap(({ Ipv6Addresses }) => Ipv6Addresses ?? []);
+  };
+  await scene.elb.setIpAddressType({ LoadBalancerArn, IpAddressType: 'dualstack' });
+  expect(await addresses()).toHaveLength(3);
+  await scene.elb.setIpAddressType({ LoadBalancerArn, IpAddressType: 'ipv4' });
+  expect(await addresses()).toEqual([]);
+});
+
+test('secondary addresses only grow in number', async () => {
+  const scene = await openScene();
+  const LoadBalancerArn = await balancer(scene);
+  const set = (Value: string) =>
+    scene.elb.modifyLoadBalancerAttributes({
+      LoadBalancerArn,
+      Attributes: [{ Key: 'secondary_ips.auto_assigned.per_subnet', Value }],
+    });
+  await set('2');
+  await expect(set('1')).rejects.toMatchObject({ name: 'InvalidConfigurationRequestException' });
+});
+
 test('many load balancers and targets are no trouble', async () => {
   const seed = typicalAccount({ instances: 50 });
   const scene = await openScene({ seed, limits: { loadBalancers: 1000, interfacesPerVpc: 3000 } });

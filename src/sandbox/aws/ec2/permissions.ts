@@ -31,8 +31,7 @@ export function rulesOf(world: World, permissions: readonly Permission[]): reado
     const traffic = trafficOf(permission);
     const peers = peersOf(permission);
     if (peers.length === 0) throw malformed('A permission needs at least one IP range, prefix list or group');
-    for (const { peer } of peers) checkPeer(world, peer);
-    return peers.map((peer) => ({ ...traffic, ...peer }));
+    return peers.map(({ peer, description }) => ({ ...traffic, description, peer: checkPeer(world, peer) }));
   });
 }
 
@@ -72,36 +71,30 @@ function peersOf({ Groups, IpRanges, Ipv6Ranges, PrefixListIds }: Permission): r
   ];
 }
 
-function checkPeer(world: World, { kind, value }: Peer): void {
+/** The peer as EC2 keeps it. @throws {AwsFailure} */
+function checkPeer(world: World, { kind, value }: Peer): Peer {
   switch (kind) {
     case 'ipv4':
-    case 'ipv6': {
-      if (!isCidr(value, kind)) throw new AwsFailure('InvalidParameterValue', `CIDR block ${value} is malformed`);
-      return;
-    }
-    case 'prefixList': {
-      if (!world.prefixLists.has(value)) {
-        throw new AwsFailure('InvalidPrefixListID.NotFound', `The prefix list ID '${value}' does not exist`);
-      }
-      return;
-    }
-    case 'group': {
-      if (!world.securityGroups.get(value))
-        throw new AwsFailure('InvalidGroup.NotFound', `The security group '${value}' does not exist`);
-    }
+    case 'ipv6':
+      return { kind, value: canonical(value, kind) };
+    case 'prefixList':
+      if (world.prefixLists.has(value)) return { kind, value };
+      throw new AwsFailure('InvalidPrefixListID.NotFound', `The prefix list ID '${value}' does not exist`);
+    case 'group':
+      if (world.securityGroups.get(value)) return { kind, value };
+      throw new AwsFailure('InvalidGroup.NotFound', `The security group '${value}' does not exist`);
   }
 }
 
-/** With its host bits zero, as EC2 wants it. */
-function isCidr(text: string, kind: 'ipv4' | 'ipv6'): boolean {
-  if (!ipaddr.isValidCIDR(text)) return false;
-  const [address, bits] = ipaddr.parseCIDR(text);
-  if (address.kind() !== kind) return false;
-  const bytes = address.toByteArray();
-  return bytes.every((byte, index) => {
-    const left = Math.min(Math.max(bits - 8 * index, 0), 8);
-    return (byte & (255 >> left)) === 0;
-  });
+/** With its host bits zero, and IPv6 in its short form: EC2 tells ranges so, whatever they were when they came.
+ *  @see https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html */
+function canonical(text: string, kind: 'ipv4' | 'ipv6'): string {
+  if (!ipaddr.isValidCIDR(text) || ipaddr.parseCIDR(text)[0].kind() !== kind) {
+    throw new AwsFailure('InvalidParameterValue', `CIDR block ${text} is malformed`);
+  }
+  const [, bits] = ipaddr.parseCIDR(text);
+  const network = kind === 'ipv4' ? ipaddr.IPv4.networkAddressFromCIDR(text) : ipaddr.IPv6.networkAddressFromCIDR(text);
+  return `${network.toString()}/${bits}`;
 }
 
 /** Two rules that admit the same traffic are the same, whatever their descriptions. */

@@ -50,6 +50,15 @@ export function holdZone(world: World, owner: Owner, subnet: Subnet, asked: Aske
   };
 }
 
+/** The zone with an IPv6 address, or without one. */
+export function withFamily(world: World, hold: ZoneHold, addressType: Owner['addressType']): ZoneHold {
+  const subnet = world.subnets.get(hold.subnetId);
+  const given = addressType === 'dualstack' && subnet ? (hold.ipv6 ?? freeIpv6(world, subnet)) : undefined;
+  const one = world.interfaces.get(hold.interfaceId);
+  if (one) one.ipv6 = given;
+  return { ...hold, ipv6: given, fixed: { ...hold.fixed, ipv6: given === undefined ? undefined : hold.fixed.ipv6 } };
+}
+
 /** Gives back the interface and its addresses. The interface itself lingers in reads for the consistency time. */
 export function releaseZone(world: World, hold: ZoneHold): void {
   world.interfaces.remove(hold.interfaceId);

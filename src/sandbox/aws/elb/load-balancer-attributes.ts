@@ -54,6 +54,7 @@ export const loadBalancerAttributeActions: Actions = {
     checkFamily(balancer, Attributes);
     const after = new Map(balancer.attributes);
     for (const { Key, Value = '' } of Attributes) after.set(Key, Value);
+    checkSecondary(balancer, after);
     checkLogs(world, after);
     checkTargetCounts(world, balancer, { crossZone: after.get('load_balancing.cross_zone.enabled') === 'true' });
     for (const [key, value] of after) balancer.attributes.set(key, value);
@@ -65,6 +66,13 @@ function checkFamily({ addressType }: LoadBalancer, asked: AskedAttributes): voi
   if (addressType === 'dualstack' || !asked.some(({ Key }) => Key === 'ipv6.deny_all_igw_traffic')) return;
   const message = `Load balancer attribute key 'ipv6.deny_all_igw_traffic' is not supported on load balancers with IP address type 'ipv4'`;
   throw new AwsFailure('InvalidConfigurationRequest', message);
+}
+
+const SECONDARY = 'secondary_ips.auto_assigned.per_subnet';
+
+function checkSecondary({ attributes }: LoadBalancer, after: ReadonlyMap<string, string>): void {
+  if (Number(after.get(SECONDARY)) >= Number(attributes.get(SECONDARY))) return;
+  throw new AwsFailure('InvalidConfigurationRequest', `Load balancer attribute '${SECONDARY}' cannot be decreased`);
 }
 
 function checkLogs(world: World, after: ReadonlyMap<string, string>): void {

@@ -4,7 +4,7 @@ import { list, oneOf, record, text } from '../shapes.ts';
 import type { LoadBalancer, World, ZoneHold } from '../world.ts';
 import type { XmlObject } from '../xml.ts';
 import { loadBalancer } from './found.ts';
-import { holdZone, releaseZone } from './interfaces.ts';
+import { holdZone, releaseZone, withFamily } from './interfaces.ts';
 import { checkGroups } from './security-groups.ts';
 import { type AskedZone, askedZones, checkZones, zoneFields, zonesXml } from './zones.ts';
 
@@ -29,6 +29,7 @@ export const loadBalancerSettingActions: Actions = {
     const wanted = checkAddressType(world, balancer, IpAddressType, balancer.prefixNat);
     for (const { subnetId } of balancer.zones) checkFamily(world, subnetId, wanted);
     balancer.addressType = wanted;
+    balancer.zones = balancer.zones.map((hold) => withFamily(world, hold, wanted));
     if (wanted === 'ipv4') balancer.prefixNat = 'off';
     return { IpAddressType: wanted };
   }),
@@ -59,7 +60,7 @@ function setSubnets(world: World, input: ReturnType<typeof subnets>): XmlObject 
     const present = kept.get(subnet.id);
     if (!present) return holdZone(world, owner, subnet, zone);
     const sourceNatPrefix = zone.SourceNatIpv6Prefix ?? present.fixed.sourceNatPrefix;
-    return { ...present, fixed: { ...present.fixed, sourceNatPrefix } };
+    return withFamily(world, { ...present, fixed: { ...present.fixed, sourceNatPrefix } }, wantedType);
   });
   balancer.addressType = wantedType;
   balancer.prefixNat = prefixNat;

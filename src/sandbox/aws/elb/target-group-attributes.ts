@@ -39,16 +39,14 @@ const rules: AttributeRules = {
   'target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage': { initial: 'off', allowed: offOr(1, 100) },
 };
 
-const foreign =
-  /^(slow_start|lambda|target_failover|load_balancing\.algorithm|stickiness\.(lb|app)_cookie|target_health_state)\./;
+const foreign = /^(slow_start|lambda|target_failover|send_tcp_reset|load_balancing\.algorithm|stickiness\.(lb|app)_cookie)\./;
 
 export function newGroupAttributes({ protocol, targetType }: Pick<TargetGroup, 'protocol' | 'targetType'>): Map<string, string> {
   const values = initialValues(rules);
   const datagrams = protocol === 'UDP' || protocol === 'TCP_UDP';
   values.set('deregistration_delay.connection_termination.enabled', String(datagrams));
   values.set('preserve_client_ip.enabled', String(datagrams || targetType === 'instance'));
-  if (protocol !== 'TCP' && protocol !== 'TLS') values.delete('target_health_state.unhealthy.connection_termination.enabled');
-  if (protocol !== 'TCP' && protocol !== 'TLS') values.delete('target_health_state.unhealthy.draining_interval_seconds');
+  if (datagrams) values.set('target_health_state.unhealthy.connection_termination.enabled', 'false');
   return values;
 }
 
@@ -61,8 +59,7 @@ export const targetGroupAttributeActions: Actions = {
   ),
   ModifyTargetGroupAttributes: action(modify, (world, { TargetGroupArn, Attributes }) => {
     const group = targetGroup(world, TargetGroupArn);
-    const own = Object.fromEntries(Object.entries(rules).filter(([key]) => group.attributes.has(key)));
-    checkAttributes(own, Attributes, {
+    checkAttributes(rules, Attributes, {
       called: 'Target group',
       where: `on target groups with protocol '${group.protocol}'`,
       foreign,
@@ -80,6 +77,9 @@ function checkTogether(group: TargetGroup, after: ReadonlyMap<string, string>): 
   const datagrams = group.protocol === 'UDP' || group.protocol === 'TCP_UDP';
   if (datagrams && after.get('preserve_client_ip.enabled') === 'false') {
     throw refuse(`Client IP preservation cannot be disabled for target groups with the ${group.protocol} protocol`);
+  }
+  if (datagrams && after.get('target_health_state.unhealthy.connection_termination.enabled') === 'true') {
+    throw refuse(`Unhealthy connection termination cannot be enabled for target groups with the ${group.protocol} protocol`);
   }
   if (group.protocol === 'TLS' && after.get('stickiness.enabled') === 'true') {
     throw refuse('Stickiness is not supported for target groups with the TLS protocol');
