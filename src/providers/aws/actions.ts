@@ -40,6 +40,8 @@ export const ec2Actions = {
   DescribeSubnets: 'readEc2',
   DescribeRouteTables: 'readEc2',
   DescribeSecurityGroups: 'readEc2',
+  DescribeAddresses: 'readEc2',
+  DescribeNetworkInterfaces: 'readEc2',
   CreateSecurityGroup: 'writeEc2',
   CreateTags: 'writeEc2',
   DeleteTags: 'writeEc2',

@@ -88,7 +88,7 @@ export async function changeBalancer(
       };
       const answer = await bench.calls.elb('SetSubnets', (elb) => elb.send(new SetSubnetsCommand(input)));
       const { zones } = readBalancer({ AvailabilityZones: answer.AvailabilityZones }, {});
-      return put({ zones, state: 'provisioning', ...(nat ? { ipv6SourceNat: nat } : {}) });
+      return put({ zones, state: 'provisioning', ips: undefined, ...(nat ? { ipv6SourceNat: nat } : {}) });
     }
     case 'set-security-groups': {
       const groups = act.groups.map((name) => securityGroupId(bench.inventory, name));

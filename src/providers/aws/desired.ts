@@ -76,13 +76,14 @@ const PROTECTED_TAGS = ['aws:', 'nodeport-lb.io/'];
 export function describe(balancer: Balancer, facts: Facts, options: DescribeOptions): Desired {
   const asked = readAwsAnnotations(balancer.members[0]?.annotations ?? {}); // on balancer-wide settings the oldest member's word counts
   for (const member of balancer.members) refuseUnreadable(nameOf(member), readAwsAnnotations(member.annotations));
-  refuseUnsupported(balancer, asked);
+  refuseUnsupported(balancer);
   const [scheme, schemeReason] = chooseScheme(asked, options);
   const listeners = describeListeners(balancer);
   const ipAddressType = asked.ipAddressType ?? chooseAddressType(balancer, facts.subnets);
   const dualStack = ipAddressType === 'dualstack';
   if (dualStack && asked.ipv6SourceNat !== 'on') refuseBareUdp(listeners);
   const subnets = chooseSubnets(facts.subnets, { scheme, dualStack, named: asked.subnets, clusterName: options.clusterName });
+  refuseUnknownAddresses(asked.eipAllocations, facts);
   const zones = placeAddresses(subnets, asked, scheme, dualStack);
   const uids = balancer.members.map(({ uid }) => uid);
   const retain = balancer.settings.retain;
@@ -132,7 +133,7 @@ function refuseUnreadable(name: string, { problems, unsupported }: AwsAnnotation
   if (beyond) throw new Refusal('NotSupported', `${name}: annotation ${beyond.annotation}: ${beyond.why}`);
 }
 
-function refuseUnsupported(balancer: Balancer, asked: AwsAnnotations): void {
+function refuseUnsupported(balancer: Balancer): void {
   const owner = nameOf(balancer.members[0] ?? { namespace: '', name: balancer.key });
   const refuse = (what: string): never => {
     throw new Refusal('NotSupported', `${owner}: ${what}`);
@@ -147,11 +148,6 @@ function refuseUnsupported(balancer: Balancer, asked: AwsAnnotations): void {
     );
   }
   if (balancer.settings.proxyProtocol === 'v1') refuse('nodeport-lb.io/proxy-protocol: an NLB speaks v2 only');
-  if (balancer.settings.publish === 'ip' && asked.eipAllocations.length === 0 && asked.privateIpv4.length === 0) {
-    refuse(
-      'nodeport-lb.io/publish: ip needs Elastic IPs or private addresses; without them the addresses of an NLB are not its own',
-    );
-  }
 }
 
 function chooseScheme(asked: AwsAnnotations, options: DescribeOptions): readonly [Desired['scheme'], string] {
@@ -171,6 +167,12 @@ function refuseBareUdp(listeners: readonly DesiredListener[]): void {
   if (!udp) return;
   const cure = 'aws-load-balancer-enable-prefix-for-ipv6-source-nat: on';
   throw new Refusal('FamilyUnsupported', `Port ${udp.port}: UDP on a dualstack NLB needs ${cure}`);
+}
+
+function refuseUnknownAddresses(allocations: readonly string[], facts: Facts): void {
+  const unknown = allocations.find((id) => facts.named[id] === undefined);
+  if (unknown !== undefined)
+    throw new Refusal('AwsResourceUnknown', `Elastic IP ${unknown}: this account and region have none of that id`);
 }
 
 /** Fixed addresses go with the subnets, by position; private ones by the range that they are in. */
@@ -246,9 +248,8 @@ function describeSecurity(
 }
 
 function resolveGroup(group: string, facts: Facts): string {
-  const id = facts.namedGroups[group];
+  const id = facts.named[group];
   if (id !== undefined) return id;
-  if (group.startsWith('sg-')) return group;
   throw new Refusal('AwsResourceUnknown', `Security group ${JSON.stringify(group)}: the VPC has none of that id or Name tag`);
 }
 

@@ -177,11 +177,12 @@ export class Inventory {
 }
 
 function mergeBalancer(had: SeenBalancer, now: SeenBalancer): SeenBalancer {
-  const { attributes, listeners, capacityUnits } = had;
+  const { attributes, listeners, capacityUnits, ips } = had;
   return {
     ...now,
     ...(attributes ? { attributes } : {}),
     ...(listeners ? { listeners } : {}),
+    ...(ips ? { ips } : {}),
     ...(capacityUnits === undefined ? {} : { capacityUnits }),
   };
 }

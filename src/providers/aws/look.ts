@@ -1,7 +1,7 @@
 import type { Bench } from './bench.ts';
 import { type Current, groupName } from './current.ts';
 import type { Desired } from './desired.ts';
-import type { SeenGroup, SeenListener } from './picture.ts';
+import type { SeenBalancer, SeenGroup, SeenListener } from './picture.ts';
 
 /** Reads what an identity sweep does not show of one balancer, as far as it is not known and matters. */
 export async function lookCloser(bench: Bench, desired: Desired, { balancer, name }: Current): Promise<void> {
@@ -87,4 +87,11 @@ async function lookAtGroupAgain(
   if (inventory.groups.get(before.arn) !== before) return false;
   inventory.groups.set(before.arn, { ...before, targets, attributes, healthAt: now() });
   return JSON.stringify([before.targets, before.attributes]) !== JSON.stringify([targets, attributes]);
+}
+
+/** Reads the addresses of an NLB's interfaces, once it is active and as long as they are not known. */
+export async function lookAtInterfaces({ reader, inventory }: Bench, { arn, zones }: SeenBalancer): Promise<void> {
+  const ips = await reader.interfaceIps(arn);
+  const seen = inventory.balancers.get(arn);
+  if (seen && ips.length >= zones.length) inventory.balancers.set(arn, { ...seen, ips });
 }

@@ -17,6 +17,8 @@ export interface PatrolParts {
   readonly sweepMs: number;
   now(): number;
   sweep(): Promise<void>;
+  /** Looks again at what others must put right: a subnet's tag, an Elastic IP. */
+  recheck(): Promise<void>;
   /** Each NLB is read closely once in this time. */
   readonly closeLookMs: number;
   /** @returns about how many calls it took, and whether something was news */
@@ -32,6 +34,8 @@ const WATCH_MS = 600_000;
 const SLOWEST_MS = 60_000;
 /** Close looks take their time: one call a second in all. */
 const MS_PER_CALL = 1_000;
+/** What was refused is looked at again so often. */
+const RECHECK_MS = 30_000;
 const UNDECIDED = ['initial', 'unread'];
 
 interface Watch {
@@ -51,6 +55,7 @@ export class Patrol {
   /** When an NLB is due for a close look, by ARN. */
   readonly #closeLooks = new Map<string, number>();
   #nextCloseLookAt = 0;
+  #recheckAt = 0;
 
   constructor(parts: PatrolParts) {
     this.#parts = parts;
@@ -69,7 +74,13 @@ export class Patrol {
 
   async #tick(): Promise<void> {
     try {
-      await Promise.all([this.#lookAtBalancers(), this.#lookAtGroups(), this.#sweepIfDue(), this.#lookCloselyIfDue()]);
+      await Promise.all([
+        this.#lookAtBalancers(),
+        this.#lookAtGroups(),
+        this.#sweepIfDue(),
+        this.#lookCloselyIfDue(),
+        this.#recheckIfDue(),
+      ]);
     } catch (thrown) {
       this.#parts.log.debug({ error: explain(thrown) }, 'AWS could not be looked at; tried again');
     }
@@ -125,6 +136,12 @@ export class Patrol {
     if (this.#parts.now() < this.#sweepAt) return;
     this.#sweepAt = this.#nextSweep();
     await this.#parts.sweep();
+  }
+
+  async #recheckIfDue(): Promise<void> {
+    if (this.#parts.now() < this.#recheckAt) return;
+    this.#recheckAt = this.#parts.now() + RECHECK_MS;
+    await this.#parts.recheck();
   }
 
   /** One NLB at a time; all of them within the time, in an order that chance gave them. */

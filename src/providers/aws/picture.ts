@@ -25,6 +25,8 @@ export interface SeenBalancer {
   readonly listeners?: readonly SeenListener[];
   /** Undefined: not read yet, or none was ever asked for. */
   readonly capacityUnits?: number;
+  /** Of its network interfaces, one a zone. Undefined: not read. */
+  readonly ips?: readonly string[] | undefined;
 }
 
 export interface SeenZone {
@@ -151,8 +153,8 @@ export interface Facts {
   readonly vpcId: string;
   readonly subnets: readonly SeenSubnet[];
   readonly instances: Readonly<Record<string, SeenInstance>>;
-  /** Security groups that annotations name, by id and by Name tag. */
-  readonly namedGroups: Readonly<Record<string, string>>;
+  /** Ids of security groups that annotations name, by id and by Name tag; and of Elastic IPs, by their own. */
+  readonly named: Readonly<Record<string, string>>;
 }
 
 /** One balancer as the provider hands it around. */

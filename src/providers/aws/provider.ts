@@ -11,7 +11,7 @@ import { isCalled } from './failures.ts';
 import { instanceIdOf } from './instances.ts';
 import { Inventory } from './inventory.ts';
 import { type Buckets, usualBuckets } from './limiter.ts';
-import { lookAgain, lookCloser } from './look.ts';
+import { lookAgain, lookAtInterfaces, lookCloser } from './look.ts';
 import { SHARED, TAG } from './names.ts';
 import { type AwsOptions, readOptions } from './options.ts';
 import { Patrol } from './patrol.ts';
@@ -62,7 +62,8 @@ export function createAwsProvider(context: ProviderContext, parts: AwsParts): Pr
 /** What is wanted of a key, as the controller said last. */
 interface Wish {
   readonly balancer: Balancer;
-  readonly groupNames: readonly string[];
+  /** Of security groups and Elastic IPs that annotations name. */
+  readonly names: readonly string[];
   /** Nobody has looked since it was said. */
   readonly isNew: boolean;
 }
@@ -84,6 +85,9 @@ class AwsProvider implements Provider<Observed> {
   /** As many as there are wanted balancers. */
   readonly #wishes = new Map<string, Wish>();
   #changed: (key: string) => void = () => {};
+  #swept: Promise<void> | undefined;
+  /** Keys that were refused for what others have at AWS. */
+  readonly #refused = new Set<string>();
 
   constructor(context: ProviderContext, parts: AwsParts) {
     this.#context = context;
@@ -113,6 +117,7 @@ class AwsProvider implements Provider<Observed> {
       sweepMs: parts.sweepMs,
       changed,
       sweep: () => this.#resweep(),
+      recheck: () => this.#recheck(),
       closeLookMs: parts.closeLookMs,
       lookAgain: (arn) => lookAgain(this.#bench, arn),
     });
@@ -122,19 +127,35 @@ class AwsProvider implements Provider<Observed> {
     const region = await this.#bench.calls.region().catch((cause: unknown) => {
       throw new UsageError([{ where: '--aws-region', message: `AWS must be told the region: ${explain(cause)}` }], { cause });
     });
-    await this.#sweep.run();
     const nodes = [...new Set(start.balancers.map((one) => one.nodes))].flat(); // most share one array
     for (const balancer of start.balancers) this.#wishes.set(balancer.key, makeWish(balancer));
-    if (nodes.length > 0 || this.#options.vpcId !== undefined) await this.#surveyor.survey(nodes, []);
+    const { log } = this.#context;
+    try {
+      await this.#ensureSwept();
+      if (nodes.length > 0 || this.#options.vpcId !== undefined) await this.#surveyor.survey(nodes, []);
+      log.info({ region, balancers: this.#bench.inventory.balancers.size }, 'AWS has been read');
+    } catch (thrown) {
+      log.warn({ region, error: explain(thrown) }, 'AWS could not be read; each Service is told, and it is tried again'); // `observe` does both
+    }
     this.#changed = start.changed;
     this.#patrol.start();
-    this.#context.log.info({ region, balancers: this.#bench.inventory.balancers.size }, 'AWS has been read');
   }
 
   async close(): Promise<void> {
     this.#changed = () => {};
     this.#patrol.stop();
     this.#bench.calls.close();
+  }
+
+  /** Nothing is done before all that is ours has been read once. */
+  async #ensureSwept(): Promise<void> {
+    this.#swept ??= this.#sweep.run();
+    try {
+      await this.#swept;
+    } catch (thrown) {
+      this.#swept = undefined;
+      throw thrown;
+    }
   }
 
   async keys(): Promise<readonly string[]> {
@@ -145,7 +166,7 @@ class AwsProvider implements Provider<Observed> {
   adjust(balancer: Balancer): Balancer {
     const wish = makeWish(balancer);
     this.#wishes.set(balancer.key, wish);
-    const known = this.#surveyor.knows([], wish.groupNames) ? this.#surveyor.facts() : undefined;
+    const known = this.#surveyor.knows([], wish.names) ? this.#surveyor.facts() : undefined;
     try {
       const desired = describe(balancer, known ?? NO_FACTS, this.#describing);
       if (known) chooseCurrent(desired, this.#bench.inventory.of(balancer.key).balancers);
@@ -153,6 +174,7 @@ class AwsProvider implements Provider<Observed> {
     } catch (thrown) {
       const isOfFacts =
         thrown instanceof Refusal && ['SubnetUnavailable', 'AwsResourceUnknown', 'AddressInvalid'].includes(thrown.code);
+      if (isOfFacts) this.#refused.add(balancer.key);
       if (known && isOfFacts) this.#surveyor.doubt();
       if (known || !isOfFacts) throw thrown;
     }
@@ -165,16 +187,24 @@ class AwsProvider implements Provider<Observed> {
   }
 
   async observe(key: string): Promise<Observed> {
+    await this.#ensureSwept();
     const wish = this.#wishes.get(key);
-    if (wish && !this.#surveyor.knows(wish.balancer.nodes, wish.groupNames)) {
-      await this.#surveyor.survey(wish.balancer.nodes, wish.groupNames);
+    if (wish && !this.#surveyor.knows(wish.balancer.nodes, wish.names)) {
+      await this.#surveyor.survey(wish.balancer.nodes, wish.names);
     }
     const desired = wish && this.#describeIfPossible(wish.balancer);
     if (desired) await this.#lookIfNeeded(desired);
-    const picture = this.#picture(key, wish, desired);
+    const picture = await this.#withAddresses(this.#picture(key, wish, desired), () => this.#picture(key, wish, desired));
     if (wish?.isNew) this.#wishes.set(key, { ...wish, isNew: false });
     else if (reportObserved(picture).gone) this.#wishes.delete(key); // what is wanted is said anew in each pass
     return picture;
+  }
+
+  async #withAddresses(picture: Observed, again: () => Observed): Promise<Observed> {
+    const nameless = picture.balancers.filter(({ state, ips }) => state === 'active' && ips === undefined);
+    if (picture.goal?.publish !== 'ip' || nameless.length === 0) return picture;
+    for (const balancer of nameless) await lookAtInterfaces(this.#bench, balancer);
+    return again();
   }
 
   #describeIfPossible(balancer: Balancer): Desired | undefined {
@@ -263,6 +293,18 @@ class AwsProvider implements Provider<Observed> {
     await this.#sweep.run();
   }
 
+  /** Whoever has put right what a Service was refused for shall not have to touch the Service. */
+  async #recheck(): Promise<void> {
+    const keys = [...this.#refused];
+    this.#refused.clear();
+    for (const key of keys) {
+      const wish = this.#wishes.get(key);
+      this.#surveyor.doubt();
+      if (wish) await this.#surveyor.survey(wish.balancer.nodes, wish.names);
+      this.#changed(key);
+    }
+  }
+
   async #resweep(): Promise<void> {
     const before = this.#fingerprints();
     await this.#sweep.run();
@@ -283,13 +325,16 @@ class AwsProvider implements Provider<Observed> {
 function makeWish(balancer: Balancer): Wish {
   return {
     balancer,
-    groupNames: balancer.members.flatMap(({ annotations }) => readAwsAnnotations(annotations).securityGroups),
+    names: balancer.members.flatMap(({ annotations }) => {
+      const { securityGroups, eipAllocations } = readAwsAnnotations(annotations);
+      return [...securityGroups, ...eipAllocations];
+    }),
     isNew: true,
   };
 }
 
 /** With these everything that depends on the VPC is refused, and all else is judged. */
-const NO_FACTS: Facts = { vpcId: '', subnets: [], instances: {}, namedGroups: {} };
+const NO_FACTS: Facts = { vpcId: '', subnets: [], instances: {}, named: {} };
 
 /** Only the instances of the wish's nodes: a snapshot for each of a thousand balancers shall not hold all of them. */
 function pickInstances(facts: Facts, wish: Wish | undefined): Facts['instances'] {

@@ -1,5 +1,7 @@
 import {
+  DescribeAddressesCommand,
   DescribeInstancesCommand,
+  DescribeNetworkInterfacesCommand,
   DescribeRouteTablesCommand,
   DescribeSecurityGroupsCommand,
   DescribeSubnetsCommand,
@@ -151,6 +153,26 @@ export class Reader {
       const answer = await this.#calls.ec2('DescribeSecurityGroups', (ec2) => ec2.send(new DescribeSecurityGroupsCommand(input)));
       return { items: (answer.SecurityGroups ?? []).map(readSecurityGroup), next: answer.NextToken };
     });
+  }
+
+  /** Those of these Elastic IPs that are there. */
+  async allocations(ids: readonly string[]): Promise<readonly string[]> {
+    const input = { Filters: writeFilters({ 'allocation-id': ids.slice(0, VALUES_PER_FILTER) }) };
+    const answer = await this.#calls.ec2('DescribeAddresses', (ec2) => ec2.send(new DescribeAddressesCommand(input)));
+    return (answer.Addresses ?? []).flatMap(({ AllocationId }) => AllocationId ?? []);
+  }
+
+  /** Addresses of an NLB's network interfaces, by zone: public ones where there are any. */
+  async interfaceIps(balancerArn: string): Promise<readonly string[]> {
+    const description = `ELB ${balancerArn.slice(balancerArn.indexOf('loadbalancer/') + 'loadbalancer/'.length)}`;
+    const input = { Filters: writeFilters({ description: [description] }) };
+    const answer = await this.#calls.ec2('DescribeNetworkInterfaces', (ec2) =>
+      ec2.send(new DescribeNetworkInterfacesCommand(input)),
+    );
+    const byZone = [...(answer.NetworkInterfaces ?? [])].sort((a, b) =>
+      (a.AvailabilityZone ?? '') < (b.AvailabilityZone ?? '') ? -1 : 1,
+    );
+    return byZone.flatMap((one) => one.Association?.PublicIp ?? one.PrivateIpAddress ?? []);
   }
 
   /** Instances that are there; ids that EC2 does not know are left out. */

@@ -29,11 +29,10 @@ function attachedGroups({ groups }: Observed, { arn }: SeenBalancer): readonly S
   return groups.filter(({ balancerArns }) => balancerArns.includes(arn));
 }
 
+/** Addresses that are asked for and not known yet are worth waiting for: nothing else is published meanwhile. */
 function publish(balancer: SeenBalancer, { goal }: Observed): readonly PublishedAddress[] {
-  const addresses = balancer.zones.flatMap((zone) => zone.addresses);
-  const ips = goal?.publish === 'ip' ? addresses.flatMap((one) => one.ip ?? one.privateIpv4 ?? []) : [];
-  if (ips.length > 0) return ips.map((ip) => ({ ip, ipMode: goal!.ipMode }));
-  return [{ hostname: balancer.dnsName }];
+  if (goal?.publish !== 'ip') return [{ hostname: balancer.dnsName }];
+  return (balancer.ips ?? []).map((ip) => ({ ip, ipMode: goal.ipMode }));
 }
 
 function isSettled(observed: Observed, serving: SeenBalancer, groups: readonly SeenGroup[]): boolean {
@@ -44,6 +43,7 @@ function isSettled(observed: Observed, serving: SeenBalancer, groups: readonly S
   const idle = observed.securityGroups.some(({ id, busyUntil }) => !used.has(id) && busyUntil === undefined);
   if (living.length !== 1 || loose || idle || groups.length === 0) return false;
   if (!goal) return true;
+  if (goal.publish === 'ip' && !serving.ips) return false;
   const attached = new Set(groups.map(({ name }) => name));
   const recorded = serving.tags[TAG.applied] === goal.config && serving.tags[TAG.targets] === goal.targets;
   return recorded && goal.groups.every((name) => attached.has(name));

@@ -20,7 +20,7 @@ export class Surveyor {
   readonly #instances = new Map<string, SeenInstance>();
   /** When EC2 was asked for an instance last, by id. */
   readonly #askedAt = new Map<string, number>();
-  #namedGroups: Record<string, string> = {};
+  #named: Record<string, string> = {};
   readonly #namesAskedAt = new Map<string, number>();
   /** Groups of nodes that shall admit the NLBs. */
   #nodeGroups: readonly string[] = [];
@@ -52,20 +52,18 @@ export class Surveyor {
       vpcId: this.#vpcId,
       subnets: this.#subnets.list,
       instances: Object.fromEntries(this.#instances),
-      namedGroups: this.#namedGroups,
+      named: this.#named,
     };
   }
 
   /** Whether these nodes and names can be judged without asking. */
-  knows(nodes: readonly NodeTarget[], groupNames: readonly string[]): boolean {
-    return (
-      this.facts() !== undefined && this.#unknownInstances(nodes).length === 0 && this.#unknownNames(groupNames).length === 0
-    );
+  knows(nodes: readonly NodeTarget[], names: readonly string[]): boolean {
+    return this.facts() !== undefined && this.#unknownInstances(nodes).length === 0 && this.#unknownNames(names).length === 0;
   }
 
   /** Learns what is missing about these nodes and security groups. */
-  survey(nodes: readonly NodeTarget[], groupNames: readonly string[]): Promise<void> {
-    const next = this.#under.catch(() => {}).then(() => this.#survey(nodes, groupNames));
+  survey(nodes: readonly NodeTarget[], names: readonly string[]): Promise<void> {
+    const next = this.#under.catch(() => {}).then(() => this.#survey(nodes, names));
     this.#under = next;
     return next;
   }
@@ -75,7 +73,7 @@ export class Surveyor {
     if (this.#subnets && this.#subnets.at < this.#now() - LOOK_AGAIN_MS) this.#subnets = { ...this.#subnets, at: 0 };
   }
 
-  async #survey(nodes: readonly NodeTarget[], groupNames: readonly string[]): Promise<void> {
+  async #survey(nodes: readonly NodeTarget[], names: readonly string[]): Promise<void> {
     const ids = this.#unknownInstances(nodes);
     if (ids.length > 0) await this.#readInstances(ids);
     this.#vpcId ??= [...this.#instances.values()].sort((a, b) => (a.id < b.id ? -1 : 1))[0]?.vpcId;
@@ -83,8 +81,8 @@ export class Surveyor {
     if (vpcId === undefined) return;
     if (!this.#subnets || this.#subnets.at < this.#now() - SUBNETS_MS)
       this.#subnets = { list: await this.#reader.subnets(vpcId), at: this.#now() };
-    const names = this.#unknownNames(groupNames);
-    if (names.length > 0) await this.#readNames(names, vpcId);
+    const unknown = this.#unknownNames(names);
+    if (unknown.length > 0) await this.#readNames(unknown, vpcId);
     if (ids.length > 0) await this.#chooseNodeGroups(vpcId);
   }
 
@@ -109,22 +107,25 @@ export class Surveyor {
 
   #unknownNames(names: readonly string[]): readonly string[] {
     const stale = this.#now() - LOOK_AGAIN_MS;
-    return names.filter((name) => this.#namedGroups[name] === undefined && (this.#namesAskedAt.get(name) ?? 0) <= stale);
+    return names.filter((name) => this.#named[name] === undefined && (this.#namesAskedAt.get(name) ?? 0) <= stale);
   }
 
   async #readNames(names: readonly string[], vpcId: string): Promise<void> {
-    const plain = names.filter((name) => !name.startsWith('sg-'));
     const ids = names.filter((name) => name.startsWith('sg-'));
-    const [named, byId] = await Promise.all([
-      plain.length > 0 ? this.#reader.securityGroups({ 'vpc-id': [vpcId], 'tag:Name': plain }) : [],
-      ids.length > 0 ? this.#reader.securityGroups({ 'vpc-id': [vpcId], 'group-id': ids }) : [],
+    const allocations = names.filter((name) => name.startsWith('eipalloc-'));
+    const plain = names.filter((name) => !ids.includes(name) && !allocations.includes(name));
+    const inVpc = { 'vpc-id': [vpcId] };
+    const [byName, byId, addresses] = await Promise.all([
+      plain.length > 0 ? this.#reader.securityGroups({ ...inVpc, 'tag:Name': plain }) : [],
+      ids.length > 0 ? this.#reader.securityGroups({ ...inVpc, 'group-id': ids }) : [],
+      allocations.length > 0 ? this.#reader.allocations(allocations) : [],
     ]);
     for (const name of names) this.#namesAskedAt.set(name, this.#now());
     const found = [
-      ...named.map((group) => [group.tags['Name'] ?? '', group.id] as const),
-      ...byId.map(({ id }) => [id, id] as const),
+      ...byName.map((group) => [group.tags['Name'] ?? '', group.id] as const),
+      ...[...byId.map(({ id }) => id), ...addresses].map((id) => [id, id] as const),
     ];
-    this.#namedGroups = { ...this.#namedGroups, ...Object.fromEntries(found) };
+    this.#named = { ...this.#named, ...Object.fromEntries(found) };
   }
 
   /** Of an instance with several groups the one that is tagged for the cluster, else the first. */

@@ -390,6 +390,13 @@ test('Elastic IPs are published as addresses', async () => {
   expect((await reportOf(provider, 'default/web')).addresses).toEqual([{ ip: '198.51.100.1', ipMode: 'VIP' }]);
 });
 
+test('nodeport-lb.io/publish: ip publishes the addresses of the NLB’s interfaces; with PROXY protocol kube-proxy stays out', async () => {
+  await want(provider, nlb({ settings: { publish: 'ip', proxyProtocol: 'v2' } }, annotate({ scheme: 'internal' })));
+  const { addresses } = await reportOf(provider, 'default/web');
+  expect(addresses.map(({ ipMode }) => ipMode)).toEqual(['Proxy', 'Proxy', 'Proxy']);
+  expect(addresses.map(({ ip }) => ip)).toEqual(aws.loadBalancers()[0]!.zones.map(({ privateIp }) => privateIp));
+});
+
 const refused: readonly {
   readonly why: string;
   readonly annotations?: Readonly<Record<string, string>>;
@@ -480,7 +487,8 @@ const refused: readonly {
 
 describe('what is refused, with nothing left behind', () => {
   beforeEach(async () => {
-    const wish = nlb({ name: 'other' }, annotate({ 'security-groups': 'edge' })); // names are looked up on the first look
+    const named = { 'security-groups': 'edge', 'eip-allocations': 'eipalloc-1,eipalloc-77' };
+    const wish = nlb({ name: 'other' }, annotate(named)); // names are looked up on the first look
     refusalOf(() => provider.adjust(wish, nothingReserved));
     await provider.observe('default/other');
   });

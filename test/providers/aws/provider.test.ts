@@ -321,12 +321,29 @@ describe('trouble', () => {
     expect(registered()).toEqual(['1:30080', '2:30080', '3:30080']);
   });
 
+  test('what a Service was refused for is put right at AWS: nobody needs to touch the Service', async () => {
+    await provider.close(0);
+    let aheadMs = 0;
+    await restart({ now: () => Date.now() + aheadMs }, [nlb()]);
+    const wish = nlb({}, { [`${AWS}subnets`]: 'late' });
+    expect(() => provider.adjust(wish, nothingReserved)).toThrow(/"late"/);
+    aws.world.tags.get('subnet-public-a')!.set('Name', 'late');
+    aheadMs += 31_000;
+    for (const deadline = Date.now() + 4_000; !changed.includes('default/web'); ) {
+      if (Date.now() > deadline) throw new Error('nobody has looked again');
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await want(provider, wish);
+    expect(aws.loadBalancers()[0]!.zones.map(({ subnetId }) => subnetId)).toEqual(['subnet-public-a']);
+  });
+
   test('credentials that are refused say so', async () => {
-    aws.inject({ action: '*', code: 'ExpiredToken', status: 403 });
+    const refusal = aws.inject({ action: '*', code: 'ExpiredToken', status: 403 });
     const late = makeProvider(aws);
-    await expect(late.open({ balancers: [], surroundings: nothingReserved, changed: () => {} })).rejects.toMatchObject({
-      code: 'AwsCredentials',
-    });
+    await late.open({ balancers: [], surroundings: nothingReserved, changed: () => {} });
+    await expect(late.observe('default/web')).rejects.toMatchObject({ code: 'AwsCredentials' });
+    refusal.remove();
+    expect(late.report(await late.observe('default/web')).gone).toBe(true);
     await late.close(0);
   });
 });
