@@ -24,6 +24,9 @@ export interface AwsOptions {
   readonly throttling?: 'usual' | readonly Family[];
   /** How long every answer takes at least, in ms; default 0. */
   readonly latencyMs?: number;
+  /** Whether a creation by a name that is taken, with the same settings and other tags, is refused (default), or finds what is there: AWS
+   *  does not document it, so a caller must stand both. */
+  readonly tagsAreSettings?: boolean;
   /** Of the chance that faults are met by; default 1. */
   readonly chanceSeed?: number;
 }
@@ -79,7 +82,12 @@ export async function startAws(options: AwsOptions = {}): Promise<SandboxAws> {
   const clock = options.clock ?? Date.now;
   let aheadMs = 0;
   const now = () => clock() + aheadMs;
-  const world = openWorld(seed, now, { ...noTime, ...options.timings }, { ...usualLimits, ...options.limits });
+  const world = openWorld(seed, {
+    now,
+    timings: { ...noTime, ...options.timings },
+    limits: { ...usualLimits, ...options.limits },
+    tagsAreSettings: options.tagsAreSettings ?? true,
+  });
   const calls = new Calls();
   const faults = new Faults(repeatableChance(options.chanceSeed ?? 1));
   const families = options.throttling === 'usual' ? usualBuckets : (options.throttling ?? []);

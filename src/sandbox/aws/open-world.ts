@@ -1,5 +1,4 @@
 import ipaddr from 'ipaddr.js';
-import type { Limits, Timings } from './limits.ts';
 import type { Seed, SeedInstance, SeedSubnet, Tags } from './seed.ts';
 import { Shelf } from './shelf.ts';
 import type { Instance, Rule, World } from './world.ts';
@@ -7,16 +6,18 @@ import type { Instance, Rule, World } from './world.ts';
 const RESERVED_ADDRESSES = 5; // of each subnet: https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
 const STEP = 0x9e3779b97f4a7n; // odd, so that ids look apart and still never meet
 
-/** Builds the account out of its seed. @param now ms since 1970 */
-export function openWorld(seed: Seed, now: () => number, timings: Timings, limits: Limits): World {
+/** How the account behaves. */
+export type Ways = Pick<World, 'now' | 'timings' | 'limits' | 'tagsAreSettings'>;
+
+/** Builds the account out of its seed. */
+export function openWorld(seed: Seed, ways: Ways): World {
+  const { now, timings } = ways;
   const lag = { now, lagMs: timings.consistencyMs };
   let ids = 0n;
   const world: World = {
     region: seed.region,
     accountId: seed.accountId ?? '123456789012',
-    now,
-    timings,
-    limits,
+    ...ways,
     newId: (digits) => {
       const modulus = 1n << BigInt(4 * digits);
       ids += 1n;

@@ -10,6 +10,8 @@ export interface World {
   readonly now: () => number;
   readonly timings: Timings;
   readonly limits: Limits;
+  /** Whether other tags make a second creation by the same name another one. */
+  readonly tagsAreSettings: boolean;
   /** A hexadecimal number that no other thing has. @param digits at most 17 */
   readonly newId: (digits: number) => string;
   readonly vpcs: ReadonlyMap<string, SeedVpc>;

@@ -175,6 +175,28 @@ test('a zone that stays keeps its subnet and its addresses', async () => {
   expect(scene.aws.loadBalancers()[0]?.zones).toHaveLength(3);
 });
 
+test.each([
+  { tagsAreSettings: true, outcome: ['DuplicateLoadBalancerNameException', 'DuplicateTargetGroupNameException'] },
+  { tagsAreSettings: false, outcome: ['ok', 'ok'] },
+])('the same name with other tags: $outcome', async ({ tagsAreSettings, outcome }) => {
+  const scene = await openScene({ tagsAreSettings });
+  const tags = (Value: string) => ({ Tags: [{ Key: 'owner', Value }] });
+  await balancer(scene, 'web', tags('one'));
+  await group(scene, 'web', tags('one'));
+  const again = [balancer(scene, 'web', tags('two')), group(scene, 'web', tags('two'))];
+  expect(
+    await Promise.all(
+      again.map((made) =>
+        made.then(
+          () => 'ok',
+          (error: Error) => error.name,
+        ),
+      ),
+    ),
+  ).toEqual(outcome);
+  expect(scene.aws.tagsOf(scene.aws.loadBalancers()[0]!.arn)).toEqual({ owner: 'one' });
+});
+
 test('dual stack gives each zone an IPv6 address, and takes it back', async () => {
   const scene = await openScene();
   const LoadBalancerArn = await balancer(scene);

@@ -81,7 +81,7 @@ function createLoadBalancer(world: World, input: Create): XmlObject {
     scheme,
     vpcId,
     createdAt: world.now(),
-    asked: settingsOf(input),
+    asked: settingsOf(world, input),
     madeWithGroups: securityGroups.length > 0,
     activeAt: world.now() + world.timings.activeMs,
     addressType,
@@ -99,7 +99,7 @@ function createLoadBalancer(world: World, input: Create): XmlObject {
   return { LoadBalancers: [{ ...loadBalancerXml(world, balancer), State: { Code: 'provisioning' } }] };
 
   function answerAgain(present: LoadBalancer, again: Create): XmlObject {
-    if (present.asked === settingsOf(again)) return { LoadBalancers: [loadBalancerXml(world, present)] };
+    if (present.asked === settingsOf(world, again)) return { LoadBalancers: [loadBalancerXml(world, present)] };
     const message = `A load balancer with the same name '${present.name}' exists, but with different settings`;
     throw new AwsFailure('DuplicateLoadBalancerName', message);
   }
@@ -125,8 +125,8 @@ function checkRoom(world: World, interfaces: number): void {
   }
 }
 
-/** What makes a second request the same as the first; tags count too, or one owner would be given what another one made. */
-function settingsOf(input: Create): string {
+/** What makes a second request the same as the first. */
+function settingsOf(world: World, input: Create): string {
   const zones = askedZones(input).map((zone) => JSON.stringify(Object.entries(zone).sort()));
   return JSON.stringify([
     zones.sort(),
@@ -134,7 +134,7 @@ function settingsOf(input: Create): string {
     input.Scheme ?? 'internet-facing',
     input.IpAddressType ?? 'ipv4',
     input.EnablePrefixForIpv6SourceNat ?? 'off',
-    sortedTags(input.Tags),
+    world.tagsAreSettings ? sortedTags(input.Tags) : [],
   ]);
 }
 

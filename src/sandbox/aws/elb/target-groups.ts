@@ -46,7 +46,8 @@ function createTargetGroup(world: World, input: Create): XmlObject {
   checkName(input.Name);
   const { protocol, port, vpcId, targetType } = checkTraffic(world, input);
   const check = askedCheck(undefined, input);
-  const asked = JSON.stringify([protocol, port, vpcId, targetType, input.IpAddressType ?? 'ipv4', check, sortedTags(input.Tags)]);
+  const tagged = world.tagsAreSettings ? sortedTags(input.Tags) : [];
+  const asked = JSON.stringify([protocol, port, vpcId, targetType, input.IpAddressType ?? 'ipv4', check, tagged]);
   const same = world.targetGroups.find(({ name }) => name === input.Name);
   if (same?.asked === asked) return { TargetGroups: [targetGroupXml(same)] };
   if (same) {
