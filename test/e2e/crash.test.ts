@@ -1,12 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { tryRun } from './lab/command.ts';
 import { API_SERVER, kubeconfigText } from './lab/control-plane.ts';
 import { type Lab, startLab } from './lab/lab.ts';
 import { HUB_ADDRESS } from './lab/network.ts';
 import type { Process } from './lab/process.ts';
-import { type LabService, makeService, startController } from './lab/product.ts';
+import { enteredBy, type LabService, makeService, startController } from './lab/product.ts';
 import { until } from './lab/until.ts';
 
 const GATE_PORT = 16_443;
@@ -36,9 +36,18 @@ describe('crash', () => {
     await lab?.close();
   });
 
+  const started: Process[] = [];
+
   function start(): Process {
-    return startController(lab, { kubeconfig });
+    const controller = startController(lab, { kubeconfig });
+    started.push(controller);
+    return controller;
   }
+
+  /** A failed test must not leave a second controller to the next one. */
+  afterEach(async () => {
+    for (const controller of started.splice(0)) if (controller.alive) await controller.kill();
+  });
 
   /** Kills the controller when the API server has acted on its next patch of the Service and it does not know. */
   async function killUnaware(controller: Process, service: string, act: () => Promise<unknown>): Promise<void> {
@@ -135,6 +144,7 @@ describe('crash', () => {
     const annotations = { 'nodeport-lb.io/drain-seconds': String(DRAIN_SECONDS) };
     const service = await makeService(lab, namespace, 'drained', { annotations });
     const ip = await service.address();
+    await enteredBy(lab, service, ip, ['n1', 'n2']);
     const held = await lab.client.hold(ip, 80);
     await until(async () => (await held.read()).ticks > 0, { withinMs: 20_000, what: 'the connection ticks' });
     const since = Date.now();
