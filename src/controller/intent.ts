@@ -92,11 +92,6 @@ export function describeHeld(input: IntentInput): Balancer | undefined {
   return here.length > 0 ? describeBalancer(input, here.sort(byAge)) : undefined;
 }
 
-/** Whether everything that this provider would hold must stay untouched, because all that want it are refused for now. */
-export function mustKeep(intent: Intent): boolean {
-  return intent.wanted === undefined && intent.leaving.length === 0 && intent.refused.length > 0;
-}
-
 /** What another provider holds only that provider can take down, whether the Service stays or goes. */
 function refuseOtherProvider(service: Service, provider: string): Refusal | undefined {
   const holder = heldBy(service);

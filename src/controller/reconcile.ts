@@ -3,10 +3,11 @@ import type { Service } from '../kube/objects.ts';
 import { type Balancer, nameOf, type Report, type Step } from '../model.ts';
 import type { Provider, Surroundings } from '../providers/provider.ts';
 import { FINALIZER } from './claim.ts';
-import { decideIntent, type Intent, type IntentInput, mustKeep } from './intent.ts';
+import { decideIntent, holds, type Intent, type IntentInput, type RefusedService } from './intent.ts';
+import { keepRefused } from './keep.ts';
 import type { Next } from './queue.ts';
 import { type Said, sayGone, sayHeld, sayRefused, sayServed } from './status.ts';
-import { isReady, type Writer } from './writer.ts';
+import { isReady, NotLeader, type Writer } from './writer.ts';
 
 /** What a pass works with. */
 export interface Desk<O> {
@@ -16,12 +17,16 @@ export interface Desk<O> {
   /** `PROVIDER/CLUSTER`, recorded on each Service whose balancer is held. */
   readonly holder: string;
   readonly dryRun: boolean;
+  /** Asked before each step: a leader that has lost its Lease changes nothing at the provider any more. */
+  mayWrite(): boolean;
   inputFor(key: string): IntentInput;
   now(): number;
   /** Told of each step before it is applied, or instead of that in a dry run. */
   stepping(key: string, step: Step): void;
   /** Told of each step that was applied, and what was thrown. */
   applied(step: Step, thrown: unknown): void;
+  /** What the pass before brought about; undefined: nothing, or not known. */
+  lastWanted(key: string): Balancer | undefined;
   /** Told of what the provider has after each pass; the key's nodes are as they were in the pass before, or not. */
   passed(key: string, wanted: Balancer | undefined, report: Report): { readonly sameNodes: boolean };
 }
@@ -32,42 +37,46 @@ const POLL_MS = 5_000;
 /** Brings one balancer from what is to what is wanted. Handed a key, never an event; a second run changes nothing. */
 export async function reconcile<O>(key: string, desk: Desk<O>): Promise<Next> {
   const { provider } = desk;
-  const intent = decideIntent(desk.inputFor(key)); // pure
+  const input = desk.inputFor(key);
+  const intent = decideIntent(input); // pure
   tellWarnings(intent, desk.writer);
-  let renewMs = await refuseAll(intent.refused, desk);
-  if (mustKeep(intent)) return { afterMs: renewMs };
-  const adjusted = adjust(intent.wanted, desk);
-  if (adjusted instanceof Refusal) {
-    renewMs = Math.min(
-      renewMs,
-      await refuseAll(
-        intent.served.map((service) => ({ service, refusal: adjusted })),
-        desk,
-      ),
-    );
-    if (intent.leaving.length === 0) return { afterMs: renewMs };
-  }
-  const wanted = adjusted instanceof Refusal ? undefined : adjusted;
-  if (wanted) tellClashes(intent.served, wanted, desk);
-  if (desk.dryRun) return await rehearse(key, wanted, desk);
-  const served = wanted ? await holdAll(intent.served, wanted, desk) : [];
-  const applied = await applySteps(key, wanted, desk);
+  const { adjusted, served, refused } = adjust(intent, desk);
+  let renewMs = await refuseAll(refused, desk);
+  const wanted = keepRefused(adjusted, desk.lastWanted(key), refused, input); // pure
+  const blind = !wanted && refused.some(isHeldHere); // something must stay, and what it is nobody remembers
+  if (!wanted && refused.length > 0 && intent.leaving.length === 0) return { afterMs: renewMs };
+  if (wanted) tellClashes(served, wanted, desk);
+  if (desk.dryRun) return blind ? {} : await rehearse(key, wanted, desk);
+  const held = wanted ? await holdAll(served, wanted, desk) : [];
+  const applied = blind ? NOTHING_APPLIED : await applySteps(key, wanted, desk);
   const report = provider.report(await provider.observe(key)); // believe the provider, not the plan
   const { sameNodes } = desk.passed(key, wanted, report);
   const news = sameNodes ? applied.steps : []; // a node's coming would be an event for each of a thousand Services
-  if (wanted) renewMs = Math.min(renewMs, await publish(served, wanted, report, intent, news, desk));
+  if (wanted) renewMs = Math.min(renewMs, await publish(held, wanted, report, intent, news, desk));
   await releaseAll(intent.leaving, report, desk);
   return { afterMs: Math.min(renewMs, applied.waitMs, report.settled || report.gone ? Number.POSITIVE_INFINITY : POLL_MS) };
 }
 
-function adjust<O>(wanted: Balancer | undefined, desk: Desk<O>): Balancer | Refusal | undefined {
-  if (!wanted) return undefined;
+interface Adjusted {
+  readonly adjusted?: Balancer;
+  /** Empty when the provider refuses the balancer. */
+  readonly served: readonly Service[];
+  readonly refused: readonly RefusedService[];
+}
+
+function adjust<O>({ wanted, served, refused }: Intent, desk: Desk<O>): Adjusted {
+  if (!wanted) return { served, refused };
   try {
-    return desk.provider.adjust(wanted, desk.surroundings);
+    return { adjusted: desk.provider.adjust(wanted, desk.surroundings), served, refused };
   } catch (thrown) {
-    if (thrown instanceof Refusal) return thrown;
-    throw thrown;
+    if (!(thrown instanceof Refusal)) throw thrown;
+    return { served: [], refused: [...refused, ...served.map((service) => ({ service, refusal: thrown }))] };
   }
+}
+
+/** Whether a refused Service may have something at this provider. */
+function isHeldHere({ service, refusal }: RefusedService): boolean {
+  return holds(service) && refusal.code !== 'OtherProvider';
 }
 
 async function rehearse<O>(key: string, wanted: Balancer | undefined, desk: Desk<O>): Promise<Next> {
@@ -81,11 +90,14 @@ interface Applied {
   readonly waitMs: number;
 }
 
+const NOTHING_APPLIED: Applied = { steps: [], waitMs: Number.POSITIVE_INFINITY };
+
 async function applySteps<O>(key: string, wanted: Balancer | undefined, desk: Desk<O>): Promise<Applied> {
   const steps: Step[] = [];
   for (const step of desk.provider.plan(wanted, await desk.provider.observe(key), desk.now())) {
     if (step.waitsFor)
       return { steps, waitMs: step.waitsFor.until === undefined ? POLL_MS : Math.max(0, step.waitsFor.until - desk.now()) };
+    if (!desk.mayWrite()) throw new NotLeader('the Lease is not held');
     desk.stepping(key, step);
     await applyStep(step, desk);
     steps.push(step);

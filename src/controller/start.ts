@@ -1,18 +1,21 @@
 import type { Config } from '../config/config.ts';
-import { explain, Refusal } from '../errors.ts';
-import { FIELD_MANAGER, type KubeApi, KubeError } from '../kube/api.ts';
-import { recordEvents } from '../kube/events.ts';
+import { explain } from '../errors.ts';
+import { FIELD_MANAGER, type KubeApi } from '../kube/api.ts';
+import { type EventRecorder, recordEvents } from '../kube/events.ts';
+import type { Service } from '../kube/objects.ts';
 import type { Balancer } from '../model.ts';
 import type { Log, Provider } from '../providers/provider.ts';
+import { type Carriers, makeCarriers } from './carriers.ts';
+import { claim } from './claim.ts';
 import { type Claims, decideClaims } from './claims.ts';
 import type { Cluster } from './cluster.ts';
+import { tellFailure } from './failures.ts';
 import { followCluster } from './follow.ts';
-import { decideIntent, describeHeld, type IntentInput } from './intent.ts';
+import { describeHeld, type IntentInput } from './intent.ts';
 import { chooseLeadership } from './leadership.ts';
 import { makeQueue, type Next } from './queue.ts';
 import { type Desk, reconcile } from './reconcile.ts';
 import { byAge } from './share.ts';
-import { sayRefused } from './status.ts';
 import { type Meter, makeTally, type Tally } from './tally.ts';
 import { type EventSink, makeWriter, NotLeader, Stale } from './writer.ts';
 
@@ -43,8 +46,6 @@ const SWEEP_MS = 600_000;
 const DRAIN_MS = 30_000;
 /** A write met a newer object: time for the watch to bring it, if it has not yet. */
 const STALE_MS = 50;
-/** A failure is said on the Service from this attempt on; most are over by the second. */
-const TELL_FAILURES = 2;
 
 /** Runs the controller: watches, rebuilds what is held, opens the provider, and works off balancer keys while it leads. */
 export async function startController(options: ControllerOptions): Promise<RunningController> {
@@ -52,33 +53,44 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const followed = await followCluster(api, config, log);
   const { cluster, services } = followed;
   const claims = await decideClaims(api, config, log);
-  const inputFor = describeInput(cluster, claims, options);
-  const turn = (): Promise<void> => queue.idle(); // statuses go before events
-  const recorder = config.dryRun ? undefined : recordEvents({ api, component: FIELD_MANAGER, now: Date.now, log, turn });
+  const carriers = makeCarriers({ find: services.get, freed: (key) => queue.add(key) });
+  const inputFor = describeInput(options, cluster, claims, carriers);
+  const recorder = config.dryRun ? undefined : recordFor(options, () => queue.idle());
   const events = recorder ?? logEvents(log);
   const leadership = chooseLeadership(options);
   const tally = makeTally(options.metrics, services, provider);
-  const writer = makeWriter({ api, services, events, now: Date.now, mayWrite: () => !config.dryRun && leadership.holds() });
-  const desk = layDesk(options, { writer, inputFor, surroundings: cluster.surroundings, ...tally });
+  const mayWrite = (): boolean => !config.dryRun && leadership.holds();
+  const writer = makeWriter({ api, services, events, now: Date.now, mayWrite });
+  const desk = layDesk(options, {
+    ...tally,
+    writer,
+    mayWrite,
+    inputFor,
+    surroundings: cluster.surroundings,
+    passed: (key, wanted, report) => {
+      carriers.note(key, report);
+      return tally.passed(key, wanted, report);
+    },
+  });
   const queue = makeQueue({
     workers: WORKERS,
     work: (key) => pass(key, desk, tally),
-    failed: (key, thrown, attempt, retryMs) => tellFailure(key, desk, log, { thrown, attempt, retryMs }),
+    failed: (key, thrown, attempt, retryMs) =>
+      tellFailure({ key, waiting: carriers.waitingFor(key), thrown, attempt, retryMs }, desk, log),
     meter: options.metrics.queue,
   });
-  const balancers = wantedBalancers(cluster, inputFor);
-  await provider.open({ balancers, surroundings: cluster.surroundings, changed: queue.add });
   const addKeys = (keys: readonly string[]): void => keys.forEach(queue.add);
-  followed.tell({
-    keys: addKeys,
-    reservations: () => addKeys(cluster.keysTouched(services.all())),
-    nodes() {
-      tellNodes(cluster, events, log);
-      addKeys(cluster.keys());
-    },
-  });
-  tellNodes(cluster, events, log);
-  addKeys([...cluster.keys(), ...(await provider.keys())]);
+  const { surroundings } = cluster;
+  await provider.open({ balancers: wantedBalancers(cluster, inputFor), surroundings, changed: queue.add });
+  const nodes = (): void => {
+    tellNodes(cluster, events, log);
+    addKeys(cluster.keys());
+  };
+  followed.tell({ keys: addKeys, nodes, reservations: () => addKeys(cluster.keysTouched(services.all())) });
+  nodes();
+  const owned = await provider.keys();
+  for (const key of owned) carriers.note(key, provider.report(await provider.observe(key)));
+  addKeys(owned);
   const sweeping = startSweeping(async () => {
     if (await claims.refresh()) addKeys(cluster.keys());
     const known = new Set(cluster.keys());
@@ -99,19 +111,28 @@ export async function startController(options: ControllerOptions): Promise<Runni
   };
 }
 
-function describeInput(cluster: Cluster, claims: Claims, { provider, config }: ControllerOptions): (key: string) => IntentInput {
-  return (key) => ({
-    key,
-    members: cluster.membersOf(key),
-    provider: provider.name,
-    claims: { loadBalancerClass: config.loadBalancerClass, claimUnset: claims.unset() },
-    nodesFor: cluster.nodesFor,
-  });
+function describeInput(
+  { provider, config }: ControllerOptions,
+  cluster: Cluster,
+  claims: Claims,
+  carriers: Carriers,
+): (key: string) => IntentInput {
+  return (key) => {
+    const options = { loadBalancerClass: config.loadBalancerClass, claimUnset: claims.unset() };
+    const leaves = (service: Service): boolean => claim(service, options).kind !== 'ours';
+    return {
+      key,
+      members: cluster.membersOf(key).filter((service) => !carriers.holdsBack(key, service, leaves(service))),
+      provider: provider.name,
+      claims: options,
+      nodesFor: cluster.nodesFor,
+    };
+  };
 }
 
 function layDesk(
   { provider, config, log }: ControllerOptions,
-  parts: Pick<Desk<unknown>, 'writer' | 'inputFor' | 'surroundings' | 'passed' | 'applied'>,
+  parts: Omit<Desk<unknown>, 'provider' | 'holder' | 'dryRun' | 'now' | 'stepping'>,
 ): Desk<unknown> {
   return {
     ...parts,
@@ -136,32 +157,15 @@ async function pass(key: string, desk: Desk<unknown>, tally: Tally): Promise<Nex
   }
 }
 
-interface Failure {
-  readonly thrown: unknown;
-  readonly attempt: number;
-  readonly retryMs: number;
-}
-
-function tellFailure(key: string, desk: Desk<unknown>, log: Log, { thrown, attempt, retryMs }: Failure): void {
-  const error = explain(thrown);
-  log.warn(
-    { balancer: key, attempt, retryMs: Math.round(retryMs), error },
-    'a balancer is not as it is wanted; it is tried again',
-  );
-  if (attempt < TELL_FAILURES || thrown instanceof KubeError || desk.dryRun) return; // what the API server refuses cannot be said there
-  const why = thrown instanceof Refusal ? thrown : new Refusal('SyncFailed', error.replace(/\.$/, ''));
-  for (const service of decideIntent(desk.inputFor(key)).served) {
-    desk.writer.sayNotReady(service, why);
-    desk.writer
-      .say(service, sayRefused(why))
-      .catch((again) => log.debug({ error: explain(again) }, 'a failure could not be said on its Service'));
-  }
-}
-
 function startSweeping(sweep: () => Promise<void>, log: Log): NodeJS.Timeout {
   const tellLater = (thrown: unknown): void =>
     log.warn({ error: explain(thrown) }, 'provider and cluster could not be compared; tried again later');
   return setInterval(() => void sweep().catch(tellLater), SWEEP_MS * (1 + Math.random() / 5));
+}
+
+/** Statuses go before events. */
+function recordFor({ api, log }: ControllerOptions, turn: () => Promise<void>): EventRecorder {
+  return recordEvents({ api, component: FIELD_MANAGER, now: Date.now, log, turn });
 }
 
 /** In a dry run nothing is written, so what would be events is logged. */

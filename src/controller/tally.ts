@@ -1,6 +1,6 @@
 import { Refusal } from '../errors.ts';
 import type { Services } from '../kube/api.ts';
-import type { Balancer, NodeTarget, Report, Step } from '../model.ts';
+import type { Balancer, Report, Step } from '../model.ts';
 import type { Provider } from '../providers/provider.ts';
 import { CONDITION } from './claim.ts';
 import type { QueueMeter } from './queue.ts';
@@ -19,6 +19,8 @@ export interface Meter {
 
 /** Remembers of each balancer what the last pass saw, and brings the gauges up to date when they are read. */
 export interface Tally {
+  /** What the pass before brought about; undefined: nothing, or there was none. */
+  lastWanted(key: string): Balancer | undefined;
   passed(key: string, wanted: Balancer | undefined, report: Report): { readonly sameNodes: boolean };
   reconciled(seconds: number): void;
   /** One step was applied; `thrown` is what came of it, undefined when all was well. */
@@ -28,7 +30,7 @@ export interface Tally {
 type Counts = Record<'healthy' | 'unhealthy' | 'unknown' | 'draining', number>;
 
 export function makeTally(meter: Meter, services: Services, provider: Provider): Tally {
-  const nodesOf = new Map<string, readonly NodeTarget[]>();
+  const wantedOf = new Map<string, Balancer>();
   const healthOf = new Map<string, Counts>();
   let connected = 0;
 
@@ -47,13 +49,14 @@ export function makeTally(meter: Meter, services: Services, provider: Provider):
   });
 
   return {
+    lastWanted: (key) => wantedOf.get(key),
     passed(key, wanted, report) {
-      const sameNodes = wanted !== undefined && nodesOf.get(key) === wanted.nodes;
+      const sameNodes = wanted !== undefined && wantedOf.get(key)?.nodes === wanted.nodes;
       if (wanted) {
-        nodesOf.set(key, wanted.nodes);
+        wantedOf.set(key, wanted);
         healthOf.set(key, countHealth(report));
       } else {
-        nodesOf.delete(key);
+        wantedOf.delete(key);
         healthOf.delete(key);
       }
       return { sameNodes };

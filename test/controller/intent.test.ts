@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { FINALIZER } from '../../src/controller/claim.ts';
-import { decideIntent, mustKeep } from '../../src/controller/intent.ts';
+import { decideIntent } from '../../src/controller/intent.ts';
 import { balancerKeyOf } from '../../src/controller/share.ts';
 import { chooseTargets } from '../../src/controller/targets.ts';
 import type { Service } from '../../src/kube/objects.ts';
@@ -132,7 +132,7 @@ describe('what is wanted of a Service', () => {
     expect(intent.refused.map((r) => r.refusal.code)).toEqual([code]);
     expect(intent.refused[0]!.refusal.message).toContain(says);
     expect(intent.wanted).toBeUndefined();
-    expect(mustKeep(intent)).toBe(true);
+    expect(intent.leaving).toEqual([]);
   });
 
   test('one port without nodePort is refused by name and the other is served', () => {
