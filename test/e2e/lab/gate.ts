@@ -15,6 +15,8 @@ export interface GateRule {
   readonly method: string;
   /** Regular expression over path and query. */
   readonly path: string;
+  /** So many that fit are answered before; default 0. */
+  readonly after?: number;
 }
 
 /**
@@ -25,6 +27,7 @@ export class Gate {
   readonly #server: https.Server;
   #rule: GateRule | undefined;
   #kept = 0;
+  #seen = 0;
 
   private constructor(options: GateOptions) {
     const key = readFileSync(options.keyFile);
@@ -63,6 +66,7 @@ export class Gate {
   keep(rule: GateRule | undefined): void {
     this.#rule = rule;
     this.#kept = 0;
+    this.#seen = 0;
   }
 
   /** How many answers were kept back since the rule was set: the API server has acted on each. */
@@ -71,6 +75,7 @@ export class Gate {
   }
 
   #fits(method: string, path: string): boolean {
-    return this.#rule !== undefined && this.#rule.method === method && new RegExp(this.#rule.path).test(path);
+    if (this.#rule?.method !== method || !new RegExp(this.#rule.path).test(path)) return false;
+    return this.#seen++ >= (this.#rule.after ?? 0);
   }
 }
