@@ -186,7 +186,7 @@ async function download(url: string, name: string): Promise<Buffer> {
     if (createHash('sha256').update(archive).digest('hex') !== wanted) throw new Error('its checksum is not the published one');
     return archive;
   } catch (error) {
-    throw new Error(`${hint} (${url} could not be fetched: ${explain(error)})`, { cause: error });
+    throw new Error(`${hint} (${url} could not be fetched)`, { cause: error });
   }
 }
 
