@@ -17,13 +17,17 @@ export interface Followed {
 export interface Listener {
   keys(keys: readonly string[]): void;
   nodes(): void;
+  /** The Service of this UID is no more. */
+  gone(uid: string): void;
   /** Some Service's externalIPs have changed: an address may have become free, or be in use twice. */
   reservations(): void;
 }
 
+const NOBODY: Listener = { keys() {}, nodes() {}, gone() {}, reservations() {} };
+
 /** Watches Services and nodes. Resolves when both have been listed once. */
 export async function followCluster(api: KubeApi, config: Config, log: Log): Promise<Followed> {
-  let told: Listener = { keys() {}, nodes() {}, reservations() {} };
+  let told = NOBODY;
   let synced = false;
   const services = watchObjects<Service>({
     api,
@@ -33,6 +37,7 @@ export async function followCluster(api: KubeApi, config: Config, log: Log): Pro
     read: readService,
     changed: (before, after) => {
       told.keys(cluster.serviceChanged(before, after));
+      if (before && !after) told.gone(before.uid);
       if (String(before?.externalIPs ?? '') !== String(after?.externalIPs ?? '')) told.reservations();
     },
     log,
@@ -63,7 +68,7 @@ export async function followCluster(api: KubeApi, config: Config, log: Log): Pro
       told = next;
     },
     async stop() {
-      told = { keys() {}, nodes() {}, reservations() {} };
+      told = NOBODY;
       await Promise.all([services.stop(), nodes.stop()]);
     },
   };

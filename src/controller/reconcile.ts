@@ -25,6 +25,8 @@ export interface Desk<O> {
   stepping(key: string, step: Step): void;
   /** Told of each step that was applied, and what was thrown. */
   applied(step: Step, thrown: unknown): void;
+  /** Told of what the provider has, so that who carries which Services is known. */
+  carried(key: string, report: Report): void;
   /** What the pass before brought about; undefined: nothing, or not known. */
   lastWanted(key: string): Balancer | undefined;
   /** Told of what the provider has after each pass; the key's nodes are as they were in the pass before, or not. */
@@ -50,6 +52,7 @@ export async function reconcile<O>(key: string, desk: Desk<O>): Promise<Next> {
   const held = wanted ? await holdAll(served, wanted, desk) : [];
   const applied = blind ? NOTHING_APPLIED : await applySteps(key, wanted, desk);
   const report = provider.report(await provider.observe(key)); // believe the provider, not the plan
+  desk.carried(key, report);
   const { sameNodes } = desk.passed(key, wanted, report);
   const news = sameNodes ? applied.steps : []; // a node's coming would be an event for each of a thousand Services
   if (wanted) renewMs = Math.min(renewMs, await publish(held, wanted, report, intent, news, desk));
@@ -167,7 +170,7 @@ function tellServed<O>(before: Service, after: Service, said: Said, steps: reado
   if (verdict.status === 'True') {
     if (!isReady(before)) desk.writer.event(after, 'Normal', 'EnsuredLoadBalancer', verdict.message);
     else if (steps.length > 0) desk.writer.event(after, 'Normal', 'UpdatedLoadBalancer', summarise(steps));
-    desk.writer.forget(after.uid);
+    desk.writer.becameReady(after.uid);
     return Number.POSITIVE_INFINITY;
   }
   if (verdict.reason === 'Provisioning') {

@@ -4,7 +4,7 @@ import { FIELD_MANAGER, type KubeApi } from '../kube/api.ts';
 import { type EventRecorder, recordEvents } from '../kube/events.ts';
 import type { Service } from '../kube/objects.ts';
 import type { Balancer } from '../model.ts';
-import type { Log, Provider } from '../providers/provider.ts';
+import type { Log, Provider, ProviderStart } from '../providers/provider.ts';
 import { type Carriers, makeCarriers } from './carriers.ts';
 import { claim } from './claim.ts';
 import { type Claims, decideClaims } from './claims.ts';
@@ -44,22 +44,25 @@ const WORKERS = 16;
 /** How often provider and cluster are compared as a whole, with up to a fifth more by chance. */
 const SWEEP_MS = 600_000;
 const DRAIN_MS = 30_000;
+/** The Lease was lost in the middle of a pass: time for the queue to be paused, which keeps the key until the Lease is held again. */
+const LOST_MS = 1_000;
 /** A write met a newer object: time for the watch to bring it, if it has not yet. */
 const STALE_MS = 50;
 
 /** Runs the controller: watches, rebuilds what is held, opens the provider, and works off balancer keys while it leads. */
 export async function startController(options: ControllerOptions): Promise<RunningController> {
   const { api, config, log, provider } = options;
+  let stopping = false;
   const followed = await followCluster(api, config, log);
   const { cluster, services } = followed;
   const claims = await decideClaims(api, config, log);
   const carriers = makeCarriers({ find: services.get, freed: (key) => queue.add(key) });
   const inputFor = describeInput(options, cluster, claims, carriers);
-  const recorder = config.dryRun ? undefined : recordFor(options, () => queue.idle());
-  const events = recorder ?? logEvents(log);
   const leadership = chooseLeadership(options);
-  const tally = makeTally(options.metrics, services, provider);
   const mayWrite = (): boolean => !config.dryRun && leadership.holds();
+  const recorder = config.dryRun ? undefined : recordFor(options, () => queue.idle());
+  const events = recorder ? whileLeading(recorder, mayWrite) : logEvents(log);
+  const tally = makeTally(options.metrics, services, provider);
   const writer = makeWriter({ api, services, events, now: Date.now, mayWrite });
   const desk = layDesk(options, {
     ...tally,
@@ -67,10 +70,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
     mayWrite,
     inputFor,
     surroundings: cluster.surroundings,
-    passed: (key, wanted, report) => {
-      carriers.note(key, report);
-      return tally.passed(key, wanted, report);
-    },
+    carried: carriers.note,
   });
   const queue = makeQueue({
     workers: WORKERS,
@@ -80,28 +80,28 @@ export async function startController(options: ControllerOptions): Promise<Runni
     meter: options.metrics.queue,
   });
   const addKeys = (keys: readonly string[]): void => keys.forEach(queue.add);
-  const { surroundings } = cluster;
-  await provider.open({ balancers: wantedBalancers(cluster, inputFor), surroundings, changed: queue.add });
   const nodes = (): void => {
     tellNodes(cluster, events, log);
     addKeys(cluster.keys());
   };
-  followed.tell({ keys: addKeys, nodes, reservations: () => addKeys(cluster.keysTouched(services.all())) });
-  nodes();
-  const owned = await provider.keys();
-  for (const key of owned) carriers.note(key, provider.report(await provider.observe(key)));
+  const start = { balancers: wantedBalancers(cluster, inputFor), surroundings: cluster.surroundings, changed: queue.add };
+  const owned = await openProvider(provider, start, carriers);
+  const reservations = (): void => addKeys(cluster.keysTouched(services.all()));
+  followed.tell({ keys: addKeys, nodes, reservations, gone: writer.forget });
   addKeys(owned);
-  const sweeping = startSweeping(async () => {
-    if (await claims.refresh()) addKeys(cluster.keys());
-    const known = new Set(cluster.keys());
-    addKeys((await provider.keys()).filter((key) => !known.has(key)));
-  }, log);
-  const done = leadership.run({ gained: queue.start, lost: queue.pause });
+  const sweeping = startSweeping(async () => addKeys(await compare(claims, cluster, provider)), log);
+  const gained = (): void => {
+    if (stopping) return;
+    nodes(); // and with them every balancer: another leader may have done anything meanwhile
+    queue.start();
+  };
+  const done = leadership.run({ gained, lost: queue.pause });
   done.catch(() => {}); // whoever holds the controller awaits `done`; an early failure must not be unhandled
   return {
     synced: leadership.first.then(() => queue.idle()),
     done,
     async stop(drainMs = DRAIN_MS) {
+      stopping = true;
       clearInterval(sweeping);
       await Promise.all([followed.stop(), queue.pause()]);
       await recorder?.flush();
@@ -109,6 +109,14 @@ export async function startController(options: ControllerOptions): Promise<Runni
       await provider.close(drainMs);
     },
   };
+}
+
+/** @returns the keys of all that the provider has from an earlier life */
+async function openProvider(provider: Provider, start: ProviderStart, carriers: Carriers): Promise<readonly string[]> {
+  await provider.open(start);
+  const owned = await provider.keys();
+  for (const key of owned) carriers.note(key, provider.report(await provider.observe(key)));
+  return owned;
 }
 
 function describeInput(
@@ -150,11 +158,18 @@ async function pass(key: string, desk: Desk<unknown>, tally: Tally): Promise<Nex
     return await reconcile(key, desk);
   } catch (thrown) {
     if (thrown instanceof Stale) return { afterMs: STALE_MS };
-    if (thrown instanceof NotLeader) return {}; // every key is looked at again once the Lease is held
+    if (thrown instanceof NotLeader) return { afterMs: LOST_MS };
     throw thrown;
   } finally {
     tally.reconciled((performance.now() - began) / 1000);
   }
+}
+
+/** @returns the keys whose claim may have changed, and those that the provider has and no Service wants */
+async function compare(claims: Claims, cluster: Cluster, provider: Provider): Promise<readonly string[]> {
+  if (await claims.refresh()) return [...cluster.keys(), ...(await provider.keys())];
+  const known = new Set(cluster.keys());
+  return (await provider.keys()).filter((key) => !known.has(key));
 }
 
 function startSweeping(sweep: () => Promise<void>, log: Log): NodeJS.Timeout {
@@ -166,6 +181,15 @@ function startSweeping(sweep: () => Promise<void>, log: Log): NodeJS.Timeout {
 /** Statuses go before events. */
 function recordFor({ api, log }: ControllerOptions, turn: () => Promise<void>): EventRecorder {
   return recordEvents({ api, component: FIELD_MANAGER, now: Date.now, log, turn });
+}
+
+/** Who does not lead writes no events either: another tells the same. */
+function whileLeading(events: EventSink, mayWrite: () => boolean): EventSink {
+  return {
+    tell: (...told) => {
+      if (mayWrite()) events.tell(...told);
+    },
+  };
 }
 
 /** In a dry run nothing is written, so what would be events is logged. */

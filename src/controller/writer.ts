@@ -51,6 +51,9 @@ export interface Writer {
   event(service: Service, type: 'Normal' | 'Warning', reason: EventReason, message: string): void;
   /** Like `event`, but the same text about the same Service only once. */
   eventOnce(service: Service, type: 'Normal' | 'Warning', reason: EventReason, message: string): void;
+  /** From now on a failure is news again, and so is that the balancer is being made. */
+  becameReady(uid: string): void;
+  /** The Service has gone, or is ours no more. */
   forget(uid: string): void;
 }
 
@@ -67,7 +70,7 @@ export class NotLeader extends Error {
 export function makeWriter(options: WriterOptions): Writer {
   const { api, services, events, now } = options;
   const told = new Map<string, { text: string; at: number }>(); // by UID: at most one entry a Service
-  const toldOnce = new Map<string, Set<string>>();
+  const toldOnce = new Map<string, Map<string, EventReason>>(); // by UID, by text
 
   async function say(service: Service, said: Said): Promise<Service | undefined> {
     const patch = patchFor(service, said, new Date(now()).toISOString().replace(/\.\d+Z$/, 'Z'));
@@ -106,10 +109,16 @@ export function makeWriter(options: WriterOptions): Writer {
     sayNotReady,
     event,
     eventOnce(service, type, reason, message) {
-      const texts = toldOnce.get(service.uid) ?? new Set();
+      const texts = toldOnce.get(service.uid) ?? new Map();
       if (texts.has(message) || texts.size >= 100) return;
-      toldOnce.set(service.uid, texts.add(message));
+      toldOnce.set(service.uid, texts.set(message, reason));
       event(service, type, reason, message);
+    },
+    becameReady(uid) {
+      told.delete(uid);
+      for (const [text, reason] of toldOnce.get(uid) ?? []) {
+        if (reason === 'EnsuringLoadBalancer') toldOnce.get(uid)?.delete(text);
+      }
     },
     forget(uid) {
       told.delete(uid);
