@@ -17,10 +17,16 @@ const PAGE_SIZE = 250;
 /** Says in one line what was decided and why. */
 export async function decideClaims(api: KubeApi, config: Config, log: Log): Promise<Claims> {
   let unset = config.claimUnsetClass === 'true';
+  let looked = false;
   let said = '';
   const decide = async (): Promise<boolean> => {
     const before = unset;
     const found = await lookForRivals(api);
+    if ('blind' in found && looked) {
+      log.warn({ error: found.blind }, 'could not look for other balancer controllers again; what is claimed stays as it was');
+      return false;
+    }
+    looked ||= 'rivals' in found;
     unset = 'rivals' in found && found.rivals.length === 0;
     const text = sayDecision(config, found);
     if (text !== said) log.info({ claimUnsetClass: 'auto' }, text);
