@@ -17,6 +17,7 @@ afterEach(() => cluster.close());
 const lease = { resource: 'leases', group: 'coordination.k8s.io', namespace: 'default', name: 'nodeport-lb' };
 const elect = { leaderElect: true, leaderElectNamespace: 'default' };
 const reasonOf = (name: string) => cluster.service(name)?.conditions.find((c) => c.type === CONDITION)?.reason;
+const isLookAtLease = ({ verb, resource }: { verb: string; resource: string }) => verb === 'get' && resource === 'leases';
 const heldByAnother = (seconds: number) => ({
   holderIdentity: 'another',
   leaseDurationSeconds: seconds,
@@ -44,7 +45,7 @@ test('a pass that the loss of the Lease has cut short is finished when it is hel
   await provider.asked.promise;
   const from = cluster.kube.audit.length;
   cluster.kube.objects.patch(lease, { spec: heldByAnother(1) });
-  await waitUntil(() => cluster.kube.audit.slice(from).some(({ verb, resource }) => verb === 'get' && resource === 'leases'));
+  await waitUntil(() => cluster.kube.audit.slice(from).some(isLookAtLease));
   await new Promise((resolve) => setTimeout(resolve, 20)); // the answer arrives
   opened.resolve();
   await cluster.until('Ready', () => reasonOf('web') === 'Ready');
@@ -57,7 +58,7 @@ test('who does not lead writes nothing, not even an event about a node', async (
   );
   const from = cluster.kube.audit.length;
   void cluster.start(new MemoryProvider(cloud), elect);
-  await waitUntil(() => cluster.kube.audit.slice(from).some(({ resource }) => resource === 'leases'));
+  await waitUntil(() => cluster.kube.audit.slice(from).some(isLookAtLease));
   cluster.kube.objects.create({ resource: 'nodes' }, { metadata: { name: 'addressless' } });
   await waitUntil(() => cluster.lines.includes('nodes'));
   await new Promise((resolve) => setTimeout(resolve, 50)); // an event would be written at once
