@@ -81,5 +81,6 @@ export function ruleId({ protocol, from, to, source }: Rule): string {
 
 export function sayRule({ protocol, from, to, source }: Rule): string {
   if (protocol.startsWith('icmp')) return `${protocol} ${from}/${to} from ${source}`;
-  return `${protocol} ${from === to ? from : `${from}-${to}`} from ${source}`;
+  const who = source === ':backend' ? 'the NLBs' : source;
+  return `${protocol} ${from === to ? from : `${from}-${to}`} from ${who}`;
 }
