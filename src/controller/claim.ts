@@ -1,11 +1,12 @@
 import { ownAnnotations } from '../config/annotation-table.ts';
+import { OUR_CLASS } from '../config/options.ts';
 import { at, type Service } from '../kube/objects.ts';
 
 /** Held before the first provider write, dropped only when nothing of the balancer is left. */
 export const FINALIZER = 'nodeport-lb.io/cleanup';
 /** Type of our condition in `status.conditions`. */
 export const CONDITION = 'nodeport-lb.io/Ready';
-/** What the controller notes on a Service: `PROVIDER/CLUSTER` that holds its balancer; the addresses held (comma separated, so
+/** What the controller notes on a Service: `PROVIDER/CLUSTER` that holds its balancer, and `/CLASS` unless its controller has the default class; the addresses held (comma separated, so
  * that a cleared status loses nothing); `healthy/total` while a target is not healthy; `PORT/PROTOCOL=SERVED_PORT` while a port
  * is served on another one. */
 export const { heldBy: HELD_BY, heldAddresses: HELD_ADDRESSES, targets: TARGETS, servedPorts: SERVED_PORTS } = ownAnnotations;
@@ -41,6 +42,9 @@ const AWS_TYPE = 'service.beta.kubernetes.io/aws-load-balancer-type';
 /** Decides whose Service this is. */
 export function claim(service: Service, options: ClaimOptions): Claim {
   const held = service.finalizers.includes(FINALIZER);
+  const holder = heldByClass(service);
+  if (holder !== undefined && holder !== options.loadBalancerClass && service.loadBalancerClass !== options.loadBalancerClass)
+    return { kind: 'foreign', why: `it is held by the controller of class ${holder}` };
   const reason = whyNotWanted(service, { ...options, claimUnset: options.claimUnset || held }); // what is claimed once stays so
   if (held) return reason === undefined ? { kind: 'ours' } : { kind: 'leaving', why: reason };
   const foreign = foreignMark(service);
@@ -84,6 +88,18 @@ function hasMarks(service: Service): boolean {
 export function heldBy(service: Service): string {
   if (!service.finalizers.includes(FINALIZER)) return '';
   return service.annotations[HELD_BY]?.split('/')[0] ?? '';
+}
+
+/** Class of the controller that holds the Service; undefined when none does. */
+export function heldByClass(service: Service): string | undefined {
+  if (heldBy(service) === '') return undefined;
+  return service.annotations[HELD_BY]?.split('/').slice(2).join('/') || OUR_CLASS;
+}
+
+/** What is noted on a Service before anything is made for it. */
+export function nameHolder(provider: string, clusterName: string, loadBalancerClass: string): string {
+  const holder = `${provider}/${clusterName}`;
+  return loadBalancerClass === OUR_CLASS ? holder : `${holder}/${loadBalancerClass}`;
 }
 
 /** Addresses that the Service holds: the annotation first, else its status. */

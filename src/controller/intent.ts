@@ -4,7 +4,7 @@ import { readAnnotations } from '../config/annotations.ts';
 import { Refusal } from '../errors.ts';
 import type { Service, ServicePort } from '../kube/objects.ts';
 import type { Balancer, HealthCheck, Listener, NodeTarget, TargetGroup } from '../model.ts';
-import { type ClaimOptions, claim, FINALIZER, heldAddresses, heldBy } from './claim.ts';
+import { type ClaimOptions, claim, FINALIZER, heldAddresses, heldBy, heldByClass } from './claim.ts';
 import { admitMembers, byAge, shareProblem } from './share.ts';
 
 /** What shall become of one balancer key. */
@@ -17,6 +17,8 @@ export interface Intent {
   readonly refused: readonly RefusedService[];
   /** Services that carry our marks and no longer want a balancer. */
   readonly leaving: readonly { readonly service: Service; readonly why: string }[];
+  /** A controller of another class holds a Service of this key: what the key has at the provider is not ours to judge. */
+  readonly heldElsewhere: boolean;
   /** Ports of served Services that cannot be served; the Service's other ports are. */
   readonly portRefusals: readonly PortRefusal[];
   /** One line for each thing that was found odd and is not an error. */
@@ -55,7 +57,7 @@ export function decideIntent(input: IntentInput): Intent {
   const refused: RefusedService[] = [];
   for (const service of [...input.members].sort(byAge)) {
     const decided = claim(service, input.claims);
-    const elsewhere = decided.kind === 'foreign' ? undefined : refuseOtherProvider(service, input.provider);
+    const elsewhere = decided.kind === 'foreign' ? undefined : refuseOtherHolder(service, input);
     if (elsewhere) refused.push({ service, refusal: elsewhere });
     else if (decided.kind === 'ours') ours.push(service);
     else if (decided.kind === 'leaving') leaving.push({ service, why: decided.why });
@@ -75,6 +77,7 @@ export function decideIntent(input: IntentInput): Intent {
     served: group.admitted,
     refused,
     leaving,
+    heldElsewhere: input.members.some((service) => holds(service) && claim(service, input.claims).kind === 'foreign'),
     portRefusals: group.admitted.flatMap(refusePorts),
     warnings: judged.flatMap(({ service, notes }) =>
       notes.warnings.map((w) => ({ service, text: `${w.annotation}: ${w.message}` })),
@@ -88,18 +91,25 @@ export function decideIntent(input: IntentInput): Intent {
  */
 export function describeHeld(input: IntentInput): Balancer | undefined {
   const ours = input.members.filter((service) => claim(service, input.claims).kind === 'ours');
-  const here = ours.filter((service) => refuseOtherProvider(service, input.provider) === undefined);
+  const here = ours.filter((service) => refuseOtherHolder(service, input) === undefined);
   return here.length > 0 ? describeBalancer(input, here.sort(byAge)) : undefined;
 }
 
-/** What another provider holds only that provider can take down, whether the Service stays or goes. */
-function refuseOtherProvider(service: Service, provider: string): Refusal | undefined {
+/** What another provider or controller holds only that one can take down, whether the Service stays or goes. */
+function refuseOtherHolder(service: Service, { provider, claims }: IntentInput): Refusal | undefined {
   const holder = heldBy(service);
-  if (holder === '' || holder === provider) return undefined;
   const addresses = heldAddresses(service).join(', ') || 'none';
+  if (holder !== '' && holder !== provider) {
+    return new Refusal(
+      'OtherProvider',
+      `The balancer is held by provider ${holder} (addresses: ${addresses}), and this controller runs with ${provider}`,
+    );
+  }
+  const holderClass = heldByClass(service);
+  if (holderClass === undefined || holderClass === claims.loadBalancerClass) return undefined;
   return new Refusal(
     'OtherProvider',
-    `The balancer is held by provider ${holder} (addresses: ${addresses}), and this controller runs with ${provider}`,
+    `The balancer is still held by the controller of class ${holderClass} (addresses: ${addresses}), which has not let go of it yet`,
   );
 }
 

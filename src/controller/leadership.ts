@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts';
+import { OUR_CLASS } from '../config/options.ts';
 import type { KubeApi } from '../kube/api.ts';
 import { type Election, standForLeader } from '../kube/leader.ts';
 import type { Log } from '../providers/provider.ts';
@@ -14,8 +15,6 @@ export interface LeadershipOptions {
   /** Of the pod, in a cluster. */
   readonly namespace?: string;
 }
-
-const DEFAULT_CLASS = 'nodeport-lb.io/lb';
 
 /**
  * Stands for leader where several replicas may run: in a cluster by default, elsewhere when asked to. A dry run writes nothing,
@@ -33,7 +32,7 @@ export function chooseLeadership({ api, config, log, inCluster, namespace }: Lea
 
 /** Controllers of different classes work side by side, each with a Lease of its own. */
 function leaseName(loadBalancerClass: string): string {
-  return loadBalancerClass === DEFAULT_CLASS
+  return loadBalancerClass === OUR_CLASS
     ? 'nodeport-lb'
     : `nodeport-lb-${loadBalancerClass.toLowerCase().replaceAll(/[^a-z0-9.]+/g, '-')}`;
 }

@@ -45,8 +45,8 @@ export async function reconcile<O>(key: string, desk: Desk<O>): Promise<Next> {
   const { adjusted, served, refused } = adjust(intent, desk);
   let renewMs = await refuseAll(refused, desk);
   const wanted = keepRefused(adjusted, desk.lastWanted(key), refused, input); // pure
-  const blind = !wanted && refused.some(isHeldHere); // something must stay, and what it is nobody remembers
-  if (!wanted && refused.length > 0 && intent.leaving.length === 0) return { afterMs: renewMs };
+  const blind = !wanted && (intent.heldElsewhere || refused.some(isHeldHere)); // something must stay, and what it is nobody remembers
+  if (!wanted && (blind || refused.length > 0) && intent.leaving.length === 0) return { afterMs: renewMs };
   if (wanted) tellClashes(served, wanted, desk);
   if (desk.dryRun) return blind ? {} : await rehearse(key, wanted, desk);
   const held = wanted ? await holdAll(served, wanted, desk) : [];

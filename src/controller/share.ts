@@ -17,6 +17,12 @@ export function balancerKeyOf(service: Service, shareAcrossNamespaces: boolean):
   return shareAcrossNamespaces ? `share:${group}` : `${service.namespace}/share:${group}`;
 }
 
+/** Whether the balancer's members are all in these namespaces (none given: in any), so that who sees only these sees them all. */
+export function isKeyIn(key: string, namespaces: readonly string[]): boolean {
+  const [namespace = '', name] = key.split('/');
+  return namespaces.length === 0 || name === undefined || namespaces.includes(namespace);
+}
+
 /** Oldest first: creation time, then UID, so that every replica and every restart gives the same order. */
 export function byAge(a: { readonly createdAt: string; readonly uid: string }, b: typeof a): number {
   if (a.createdAt !== b.createdAt) return a.createdAt < b.createdAt ? -1 : 1;

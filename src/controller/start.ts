@@ -1,12 +1,12 @@
 import type { Config } from '../config/config.ts';
 import { explain } from '../errors.ts';
-import { FIELD_MANAGER, type KubeApi } from '../kube/api.ts';
+import { FIELD_MANAGER, type KubeApi, type Services } from '../kube/api.ts';
 import { type EventRecorder, recordEvents } from '../kube/events.ts';
 import type { Service } from '../kube/objects.ts';
-import type { Balancer } from '../model.ts';
+import { type Balancer, nameOf } from '../model.ts';
 import type { Log, Provider, ProviderStart } from '../providers/provider.ts';
 import { type Carriers, makeCarriers } from './carriers.ts';
-import { claim } from './claim.ts';
+import { claim, heldByClass, nameHolder } from './claim.ts';
 import { type Claims, decideClaims } from './claims.ts';
 import type { Cluster } from './cluster.ts';
 import { tellFailure } from './failures.ts';
@@ -15,7 +15,7 @@ import { describeHeld, type IntentInput } from './intent.ts';
 import { chooseLeadership } from './leadership.ts';
 import { makeQueue, type Next } from './queue.ts';
 import { type Desk, reconcile } from './reconcile.ts';
-import { byAge } from './share.ts';
+import { byAge, isKeyIn } from './share.ts';
 import { type Meter, makeTally, type Tally } from './tally.ts';
 import { type EventSink, makeWriter, NotLeader, Stale } from './writer.ts';
 
@@ -55,6 +55,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   let stopping = false;
   const followed = await followCluster(api, config, log);
   const { cluster, services } = followed;
+  tellHeldElsewhere(services, config, log);
   const claims = await decideClaims(api, config, log);
   const carriers = makeCarriers({ find: services.get, freed: (key) => queue.add(key) });
   const inputFor = describeInput(options, cluster, claims, carriers);
@@ -74,7 +75,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   });
   const queue = makeQueue({
     workers: WORKERS,
-    work: (key) => pass(key, desk, tally),
+    work: async (key) => (isKeyIn(key, config.namespaces) ? await pass(key, desk, tally) : {}),
     failed: (key, thrown, attempt, retryMs) =>
       tellFailure({ key, waiting: carriers.waitingFor(key), thrown, attempt, retryMs }, desk, log),
     meter: options.metrics.queue,
@@ -145,7 +146,7 @@ function layDesk(
   return {
     ...parts,
     provider,
-    holder: `${provider.name}/${config.clusterName}`,
+    holder: nameHolder(provider.name, config.clusterName, config.loadBalancerClass),
     dryRun: config.dryRun,
     now: Date.now,
     stepping: (key, step) => log.info({ balancer: key, step: step.kind, reason: step.reason }, step.summary),
@@ -201,6 +202,18 @@ function logEvents(log: Log): EventSink {
 function wantedBalancers(cluster: Cluster, inputFor: (key: string) => IntentInput): readonly Balancer[] {
   const wanted = cluster.keys().flatMap((key) => describeHeld(inputFor(key)) ?? []);
   return wanted.sort((a, b) => byAge(a.members[0]!, b.members[0]!));
+}
+
+/** Normal where controllers of several classes run; what is left of one that ran under another class must not hang unexplained. */
+function tellHeldElsewhere(services: Services, { loadBalancerClass }: Config, log: Log): void {
+  const names = [...services.all()].filter((s) => (heldByClass(s) ?? loadBalancerClass) !== loadBalancerClass).map(nameOf);
+  if (names.length === 0) return;
+  const cure =
+    'if none runs, start one with that --load-balancer-class, or let go with `nodeport-lb gc --release NAMESPACE/NAME`';
+  log.info(
+    { services: names.slice(0, 10), count: names.length },
+    `held by a controller of another class, and left alone; ${cure}`,
+  );
 }
 
 /** Says what is odd about the nodes: an event about each that is of no use, and one line when control-plane nodes are used. */
