@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { optionsForProvider, toConfig } from '../config/read.ts';
 import { claim, FINALIZER, HELD_BY, heldAddresses, heldBy, OUR_ANNOTATIONS } from '../controller/claim.ts';
-import { balancerKeyOf } from '../controller/share.ts';
+import { balancerKeyOf, isKeyIn } from '../controller/share.ts';
 import { patchFor, sayGone } from '../controller/status.ts';
 import { UsageError } from '../errors.ts';
 import { type KubeApi, KubeError } from '../kube/api.ts';
@@ -49,19 +49,25 @@ async function collect(call: Call, config: Config, api: KubeApi): Promise<number
     if (call.values.output === 'json') call.out.write(`${JSON.stringify({ version: 1, leftovers }, null, 2)}\n`);
     else for (const left of leftovers) call.out.write(`${left.kind} ${left.id}: ${left.why}\n`);
     if (leftovers.length === 0) call.err.write('nothing is left over\n');
-    if (call.values.delete) await deleteBalancers(leftovers, provider, call);
+    if (call.values.delete && config.dryRun) call.err.write('dry run: nothing was deleted\n');
+    else if (call.values.delete) await deleteBalancers(leftovers, provider, call);
     return 0;
   } finally {
     await provider.close(0);
   }
 }
 
-/** Services that carry our finalizer and want no balancer any more: their controller is not running, or runs another provider. */
+/**
+ * Services that carry our finalizer and want no balancer any more: their controller is not running, or runs another provider or
+ * under another class.
+ */
 function findFinalizers(services: readonly Service[], config: Config): readonly Leftover[] {
   const options = { loadBalancerClass: config.loadBalancerClass, claimUnset: true };
   return services.flatMap((service) => {
     const decided = claim(service, options);
-    if (decided.kind !== 'leaving' || !service.finalizers.includes(FINALIZER)) return [];
+    const wanted =
+      decided.kind === 'ours' || (decided.kind === 'foreign' && service.type === 'LoadBalancer' && !service.deleting);
+    if (wanted || !service.finalizers.includes(FINALIZER)) return [];
     const why = `${decided.why}; a controller with --provider ${heldBy(service) || 'of its own'} takes it down, or let go with --release`;
     return [
       { kind: 'finalizer' as const, id: nameOf(service), balancer: balancerKeyOf(service, config.shareAcrossNamespaces), why },
@@ -71,7 +77,7 @@ function findFinalizers(services: readonly Service[], config: Config): readonly 
 
 async function findBalancers(services: readonly Service[], config: Config, provider: Provider): Promise<readonly Leftover[]> {
   const known = new Set(services.map((service) => balancerKeyOf(service, config.shareAcrossNamespaces)));
-  const keys = (await provider.keys()).filter((key) => !known.has(key));
+  const keys = (await provider.keys()).filter((key) => !known.has(key) && isKeyIn(key, config.namespaces));
   return keys.map((key) => ({
     kind: 'balancer',
     id: key,

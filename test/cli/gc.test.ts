@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
@@ -107,6 +107,26 @@ describe('gc', () => {
         },
       ],
     });
+  });
+
+  test("with --namespaces, what is held for other namespaces' Services is nobody's leftover", async () => {
+    const module = join(folder, 'provider.mjs');
+    const methods = `open: async () => {}, close: async () => {}, keys: async () => ['default/web', 'shop/gone'], adjust: (b) => b,
+      observe: async () => undefined, plan: () => [], apply: async () => {}, report: () => ({})`;
+    await writeFile(module, `export const createProvider = () => ({ name: 'two', ${methods} });`);
+    const { stdout } = await gc('--provider', module, '--namespaces', 'shop', '-o', 'json');
+    const { leftovers } = JSON.parse(stdout) as { leftovers: { id: string }[] };
+    expect(leftovers.map(({ id }) => id)).toEqual(['shop/gone']);
+  });
+
+  test('--dry-run deletes nothing', async () => {
+    const module = join(folder, 'deleting.mjs');
+    const methods = `open: async () => {}, close: async () => {}, keys: async () => ['shop/gone'], adjust: (b) => b,
+      observe: async () => undefined, plan: () => [{ summary: 'deleted' }], apply: async () => {}, report: () => ({})`;
+    await writeFile(module, `export const createProvider = () => ({ name: 'two', ${methods} });`);
+    const words = ['--provider', module, '--delete'];
+    expect((await gc(...words)).stderr).toContain('shop/gone: deleted');
+    expect((await gc(...words, '--dry-run')).stderr).toBe('dry run: nothing was deleted\n');
   });
 
   test('nothing is left over', async () => {
