@@ -26,26 +26,43 @@ export interface CheckSpec extends Thresholds {
   /** HTTP; undefined: TCP. */
   readonly path: string | undefined;
   readonly isNodePort: boolean;
+  /** Nothing is asked. */
+  readonly isSilent: boolean;
   readonly intervalMs: number;
   readonly timeoutMs: number;
 }
 
-/** Pure. The check of the listener's NodePort, and its own check if it has one besides. */
-export function specsOf({ nodePort, check }: RuleListener): { nodePort: CheckSpec; own: CheckSpec | undefined } {
-  const { kind, port = nodePort, path = '/', timeoutMs = TIMEOUT_MS, rise = RISE, fall = FALL } = check;
+/**
+ * Pure. The check of the listener's NodePort, and its own check if it has one besides. A NodePort of UDP cannot be asked, so that
+ * its listener's own check stands for it.
+ */
+export function specsOf(rule: RuleListener): { nodePort: CheckSpec; own: CheckSpec | undefined } {
+  const { nodePort, own } = specsOfTcp(rule);
+  if (rule.protocol === 'TCP') return { nodePort, own };
+  if (rule.check.kind === 'none') return { nodePort: { ...nodePort, isSilent: true }, own: undefined };
+  return { nodePort: own ?? nodePort, own: undefined };
+}
+
+function specsOfTcp({ nodePort, check }: RuleListener): { nodePort: CheckSpec; own: CheckSpec | undefined } {
+  const { port = nodePort, path = '/', timeoutMs = TIMEOUT_MS, rise = RISE, fall = FALL } = check;
+  const kind = check.kind === 'none' ? 'nodePort' : check.kind;
   const said = { timeoutMs, rise, fall, freshFall: Math.max(fall, FRESH_FALL) };
   const plain = { timeoutMs: TIMEOUT_MS, rise: RISE, fall: FALL, freshFall: FRESH_FALL };
   if (kind === 'nodePort' || (kind === 'tcp' && port === nodePort)) {
     const intervalMs = check.intervalMs ?? NODE_PORT_INTERVAL_MS;
-    return { nodePort: { ...said, port: nodePort, path: undefined, isNodePort: true, intervalMs }, own: undefined };
+    return {
+      nodePort: { ...said, port: nodePort, path: undefined, isNodePort: true, isSilent: false, intervalMs },
+      own: undefined,
+    };
   }
   return {
-    nodePort: { ...plain, port: nodePort, path: undefined, isNodePort: true, intervalMs: NODE_PORT_INTERVAL_MS },
+    nodePort: { ...plain, port: nodePort, path: undefined, isNodePort: true, isSilent: false, intervalMs: NODE_PORT_INTERVAL_MS },
     own: {
       ...said,
       port,
       path: kind === 'http' ? path : undefined,
       isNodePort: port === nodePort,
+      isSilent: false,
       intervalMs: check.intervalMs ?? OWN_INTERVAL_MS,
     },
   };
@@ -53,8 +70,8 @@ export function specsOf({ nodePort, check }: RuleListener): { nodePort: CheckSpe
 
 /** Pure. Two checks with the same key are one. */
 export function keyOf(spec: CheckSpec): string {
-  const { port, path = '', isNodePort, intervalMs, timeoutMs, rise, fall } = spec;
-  return [port, isNodePort, intervalMs, timeoutMs, rise, fall, path].join(' ');
+  const { port, path = '', isNodePort, isSilent, intervalMs, timeoutMs, rise, fall } = spec;
+  return [port, isNodePort, isSilent, intervalMs, timeoutMs, rise, fall, path].join(' ');
 }
 
 /** Pure. When to look again at a target that fails: fast while it is new, so that it is served as soon as it can be. */

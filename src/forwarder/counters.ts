@@ -9,6 +9,8 @@ export const zeroCounters: ListenerCounters = {
   retries: 0,
   refusedByRange: 0,
   refusedByLimit: 0,
+  evicted: 0,
+  dropped: 0,
 };
 
 /** Pure. */
@@ -22,5 +24,7 @@ export function addCounters(a: ListenerCounters, b: ListenerCounters): ListenerC
     retries: a.retries + b.retries,
     refusedByRange: a.refusedByRange + b.refusedByRange,
     refusedByLimit: a.refusedByLimit + b.refusedByLimit,
+    evicted: a.evicted + b.evicted,
+    dropped: a.dropped + b.dropped,
   };
 }

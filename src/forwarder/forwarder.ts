@@ -1,9 +1,10 @@
 import { isIP } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { addCounters, zeroCounters } from './counters.ts';
+import type { Ground } from './ground.ts';
 import { Health } from './health.ts';
-import { connectionLimit } from './limits.ts';
-import { type Ground, TcpListener } from './listener.ts';
+import { connectionLimit, flowLimit } from './limits.ts';
+import { TcpListener } from './listener.ts';
 import { listenerProblems, nodeProblems } from './problems.ts';
 import { Reports } from './reports.ts';
 import type {
@@ -19,6 +20,8 @@ import type {
 } from './rules.ts';
 import { emptyTable, type Revision, type RulesTable, revise } from './table.ts';
 import { Nodes } from './targets.ts';
+import { FlowTable } from './udp-flows.ts';
+import { UdpListener } from './udp-listener.ts';
 import type { Wiring } from './wire.ts';
 import { bestWiring } from './wire-raw.ts';
 
@@ -30,12 +33,18 @@ export interface ForwarderOptions {
   readonly log: ForwarderLog;
   /** Client connections at once, over all listeners; more are refused. Default: `connectionLimit`. */
   readonly maxConnections?: number;
+  /** Flows of UDP at once, over all listeners; for more the one that was silent for longest goes. Default: `flowLimit`. */
+  readonly maxFlows?: number;
   readonly wiring?: Wiring;
   /** Ceiling of all health checks together; default: MAX_PROBES_PER_SECOND. */
   readonly probesPerSecond?: number;
   /** Wall clock for `asOf`, milliseconds since the epoch. */
   now?(): number;
+  /** Monotonic clock, milliseconds. */
+  nowMs?(): number;
 }
+
+type PortListener = TcpListener | UdpListener;
 
 /** Forwards in this process. */
 export function startForwarder(options: ForwarderOptions): Forwarder {
@@ -44,9 +53,9 @@ export function startForwarder(options: ForwarderOptions): Forwarder {
 
 class LocalForwarder implements Forwarder {
   readonly #ground: Ground;
-  readonly #listeners = new Map<string, TcpListener>();
+  readonly #listeners = new Map<string, PortListener>();
   /** Closed, with connections that live on. */
-  readonly #draining = new Set<TcpListener>();
+  readonly #draining = new Set<PortListener>();
   /** Of listeners that are no more. */
   #past: ListenerCounters = zeroCounters;
   #table: RulesTable = emptyTable;
@@ -57,16 +66,17 @@ class LocalForwarder implements Forwarder {
     const nodes = new Nodes();
     const reports = new Reports(options.onReport);
     const wiring = options.wiring ?? bestWiring();
-    const nowMs = () => performance.now();
-    const { now = Date.now, probesPerSecond } = options;
+    const { now = Date.now, nowMs = () => performance.now(), probesPerSecond } = options;
+    const maxConnections = options.maxConnections ?? connectionLimit();
     this.#ground = {
       wiring,
       health: new Health({ nodes, wiring, reports, nowMs, now, ...(probesPerSecond === undefined ? {} : { probesPerSecond }) }),
       nodes,
       reports,
       log: options.log,
-      maxConnections: options.maxConnections ?? connectionLimit(),
+      maxConnections,
       active: 0,
+      flows: new FlowTable(options.maxFlows ?? flowLimit(maxConnections)),
       nowMs,
       ipv6Only: (rule) => sharesPortAcrossFamilies(rule, this.#table.listeners.values()),
       wakeSweep: () => this.#wakeSweep(),
@@ -134,9 +144,17 @@ class LocalForwarder implements Forwarder {
     else this.#listeners.set(id, this.#newListener(rule));
   }
 
-  #newListener(rule: RuleListener): TcpListener {
-    const listener = new TcpListener(rule, this.#ground, () => this.#gone(rule.id, listener));
+  #newListener(rule: RuleListener): PortListener {
+    const gone = () => this.#gone(rule.id, listener);
+    const listener: PortListener =
+      rule.protocol === 'UDP' ? new UdpListener(rule, this.#ground, gone) : new TcpListener(rule, this.#ground, gone);
+    if (rule.protocol === 'UDP') this.#freePort(rule);
     return listener;
+  }
+
+  /** Flows of a closed listener live on at its port, unless another listener gets it. */
+  #freePort(rule: RuleListener): void {
+    for (const old of this.#draining) if (old instanceof UdpListener && old.holdsPortOf(rule)) old.close(0);
   }
 
   #closeListener(id: string, drainMs?: number): void {
@@ -152,7 +170,7 @@ class LocalForwarder implements Forwarder {
     listener.close(drainMs);
   }
 
-  #gone(id: string, listener: TcpListener): void {
+  #gone(id: string, listener: PortListener): void {
     if (!this.#draining.delete(listener)) return;
     this.#past = addCounters(this.#past, listener.counters());
     if (!this.#table.listeners.has(id) || this.#onEmpty) this.#ground.reports.listener(id, null);
@@ -166,10 +184,11 @@ class LocalForwarder implements Forwarder {
   /** One timer for all time limits of all connections; none while there are no connections. */
   #wakeSweep(): void {
     this.#sweep ??= setInterval(() => {
-      const now = performance.now();
+      const now = this.#ground.nowMs();
+      for (const flow of this.#ground.flows.silent(now)) flow.end('silent');
       for (const listener of this.#listeners.values()) listener.sweep(now);
       for (const listener of this.#draining) listener.sweep(now);
-      if (this.#ground.active > 0) return;
+      if (this.#ground.active > 0 || this.#ground.flows.size > 0) return;
       clearInterval(this.#sweep);
       this.#sweep = undefined;
     }, SWEEP_MS);
@@ -178,8 +197,16 @@ class LocalForwarder implements Forwarder {
 
 /** Pure. Why a listener cannot be served at all. */
 function faultOf(rule: RuleListener): { readonly code: ListenFailure; readonly message: string } | undefined {
-  if (rule.protocol !== 'TCP') {
-    return { code: 'ProtocolUnsupported', message: `${String(rule.protocol)} is not forwarded by this version, only TCP` };
+  if (rule.protocol !== 'TCP' && rule.protocol !== 'UDP') {
+    return {
+      code: 'ProtocolUnsupported',
+      message: `${String(rule.protocol)} is not forwarded by this version, only TCP and UDP`,
+    };
+  }
+  if (rule.protocol === 'UDP' && rule.proxyProtocol !== undefined) {
+    const message =
+      'the PROXY protocol is for TCP: servers do not read it in datagrams, and without it they would not see their clients';
+    return { code: 'ProtocolUnsupported', message };
   }
   const problems = listenerProblems(rule);
   return problems.length > 0 ? { code: 'SyncFailed', message: problems.join('; ') } : undefined;

@@ -152,6 +152,17 @@ export class Health implements PatrolHost<Watch> {
     this.#patrol.kick();
   }
 
+  /** A datagram was refused: the target is looked at out of its turn, and judged by that look alone. */
+  doubted(watch: Watch, { node }: Attempt): void {
+    for (const each of checksOf(watch)) this.#patrol.lookSoon(each, node);
+  }
+
+  /** Whether a target is known not to serve, beyond suspicion. */
+  isDown(watch: Watch, node: NodeEntry): boolean {
+    const verdictsOfIt = [this.states.get(node)?.verdict, ...checksOf(watch).map((check) => check.verdict(node))];
+    return verdictsOfIt.includes(verdicts.unhealthy);
+  }
+
   stop(): void {
     this.#patrol.stop();
   }
@@ -174,7 +185,13 @@ export class Health implements PatrolHost<Watch> {
       if (this.nodePortCheck(node, port)) found.push(port);
     }
     this.#someFrom++;
-    return found;
+    return found.length > 0 ? found : this.#otherPorts(node).slice(0, atMost);
+  }
+
+  /** With listeners of UDP alone there is no NodePort that could be asked, but there are their own checks' ports. */
+  #otherPorts(node: NodeEntry): readonly number[] {
+    const asking = [...this.#checks.values()].filter(({ spec, members }) => !spec.isSilent && members.includes(node));
+    return [...new Set(asking.map(({ spec }) => spec.port))];
   }
 
   targetHeard(check: Check<Watch>, node: NodeEntry, answer: Answer): void {
@@ -217,7 +234,9 @@ export class Health implements PatrolHost<Watch> {
       const ways = endpointsOf(node, rule.nodePort);
       const endpoint: Endpoint | undefined = ways[nodePort.way(node) ?? state?.inUse ?? 0] ?? ways[0];
       if (!state || !endpoint) continue;
-      const facts = { node: state.verdict, nodePort: nodePort.verdict(node), own: own?.verdict(node), localOnly: rule.localOnly };
+      // Where nothing is asked nothing is known, and no check would ever say that the node lives.
+      const alive = nodePort.spec.isSilent && state.verdict === verdicts.untried ? verdicts.healthy : state.verdict;
+      const facts = { node: alive, nodePort: nodePort.verdict(node), own: own?.verdict(node), localOnly: rule.localOnly };
       const place = standing(facts);
       if (place === 'up') healthy.push({ node, endpoint });
       else if (place === 'spare') others.push({ node, endpoint });
@@ -232,7 +251,7 @@ export class Health implements PatrolHost<Watch> {
     const made = new Check<Watch>(spec);
     this.#checks.set(key, made);
     this.#patrol.add(made);
-    if (spec.isNodePort && spec.path === undefined) {
+    if (spec.isNodePort && spec.path === undefined && !spec.isSilent) {
       this.#byNodePort.set(spec.port, (this.#byNodePort.get(spec.port) ?? new Set()).add(made));
     }
     return made;
@@ -289,6 +308,8 @@ export class Health implements PatrolHost<Watch> {
     const state = this.states.get(node);
     if (!state) return;
     for (const watch of check.users) {
+      const { protocol, nodePort } = watch.rule;
+      if (protocol === 'UDP' && this.nodePortCheck(node, nodePort)) continue; // told by the TCP port of the same number
       this.#options.reports.target(`${node.id}:${watch.rule.nodePort}`, targetReport(state, watch, this.#options.now()));
     }
   }

@@ -25,3 +25,14 @@ export function descriptorLimit(limits: string): number {
 export function connectionsWith(descriptors: number): number {
   return Math.max(100, Math.min(MAX_CONNECTIONS, Math.floor((descriptors - OTHER_DESCRIPTORS) / 2)));
 }
+
+/** Flows of UDP at once, at most: some 5 KB of this process each, beside what the kernel holds of unread datagrams. */
+export const MAX_FLOWS = 16_384;
+
+/**
+ * Pure. How many flows of UDP there may be: each takes one file descriptor, so that this is at most half of what connections may
+ * take, and whatever floods a UDP port leaves TCP the other half.
+ */
+export function flowLimit(maxConnections: number): number {
+  return Math.min(MAX_FLOWS, maxConnections);
+}

@@ -4,28 +4,37 @@ import type { ListenFailure, RuleListener } from './rules.ts';
 import { BACKLOG } from './wire.ts';
 
 export type Listening = { readonly address: string; readonly port: number };
+export type NotBound = { readonly error: NodeJS.ErrnoException };
+type Served = { readonly server: Server; readonly at: Listening };
 export type ListenFault = { readonly code: ListenFailure; readonly message: string };
 
 /** Added to a port that may not be bound, so that people find it: 80 is served on 8080, 443 on 8443. */
 const FALLBACK_OFFSET = 8000;
 
 /**
- * Opens the listener's port, or with `portFallback` another one where that port may not be bound.
+ * Opens the listener's TCP port, or with `portFallback` another one where that port may not be bound.
  * @returns what is served, or why it is not
  */
-export async function listen(
-  makeServer: () => Server,
+export async function listen(makeServer: () => Server, rule: RuleListener, ipv6Only: boolean): Promise<Served | ListenFault> {
+  return bindFirst<Served>(rule, async (port) => {
+    const server = makeServer();
+    const error = await bind(server, { host: rule.address, port, ipv6Only, backlog: BACKLOG, exclusive: true });
+    return error ? { error } : { server, at: { address: rule.address, port: boundPort(server) } };
+  });
+}
+
+/** Tries the listener's port, and with `portFallback` others. @returns what `attempt` made, or why nothing is served */
+export async function bindFirst<T extends object>(
   rule: RuleListener,
-  ipv6Only: boolean,
-): Promise<{ readonly server: Server; readonly at: Listening } | ListenFault> {
+  attempt: (port: number) => Promise<T | NotBound>,
+): Promise<T | ListenFault> {
   const ports = rule.portFallback ? [rule.port, fallbackPort(rule.port), 0] : [rule.port];
   let first: NodeJS.ErrnoException | undefined;
   for (const port of ports) {
-    const server = makeServer();
-    const error = await bind(server, { host: rule.address, port, ipv6Only, backlog: BACKLOG, exclusive: true });
-    if (!error) return { server, at: { address: rule.address, port: boundPort(server) } };
-    first ??= error;
-    if (error.code !== 'EADDRINUSE' && error.code !== 'EACCES') break;
+    const made = await attempt(port);
+    if (!('error' in made)) return made;
+    first ??= made.error;
+    if (made.error.code !== 'EADDRINUSE' && made.error.code !== 'EACCES') break;
   }
   return explainFailure(first, rule);
 }
@@ -52,9 +61,9 @@ function bind(server: Server, options: Parameters<Server['listen']>[0]): Promise
 }
 
 async function explainFailure(error: NodeJS.ErrnoException | undefined, rule: RuleListener): Promise<ListenFault> {
-  const where = `${rule.address} port ${rule.port}/TCP`;
+  const where = `${rule.address} port ${rule.port}/${rule.protocol}`;
   const code = failureOf(error?.code);
-  if (code === 'PortInUse') return { code, message: `${where} is held by ${await describePortHolder(rule.address, rule.port)}` };
+  if (code === 'PortInUse') return { code, message: `${where} is held by ${await describePortHolder(rule)}` };
   if (code === 'PortNotPermitted') return { code, message: `${where} may not be bound by this user` };
   if (code === 'AddressUnavailable') return { code, message: `${rule.address} is no address of this machine` };
   return { code, message: `${where} cannot be served: ${error?.message ?? 'unknown error'}` };

@@ -1,41 +1,21 @@
-import { type BlockList, isIP, type Server } from 'node:net';
+import type { BlockList, Server } from 'node:net';
 import { Affinity } from './affinity.ts';
+import { Backoff } from './backoff.ts';
 import { firstCursor, orderTargets } from './balance.ts';
 import { zeroCounters } from './counters.ts';
 import { type Attempt, Dial, type DialHost } from './dial.ts';
-import type { Health, Watch } from './health.ts';
+import { type Ground, isFull } from './ground.ts';
+import type { Watch } from './health.ts';
 import { type ListenFault, type Listening, listen } from './listen.ts';
-import { allowedSources } from './problems.ts';
+import { allowedSources, isAllowed } from './problems.ts';
 import { proxyHeader } from './proxy-protocol.ts';
-import type { Reports } from './reports.ts';
-import type { ForwarderLog, ListenerCounters, RuleListener } from './rules.ts';
+import type { ListenerCounters, RuleListener } from './rules.ts';
 import { Splice } from './splice.ts';
-import { endpointsOf, type NodeEntry, type Nodes, sameEndpoint } from './targets.ts';
+import { endpointsOf, type NodeEntry, sameEndpoint } from './targets.ts';
 import type { Wire, Wiring } from './wire.ts';
 
-/** A port that could not be opened is tried again after this long, doubled each time. */
-const RETRY_LEAST_MS = 1_000;
-const RETRY_MOST_MS = 30_000;
 /** How often idle connections are looked for, at least; shorter idle times are seen to more often. */
 const LOOK_AT_CONNECTIONS_MS = 1_000;
-
-/** What all listeners of a forwarder share. */
-export interface Ground {
-  readonly wiring: Wiring;
-  readonly health: Health;
-  readonly nodes: Nodes;
-  readonly reports: Reports;
-  readonly log: ForwarderLog;
-  /** Client connections that may be open at once, over all listeners. */
-  readonly maxConnections: number;
-  /** Client connections that are open now, over all listeners. */
-  active: number;
-  /** Monotonic. */
-  nowMs(): number;
-  ipv6Only(rule: RuleListener): boolean;
-  /** Something has begun that has a time limit. */
-  wakeSweep(): void;
-}
 
 type Phase = 'opening' | 'listening' | 'failed' | 'closed';
 
@@ -48,6 +28,7 @@ export class TcpListener implements DialHost {
   readonly #onGone: () => void;
   readonly #onEnded = (splice: Splice): void => this.#ended(splice);
   readonly #counters: { -readonly [K in keyof ListenerCounters]: number } = { ...zeroCounters };
+  readonly #backoff = new Backoff();
   #rule: RuleListener;
   #watch: Watch;
   #allowed: BlockList | undefined;
@@ -55,8 +36,6 @@ export class TcpListener implements DialHost {
   #cursor: number;
   #phase: Phase = 'closed';
   #server: Server | undefined;
-  #retry: NodeJS.Timeout | undefined;
-  #retryMs = RETRY_LEAST_MS;
   #nextSweepMs = 0;
 
   /** @param onGone called once after `close`, when the last connection has ended */
@@ -91,7 +70,7 @@ export class TcpListener implements DialHost {
   async open(): Promise<void> {
     if (this.#phase === 'opening' || this.#phase === 'listening') return;
     this.#phase = 'opening';
-    clearTimeout(this.#retry);
+    this.#backoff.stop();
     const outcome = await listen(
       () => this.wiring.serve((wire) => this.#accept(wire)),
       this.#rule,
@@ -123,7 +102,7 @@ export class TcpListener implements DialHost {
   close(mostMs = Number.POSITIVE_INFINITY): void {
     const drainMs = Math.min(mostMs, this.#rule.drainMs);
     this.#phase = 'closed';
-    clearTimeout(this.#retry);
+    this.#backoff.stop();
     this.#server?.close();
     this.#server = undefined;
     for (const dial of this.#dials) this.#drainDial(dial, drainMs);
@@ -193,10 +172,10 @@ export class TcpListener implements DialHost {
     this.#counters.connections++;
     if (this.#isClosed()) {
       wire.reset();
-    } else if (this.#ground.active >= this.#ground.maxConnections) {
+    } else if (isFull(this.#ground)) {
       this.#counters.refusedByLimit++;
       wire.close();
-    } else if (this.#allowed && !isAllowed(this.#allowed, wire.ends().remoteAddress)) {
+    } else if (!isAllowed(this.#allowed, wire.ends().remoteAddress)) {
       this.#counters.refusedByRange++;
       wire.reset();
     } else {
@@ -211,7 +190,7 @@ export class TcpListener implements DialHost {
   #opened(server: Server, at: Listening): void {
     this.#phase = 'listening';
     this.#server = server;
-    this.#retryMs = RETRY_LEAST_MS;
+    this.#backoff.succeeded();
     server.on('error', (error) => this.#ground.log.warn({ listener: this.#rule.id, error: error.message }, 'accepting failed'));
     this.#ground.reports.listener(this.#rule.id, { state: 'listening', ...at });
   }
@@ -219,8 +198,7 @@ export class TcpListener implements DialHost {
   #failedToOpen(fault: ListenFault): void {
     this.#phase = 'failed';
     this.#ground.reports.listener(this.#rule.id, { state: 'failed', ...fault });
-    this.#retry = setTimeout(() => void this.open(), this.#retryMs);
-    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MOST_MS);
+    this.#backoff.again(() => void this.open());
   }
 
   #ended(splice: Splice): void {
@@ -261,10 +239,4 @@ export class TcpListener implements DialHost {
     if (this.#rule.affinitySeconds === undefined) return;
     this.#affinity.keep(dial.client.ends().remoteAddress, node, this.nowMs() + this.#rule.affinitySeconds * 1_000);
   }
-}
-
-function isAllowed(allowed: BlockList, address: string): boolean {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '');
-  const family = isIP(plain);
-  return family !== 0 && allowed.check(plain, family === 6 ? 'ipv6' : 'ipv4');
 }

@@ -22,7 +22,7 @@ export interface PatrolHost<U> {
   readonly states: ReadonlyMap<NodeEntry, NodeState>;
   /** Of a NodePort at this node; undefined: it is not watched. */
   nodePortCheck(node: NodeEntry, nodePort: number): Check<U> | undefined;
-  /** Some watched NodePorts of the node, at most so many, others each time. */
+  /** Some ports of the node that can be asked, at most so many, others each time: watched NodePorts if there are any. */
   somePorts(node: NodeEntry, atMost: number): readonly number[];
   targetHeard(check: Check<U>, node: NodeEntry, answer: Answer): void;
   /** Another way to the target is used now. */
@@ -75,6 +75,7 @@ export class Patrol<U> {
   }
 
   add(check: Check<U>): void {
+    if (check.spec.isSilent) return;
     const { intervalMs } = check.spec;
     const round = this.#rounds.get(intervalMs) ?? new Round<Check<U>>(intervalMs, this.#nowMs());
     this.#rounds.set(intervalMs, round);
@@ -90,14 +91,14 @@ export class Patrol<U> {
   /** Looks at a target out of its turn. */
   lookSoon(check: Check<U>, node: NodeEntry, inMs = 0): void {
     const look = inMs === 0 ? looks.now : looks.later;
-    if (!check.enqueue(node, look)) return;
+    if (check.spec.isSilent || !check.enqueue(node, look)) return;
     if (!this.#queue.add({ check, nodes: [node], next: 0, look }, this.#nowMs() + inMs)) check.dequeue(node, look);
     if (inMs === 0) this.kick();
   }
 
   /** Has a first look at new targets: at one of each check, then at another of each, so that no listener waits for all of another. */
   meet(check: Check<U>, nodes: readonly NodeEntry[]): void {
-    if (nodes.length === 0) return;
+    if (nodes.length === 0 || check.spec.isSilent) return;
     this.#queue.add({ check, nodes, next: 0, look: undefined }, this.#nowMs());
     this.kick();
   }
@@ -205,12 +206,12 @@ export class Patrol<U> {
     const port =
       state.port !== undefined && this.#host.nodePortCheck(entry, state.port) ? state.port : this.#host.somePorts(entry, 1)[0];
     const way = state.inUse;
-    const endpoint = port === undefined ? undefined : wayTo(entry, port, way);
+    const endpoint = port === undefined ? undefined : this.#wayTo(entry, port, way);
     if (port === undefined || !endpoint) return;
     state.checking = true;
     if (state.verdict === verdicts.untried) {
       // Which of its addresses is good shall be known before the first client has waited for a bad one.
-      this.#askTogether(state, addressQuestions(entry, port));
+      this.#askTogether(state, this.#addressQuestions(entry, port));
       return;
     }
     this.#ask(endpoint, undefined, NODE_TIMEOUT_MS, (answer) => {
@@ -228,10 +229,23 @@ export class Patrol<U> {
   /** Every address, and other NodePorts at the one in use: any answer at all shows that the node lives. */
   #thoroughQuestions({ entry, inUse }: NodeState, port: number): readonly Question[] {
     const others = this.#host.somePorts(entry, 2).flatMap((other) => {
-      const endpoint = wayTo(entry, other, inUse);
+      const endpoint = this.#wayTo(entry, other, inUse);
       return endpoint && other !== port ? [{ port: other, way: inUse, endpoint }] : [];
     });
-    return [...addressQuestions(entry, port), ...others].slice(0, MAX_THOROUGH_PROBES);
+    return [...this.#addressQuestions(entry, port), ...others].slice(0, MAX_THOROUGH_PROBES);
+  }
+
+  #addressQuestions(node: NodeEntry, port: number): readonly Question[] {
+    return this.#ways(node, port).map((endpoint, way) => ({ port, way, endpoint }));
+  }
+
+  #wayTo(node: NodeEntry, port: number, way: number): Endpoint | undefined {
+    const ways = this.#ways(node, port);
+    return ways[way] ?? ways[0];
+  }
+
+  #ways(node: NodeEntry, port: number): readonly Endpoint[] {
+    return this.#host.nodePortCheck(node, port) ? endpointsOf(node, port) : checkEndpointsOf(node, port);
   }
 
   #askTogether(state: NodeState, questions: readonly Question[]): void {
@@ -266,7 +280,7 @@ export class Patrol<U> {
     const now = this.#nowMs();
     if (state.inUse === 0 || now < state.betterDueMs) return;
     state.betterDueMs = now + BETTER_ADDRESS_MS;
-    endpointsOf(state.entry, port)
+    this.#ways(state.entry, port)
       .slice(0, state.inUse)
       .forEach((endpoint, way) => {
         this.#ask(endpoint, undefined, NODE_TIMEOUT_MS, (answer) => this.#addressAnswered(state, way, answer, endpoint));
@@ -284,21 +298,12 @@ export class Patrol<U> {
   }
 }
 
-function addressQuestions(node: NodeEntry, port: number): readonly Question[] {
-  return endpointsOf(node, port).map((endpoint, way) => ({ port, way, endpoint }));
-}
-
 /** Pure. The node's own choice first, then what worked for this target, then the rest; those known to be silent last. */
 function waysInOrder(count: number, state: NodeState, worked: number | undefined): number[] {
   const all = Array.from({ length: count }, (_, way) => way);
   const first = [state.inUse, ...(worked === undefined ? [] : [worked])].filter((way) => way < count);
   const ordered = [...new Set([...first, ...all])];
   return [...ordered.filter((way) => !state.isKnownSilent(way)), ...ordered.filter((way) => state.isKnownSilent(way))];
-}
-
-function wayTo(node: NodeEntry, port: number, way: number): Endpoint | undefined {
-  const ways = endpointsOf(node, port);
-  return ways[way] ?? ways[0];
 }
 
 /** Pure. A status says more than a refusal, and that more than silence. */

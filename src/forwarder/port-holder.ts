@@ -5,24 +5,33 @@ import { isIP } from 'node:net';
 const MAX_PROCESSES = 5_000;
 const LISTEN_STATE = '0A';
 
+interface Place {
+  readonly protocol: 'TCP' | 'UDP';
+  readonly address: string;
+  readonly port: number;
+}
+
 /**
- * Who listens on a TCP port, in words for a message: `process 4711 (nginx)`, or why that cannot be said.
+ * Who has a port, in words for a message: `process 4711 (nginx)`, or why that cannot be said.
  * @see https://www.kernel.org/doc/Documentation/networking/proc_net_tcp.txt
  */
-export async function describePortHolder(address: string, port: number): Promise<string> {
+export async function describePortHolder(place: Place): Promise<string> {
   if (process.platform !== 'linux') return 'another process (which one cannot be seen on this platform)';
-  const inodes = await listeningInodes(address, port);
-  if (inodes.size === 0) return 'another process (which one /proc/net/tcp does not say)';
+  const inodes = await holdingInodes(place);
+  if (inodes.size === 0) return `another process (which one /proc/net/${place.protocol.toLowerCase()} does not say)`;
   return (await findOwner(inodes)) ?? 'a process of another user (run as root to see which)';
 }
 
-async function listeningInodes(address: string, port: number): Promise<Set<string>> {
+/** A UDP socket holds its port in whatever state it is. */
+async function holdingInodes({ protocol, address, port }: Place): Promise<Set<string>> {
   const found = new Set<string>();
-  for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
+  const table = `/proc/net/${protocol.toLowerCase()}`;
+  for (const file of [table, `${table}6`]) {
     for (const line of (await readLines(file)).slice(1)) {
       const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/);
       const [hexAddress = '', hexPort = ''] = local.split(':');
-      if (state !== LISTEN_STATE || Number.parseInt(hexPort, 16) !== port || inode === undefined) continue;
+      if (protocol === 'TCP' && state !== LISTEN_STATE) continue;
+      if (Number.parseInt(hexPort, 16) !== port || inode === undefined) continue;
       if (clashes(hexAddress, address)) found.add(inode);
     }
   }

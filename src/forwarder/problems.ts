@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net';
-import type { RuleCheck, RuleListener, RuleNode } from './rules.ts';
+import type { RuleListener, RuleNode } from './rules.ts';
 
 /** Pure. What is wrong with a listener, each as a sentence; empty: nothing. A wrong listener is reported failed, the rest are served. */
 export function listenerProblems(listener: RuleListener): string[] {
@@ -15,7 +15,7 @@ export function listenerProblems(listener: RuleListener): string[] {
       : [`affinitySeconds ${show(listener.affinitySeconds)} must be seconds from 0`]),
     ...(isProxyProtocol(listener.proxyProtocol) ? [] : [`proxyProtocol ${show(listener.proxyProtocol)} must be v1 or v2`]),
     ...rangeProblems(listener.sourceRanges),
-    ...checkProblems(listener.check),
+    ...checkProblems(listener),
   ];
 }
 
@@ -56,6 +56,14 @@ export function allowedSources(ranges: readonly string[]): BlockList | undefined
   return allowed;
 }
 
+/** @param allowed undefined: every client is */
+export function isAllowed(allowed: BlockList | undefined, address: string): boolean {
+  if (!allowed) return true;
+  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '');
+  const family = isIP(plain);
+  return family !== 0 && allowed.check(plain, family === 6 ? 'ipv6' : 'ipv4');
+}
+
 function rangeProblems(ranges: unknown): string[] {
   if (!Array.isArray(ranges)) return ['sourceRanges must be a list of CIDRs'];
   return ranges.flatMap((range) => {
@@ -77,11 +85,15 @@ function splitRange(range: unknown): [string, number] {
   return [address, bits];
 }
 
-const checkKinds: readonly unknown[] = ['nodePort', 'tcp', 'http'];
+const checkKinds: Readonly<Record<string, readonly unknown[]>> = {
+  TCP: ['nodePort', 'tcp', 'http'],
+  UDP: ['nodePort', 'tcp', 'http', 'none'],
+};
 
-function checkProblems(check: RuleCheck | undefined): string[] {
-  if (typeof check !== 'object' || check === null || !checkKinds.includes(check.kind)) {
-    return ['check.kind must be nodePort, tcp or http'];
+function checkProblems({ check, protocol }: RuleListener): string[] {
+  const kinds = checkKinds[protocol] ?? [];
+  if (typeof check !== 'object' || check === null || !kinds.includes(check.kind)) {
+    return [`check.kind must be one of ${kinds.join(', ')}`];
   }
   const times = (['intervalMs', 'timeoutMs'] as const).filter(
     (field) => check[field] !== undefined && !(isDuration(check[field]) && check[field] > 0),

@@ -59,17 +59,23 @@ export interface RuleListener {
   readonly sourceRanges: readonly string[];
   /** Keep a client on its node for this many seconds. */
   readonly affinitySeconds?: number;
-  /** Write this header to the target first. */
+  /** Write this header to the target first. TCP only: version 2 has a form for UDP, but servers do not read it. */
   readonly proxyProtocol?: 'v1' | 'v2';
-  /** How long established connections live on after their target or the listener has gone. */
+  /**
+   * How long established connections live on after their target or the listener has gone. A flow of UDP does so only while it is
+   * answered (target) and not silent (listener).
+   */
   readonly drainMs: number;
-  /** How long a connection may be silent before it is closed; 0: for ever. */
+  /** How long a connection, or a client's flow of datagrams, may be silent before it is closed; 0: for ever. */
   readonly idleMs: number;
 }
 
-/** `nodePort`: the shared TCP check of the node and sparse TCP connects to the NodePort; `http`: GET, 200 passes. */
+/**
+ * `nodePort`: the shared TCP check of the node and sparse TCP connects to the NodePort (UDP: its TCP sibling of the same number);
+ * `http`: GET, 200 passes; `none`, for UDP: nothing is asked, what counts is whether datagrams are refused.
+ */
 export interface RuleCheck {
-  readonly kind: 'nodePort' | 'tcp' | 'http';
+  readonly kind: 'nodePort' | 'tcp' | 'http' | 'none';
   /** With `tcp` and `http`: the port at the node. */
   readonly port?: number;
   readonly path?: string;
@@ -148,20 +154,24 @@ export interface ForwarderLog {
 
 /** What went through since the start; numbers only grow, but for `active`. */
 export interface ListenerCounters {
-  /** Client connections that were accepted, refused ones included. */
+  /** Client connections that were accepted, refused ones included; of UDP, flows that were begun. */
   readonly connections: number;
-  /** Client connections that are open now. */
+  /** Client connections and flows that are open now. */
   readonly active: number;
   readonly bytesFromClients: number;
   readonly bytesToClients: number;
-  /** Client connections for which no target could be reached. */
+  /** Client connections for which no target could be reached; of UDP, datagrams. */
   readonly failures: number;
   /** Targets that could not be reached; the next one was tried. */
   readonly retries: number;
-  /** Client connections refused by `sourceRanges`. */
+  /** Client connections refused by `sourceRanges`; of UDP, datagrams. */
   readonly refusedByRange: number;
-  /** Client connections refused because too many were open. */
+  /** Client connections refused because too many were open; of UDP, datagrams. */
   readonly refusedByLimit: number;
+  /** Flows of UDP that were ended to make room for new ones. */
+  readonly evicted: number;
+  /** Datagrams that the kernel did not take, in either direction. */
+  readonly dropped: number;
 }
 
 export interface ForwarderCounters {

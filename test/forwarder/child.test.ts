@@ -7,6 +7,7 @@ import { afterEach, expect, test } from '@jest/globals';
 import { spawnForwarder } from '../../src/forwarder/child.ts';
 import type { ForwarderReport } from '../../src/forwarder/rules.ts';
 import { backend, Cleanup, firstLine, Known, listener, nodes, open, quiet, rules, until, whoAnswers } from './builders.ts';
+import { client, server } from './datagrams.ts';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
@@ -125,4 +126,16 @@ test('a child that cannot live is reported down, and closing gives up on it', as
   const state = await until('the outage to be told', () => known.listeners.get('web'));
   expect(state).toMatchObject({ state: 'failed', code: 'ForwarderDown' });
   await forwarder.close(1_000);
+});
+
+test('datagrams go through the child as well, and flows are counted as connections', async () => {
+  const { port: nodePort } = await server(cleanup, '127.0.0.1');
+  const known = new Known();
+  const forwarder = spawn(known);
+  const dns = listener({ id: 'dns', protocol: 'UDP', nodePort, check: { kind: 'none' }, drainMs: 0 });
+  forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [dns] }));
+  const asking = await client(cleanup, await known.port('dns'));
+  expect(await asking.who()).toBe('127.0.0.1');
+  expect(await asking.ask(Buffer.alloc(65_000, 'x'))).toHaveLength(65_010);
+  expect((await forwarder.counters()).listeners['dns']).toMatchObject({ connections: 1, active: 1, bytesFromClients: 65_003 });
 });

@@ -102,7 +102,7 @@ test('what is wrong with one listener does not keep another from being served', 
   const good = { nodePort: server.port };
   const { known } = start([
     listener({ ...good, id: 'elsewhere', address: '192.0.2.1' }),
-    listener({ ...good, id: 'udp', protocol: 'UDP' }),
+    listener({ ...good, id: 'sctp', protocol: 'SCTP' as never }),
     listener({ ...good, id: 'malformed', sourceRanges: ['10.0.0.0/33', 'all'], drainMs: -1, check: { kind: 'http', path: 'x' } }),
     listener({ ...good, id: 'nowhere', nodeSet: 'unknown' }),
     listener(good),
@@ -112,7 +112,7 @@ test('what is wrong with one listener does not keep another from being served', 
     code: 'AddressUnavailable',
     message: '192.0.2.1 is no address of this machine',
   });
-  expect(await failed(known, 'udp')).toMatchObject({ code: 'ProtocolUnsupported' });
+  expect(await failed(known, 'sctp')).toMatchObject({ code: 'ProtocolUnsupported' });
   const { code, message } = await failed(known, 'malformed');
   expect(code).toBe('SyncFailed');
   for (const part of ['drainMs -1', 'source range "10.0.0.0/33"', 'source range "all"', 'check.path "x"'])

@@ -1,0 +1,32 @@
+import type { Health } from './health.ts';
+import type { Reports } from './reports.ts';
+import type { ForwarderLog, RuleListener } from './rules.ts';
+import type { Nodes } from './targets.ts';
+import type { Flow } from './udp-flow.ts';
+import type { FlowTable } from './udp-flows.ts';
+import type { Wiring } from './wire.ts';
+
+/** What all listeners of a forwarder share. */
+export interface Ground {
+  readonly wiring: Wiring;
+  readonly health: Health;
+  readonly nodes: Nodes;
+  readonly reports: Reports;
+  readonly log: ForwarderLog;
+  /** Client connections that may be open at once, over all listeners. */
+  readonly maxConnections: number;
+  /** Client connections that are open now, over all listeners. */
+  active: number;
+  /** Flows of UDP, over all listeners; each takes one descriptor, where a connection takes two. */
+  readonly flows: FlowTable<Flow>;
+  /** Monotonic. */
+  nowMs(): number;
+  ipv6Only(rule: RuleListener): boolean;
+  /** Something has begun that has a time limit. */
+  wakeSweep(): void;
+}
+
+/** Whether there is room for one more client, of TCP or UDP. */
+export function isFull({ active, flows, maxConnections }: Ground): boolean {
+  return active + flows.size / 2 >= maxConnections;
+}

@@ -1,0 +1,282 @@
+import type { RemoteInfo } from 'node:dgram';
+import type { BlockList } from 'node:net';
+import { Backoff } from './backoff.ts';
+import { zeroCounters } from './counters.ts';
+import type { Attempt } from './dial.ts';
+import { type Ground, isFull } from './ground.ts';
+import { bindFirst, type ListenFault } from './listen.ts';
+import { allowedSources, isAllowed } from './problems.ts';
+import type { ListenerCounters, RuleListener } from './rules.ts';
+import { endpointsOf, type NodeEntry, sameEndpoint } from './targets.ts';
+import { Aim } from './udp-aim.ts';
+import { Flow, type FlowEnd, type FlowHost } from './udp-flow.ts';
+import { addressesBehind, isWildcard, type Mouth, openMouths } from './udp-mouth.ts';
+import { isCongested } from './udp-socket.ts';
+
+/** A flow has no end: when its listener goes, one that has been silent for so long is taken to have ended. */
+const ENDED_AFTER_MS = 2_000;
+/** How often a listener at a wildcard looks for addresses that have come or gone. */
+const LOOK_AT_ADDRESSES_MS = 2_000;
+
+type Phase = 'opening' | 'listening' | 'failed' | 'closed';
+
+/** One open port, its clients' flows, and those that live on after it was closed. */
+export class UdpListener implements FlowHost {
+  readonly #ground: Ground;
+  readonly #flows = new Set<Flow>();
+  readonly #aim: Aim;
+  readonly #backoff = new Backoff();
+  readonly #onGone: () => void;
+  readonly #onSent = (error: Error | null): void => {
+    if (error) this.#counters.dropped++;
+  };
+  readonly #counters: { -readonly [K in keyof ListenerCounters]: number } = { ...zeroCounters };
+  #rule: RuleListener;
+  #allowed: BlockList | undefined;
+  #phase: Phase = 'failed';
+  #mouths: readonly Mouth[] = [];
+  #follow: NodeJS.Timeout | undefined;
+  #closeAtMs = Number.POSITIVE_INFINITY;
+  #isGone = false;
+  #someLeave = false;
+
+  /** @param onGone called once after `close`, when the last flow has ended and the port is free */
+  constructor(rule: RuleListener, ground: Ground, onGone: () => void) {
+    this.#ground = ground;
+    this.#rule = rule;
+    this.#aim = new Aim(rule, ground);
+    this.#onGone = onGone;
+    this.#allowed = allowedSources(rule.sourceRanges);
+  }
+
+  holdsPortOf({ address, port }: RuleListener): boolean {
+    const { address: own } = this.#rule;
+    return port === this.#rule.port && (address === own || isWildcard(address) || isWildcard(own));
+  }
+
+  get connections(): number {
+    return this.#flows.size;
+  }
+
+  get idleMs(): number {
+    return this.#rule.idleMs === 0 ? Number.POSITIVE_INFINITY : this.#rule.idleMs;
+  }
+
+  nowMs(): number {
+    return this.#ground.nowMs();
+  }
+
+  counters(): ListenerCounters {
+    return { ...this.#counters, active: this.connections };
+  }
+
+  /** New settings, for flows that there are as well; the same socket. */
+  update(rule: RuleListener): void {
+    this.#rule = rule;
+    this.#aim.update(rule);
+    this.#allowed = allowedSources(rule.sourceRanges);
+    this.#ground.flows.renewTimes();
+    for (const flow of this.#flows) if (!isAllowed(this.#allowed, flow.client.address)) this.#end(flow);
+    this.retarget();
+  }
+
+  /** Opens the port if it is not open; called again, it tries at once what has failed. */
+  async open(): Promise<void> {
+    if (this.#phase !== 'failed') return;
+    this.#phase = 'opening';
+    this.#backoff.stop();
+    const addresses = this.#addresses();
+    const outcome = await bindFirst(this.#rule, (port) => openMouths(addresses, port));
+    if (this.#isClosed()) {
+      if (!('code' in outcome)) for (const mouth of outcome) mouth.socket.close();
+    } else if ('code' in outcome) {
+      this.#failedToOpen(outcome);
+    } else {
+      this.#opened(outcome);
+    }
+  }
+
+  /** Flows to targets that are no more leave them, at the latest after the drain time; the others are not touched. */
+  retarget(): void {
+    if (this.#isClosed()) return;
+    const { nodeSet, nodePort, drainMs } = this.#rule;
+    const members = new Set(this.#ground.nodes.set(nodeSet));
+    this.#aim.retarget(members);
+    this.#someLeave = false;
+    for (const flow of this.#flows) {
+      const { node, endpoint } = flow.target;
+      const stays = members.has(node) && endpointsOf(node, nodePort).some((at) => sameEndpoint(at, endpoint));
+      flow.leaveAtMs = stays ? Number.POSITIVE_INFINITY : Math.min(flow.leaveAtMs, this.nowMs() + drainMs);
+      this.#someLeave ||= !stays;
+    }
+  }
+
+  /** Begins no flow from now on. Those that there are may live on for the rule's drain time, and for at most `mostMs`. */
+  close(mostMs = Number.POSITIVE_INFINITY): void {
+    this.#phase = 'closed';
+    this.#backoff.stop();
+    clearInterval(this.#follow);
+    const drainMs = Math.min(mostMs, this.#rule.drainMs);
+    this.#closeAtMs = Math.min(this.#closeAtMs, this.nowMs() + drainMs);
+    if (drainMs <= 0) for (const flow of this.#flows) this.#end(flow);
+    this.#ground.wakeSweep();
+    this.#checkGone();
+  }
+
+  /** Ends what has outlived its time; silent flows are the table's to find, unless the listener is closed. */
+  sweep(nowMs: number): void {
+    if (!this.#someLeave && !this.#isClosed()) return;
+    for (const flow of this.#flows) {
+      const isOver = this.#isClosed() && (nowMs >= this.#closeAtMs || nowMs - flow.lastMs >= ENDED_AFTER_MS);
+      if (isOver || nowMs >= flow.leaveAtMs) this.#end(flow);
+    }
+  }
+
+  answered(flow: Flow, datagram: Uint8Array): void {
+    const { client, mouth } = flow;
+    this.#ground.flows.touch(flow, this.nowMs());
+    this.#aim.answered(flow);
+    if (client.port === 0) return; // nobody to be answered (RFC 768)
+    if (isCongested(mouth.socket)) {
+      this.#counters.dropped++;
+      return;
+    }
+    this.#counters.bytesToClients += datagram.length;
+    mouth.socket.send(datagram, client.port, client.address, this.#onSent);
+  }
+
+  refused(flow: Flow, tried: ReadonlySet<NodeEntry>): Attempt | undefined {
+    this.#counters.retries++;
+    return this.#aim.refused(flow, tried);
+  }
+
+  dropped(): void {
+    this.#counters.dropped++;
+  }
+
+  ended(flow: Flow, why: FlowEnd): void {
+    if (why === 'failed') this.#counters.failures++;
+    else if (why === 'evicted') this.#counters.evicted++;
+    this.#end(flow);
+  }
+
+  #heard(mouth: Mouth, datagram: Uint8Array, from: RemoteInfo): void {
+    const now = this.nowMs();
+    const key = `${from.port} ${from.address}`;
+    const flow = mouth.flows.get(key) ?? this.#begin(mouth, key, from, now);
+    if (!flow || !this.#isWellAimed(flow, now)) return;
+    this.#ground.flows.touch(flow, now);
+    this.#counters.bytesFromClients += datagram.length;
+    flow.send(datagram, now);
+  }
+
+  #begin(mouth: Mouth, key: string, { address, port }: RemoteInfo, now: number): Flow | undefined {
+    if (this.#isClosed()) return undefined;
+    if (!isAllowed(this.#allowed, address)) {
+      this.#counters.refusedByRange++;
+      return undefined;
+    }
+    const target = this.#aim.choose(address);
+    if (!target || !this.#makeRoom()) {
+      this.#counters[target ? 'refusedByLimit' : 'failures']++;
+      return undefined;
+    }
+    const flow = new Flow({ address, port }, mouth, target, this);
+    this.#counters.connections++;
+    this.#flows.add(flow);
+    mouth.flows.set(key, flow);
+    this.#ground.flows.add(flow, now);
+    this.#ground.wakeSweep();
+    return flow;
+  }
+
+  /** @returns false when there is no flow whose place could be had */
+  #makeRoom(): boolean {
+    const { flows } = this.#ground;
+    if (flows.size < flows.limit && !isFull(this.#ground)) return true;
+    const { oldest } = flows;
+    oldest?.end('evicted');
+    return oldest !== undefined;
+  }
+
+  /** @returns false when the flow has ended for want of a target */
+  #isWellAimed(flow: Flow, now: number): boolean {
+    if (this.#isClosed()) return true; // its targets are no longer watched
+    const next = this.#aim.judge(flow, now);
+    if (next === 'stay') return true;
+    if (!next) {
+      flow.end('failed');
+      return false;
+    }
+    this.#counters.retries++;
+    flow.moveTo(next);
+    return true;
+  }
+
+  #opened(mouths: readonly Mouth[]): void {
+    this.#phase = 'listening';
+    this.#backoff.succeeded();
+    this.#mouths = mouths;
+    for (const mouth of mouths) this.#listenAt(mouth);
+    const { address } = this.#rule;
+    if (isWildcard(address)) this.#follow = setInterval(() => void this.#followAddresses(), LOOK_AT_ADDRESSES_MS);
+    this.#ground.reports.listener(this.#rule.id, { state: 'listening', address, port: mouths[0]?.port ?? 0 });
+  }
+
+  #listenAt(mouth: Mouth): void {
+    mouth.socket.on('message', (datagram, from) => this.#heard(mouth, datagram, from));
+    mouth.socket.on('error', (error) => {
+      this.#ground.log.warn({ listener: this.#rule.id, address: mouth.address, error: error.message }, 'receiving failed');
+    });
+  }
+
+  #failedToOpen(fault: ListenFault): void {
+    this.#phase = 'failed';
+    this.#ground.reports.listener(this.#rule.id, { state: 'failed', ...fault });
+    this.#backoff.again(() => void this.open());
+  }
+
+  #addresses(): readonly string[] {
+    return addressesBehind(this.#rule.address, this.#ground.ipv6Only(this.#rule));
+  }
+
+  async #followAddresses(): Promise<void> {
+    const wanted = new Set(this.#addresses());
+    const had = new Set(this.#mouths.map(({ address }) => address));
+    const [first] = this.#mouths;
+    const gone = this.#mouths.filter(({ address }) => !wanted.has(address));
+    const added = [...wanted].filter((address) => !had.has(address));
+    if (!first || (gone.length === 0 && added.length === 0) || wanted.size === 0) return;
+    const made = added.length > 0 ? await openMouths(added, first.port) : [];
+    const come = 'error' in made ? [] : made;
+    for (const mouth of come) this.#listenAt(mouth);
+    this.#mouths = [...this.#mouths.filter((mouth) => !gone.includes(mouth)), ...come];
+    for (const mouth of gone) this.#shut(mouth);
+    if (this.#isGone) for (const mouth of come) this.#shut(mouth);
+  }
+
+  #end(flow: Flow): void {
+    if (!this.#flows.delete(flow)) return;
+    flow.mouth.flows.delete(`${flow.client.port} ${flow.client.address}`);
+    this.#ground.flows.delete(flow);
+    flow.close();
+    this.#checkGone();
+  }
+
+  #shut(mouth: Mouth): void {
+    for (const flow of mouth.flows.values()) this.#end(flow);
+    mouth.socket.close();
+  }
+
+  #checkGone(): void {
+    if (!this.#isClosed() || this.#flows.size > 0 || this.#isGone) return;
+    this.#isGone = true;
+    for (const mouth of this.#mouths) mouth.socket.close();
+    this.#mouths = [];
+    this.#onGone();
+  }
+
+  #isClosed(): boolean {
+    return this.#phase === 'closed';
+  }
+}
