@@ -55,9 +55,19 @@ export async function reconcile<O>(key: string, desk: Desk<O>): Promise<Next> {
   desk.carried(key, report);
   const { sameNodes } = desk.passed(key, wanted, report);
   const news = sameNodes ? applied.steps : []; // a node's coming would be an event for each of a thousand Services
-  if (wanted) renewMs = Math.min(renewMs, await publish(held, wanted, report, intent, news, desk));
-  await releaseAll(intent.leaving, report, desk);
+  try {
+    if (wanted) renewMs = Math.min(renewMs, await publish(held, wanted, report, intent, news, desk));
+  } finally {
+    await releaseAll(intent.leaving, report, desk); // a member whose status cannot be written holds up nobody who leaves
+  }
   return { afterMs: Math.min(renewMs, applied.waitMs, report.settled || report.gone ? Number.POSITIVE_INFINITY : POLL_MS) };
+}
+
+/** At once for all; when one fails the others are done nevertheless, and no write is under way when the pass has ended. */
+async function forAll<T, R>(items: readonly T[], act: (item: T) => Promise<R>): Promise<readonly R[]> {
+  const acts = items.map(act);
+  await Promise.allSettled(acts);
+  return await Promise.all(acts);
 }
 
 interface Adjusted {
@@ -121,15 +131,13 @@ async function applyStep<O>(step: Step, desk: Desk<O>): Promise<void> {
 /** Finalizer, holder and addresses are on record before the first provider write, or a crash could leak what it makes. */
 async function holdAll<O>(services: readonly Service[], wanted: Balancer, desk: Desk<O>): Promise<readonly Service[]> {
   const held = sayHeld(desk.holder, wanted.address.held);
-  const answers = await Promise.all(
-    services.map((service) => {
-      const { condition, ...marks } = held;
-      return desk.writer.say(
-        service,
-        service.finalizers.includes(FINALIZER) ? marks : { ...marks, ...(condition ? { condition } : {}) },
-      );
-    }),
-  );
+  const answers = await forAll(services, (service) => {
+    const { condition, ...marks } = held;
+    return desk.writer.say(
+      service,
+      service.finalizers.includes(FINALIZER) ? marks : { ...marks, ...(condition ? { condition } : {}) },
+    );
+  });
   return answers.filter((service) => service !== undefined);
 }
 
@@ -154,13 +162,11 @@ async function publish<O>(
   steps: readonly Step[],
   desk: Desk<O>,
 ): Promise<number> {
-  const renewals = await Promise.all(
-    services.map(async (service) => {
-      const said = sayServed(service, wanted, report, intent.portRefusals);
-      const answer = await desk.writer.say(service, said);
-      return answer ? tellServed(service, answer, said, steps, desk) : Number.POSITIVE_INFINITY;
-    }),
-  );
+  const renewals = await forAll(services, async (service) => {
+    const said = sayServed(service, wanted, report, intent.portRefusals);
+    const answer = await desk.writer.say(service, said);
+    return answer ? tellServed(service, answer, said, steps, desk) : Number.POSITIVE_INFINITY;
+  });
   return Math.min(Number.POSITIVE_INFINITY, ...renewals);
 }
 
@@ -191,18 +197,16 @@ function summarise(steps: readonly Step[]): string {
 
 /** A Service's marks go only when no listener of its UID is left. */
 async function releaseAll<O>(leaving: Intent['leaving'], report: Report, desk: Desk<O>): Promise<void> {
-  await Promise.all(
-    leaving.map(async ({ service, why }) => {
-      if (!report.gone && report.listeners.some((listener) => listener.uid === service.uid)) {
-        desk.writer.eventOnce(service, 'Normal', 'DeletingLoadBalancer', `The load balancer is being removed: ${why}`);
-        return;
-      }
-      const held = service.finalizers.includes(FINALIZER);
-      const answer = await desk.writer.say(service, sayGone(service));
-      if (held) desk.writer.event(answer ?? service, 'Normal', 'DeletedLoadBalancer', `The load balancer is gone: ${why}`);
-      desk.writer.forget(service.uid);
-    }),
-  );
+  await forAll(leaving, async ({ service, why }) => {
+    if (!report.gone && report.listeners.some((listener) => listener.uid === service.uid)) {
+      desk.writer.eventOnce(service, 'Normal', 'DeletingLoadBalancer', `The load balancer is being removed: ${why}`);
+      return;
+    }
+    const held = service.finalizers.includes(FINALIZER);
+    const answer = await desk.writer.say(service, sayGone(service));
+    if (held) desk.writer.event(answer ?? service, 'Normal', 'DeletedLoadBalancer', `The load balancer is gone: ${why}`);
+    desk.writer.forget(service.uid);
+  });
 }
 
 /** A held address that somebody else uses is kept, and named: taking it away would cut the clients of both. */

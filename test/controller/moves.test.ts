@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { CONDITION, FINALIZER, HELD_ADDRESSES } from '../../src/controller/claim.ts';
+import { KubeError } from '../../src/kube/api.ts';
 import { createLocalProvider } from '../../src/providers/local/provider.ts';
 import type { Provider } from '../../src/providers/provider.ts';
 import { pool, quiet } from '../providers/builders.ts';
@@ -182,6 +183,24 @@ describe('members that cannot be served as they are written', () => {
     cluster.addNode('b', '10.0.0.2');
     await waitUntil(() => cloud.balancers.get('default/web')?.nodes.join() === 'a,b');
   });
+});
+
+test('a member whose status cannot be written does not hold up one that leaves', async () => {
+  await cluster.start(new MemoryProvider(cloud));
+  cluster.create('walled', { ports: [{ port: 80 }] }, member('g'));
+  await ready('walled');
+  cluster.create('goes', { ports: [{ port: 81 }] }, member('g'));
+  await ready('goes');
+  const { patch } = cluster.api;
+  Object.assign(cluster.api, {
+    patch: async (...call: Parameters<typeof patch>) => {
+      if (call[2] === 'walled') throw new KubeError(403, 'Forbidden', 'a webhook refused it');
+      return await patch.apply(cluster.api, call);
+    },
+  });
+  cluster.patch('walled', { status: { loadBalancer: { ingress: null } } }, 'status');
+  cluster.remove('goes');
+  await cluster.until('it is gone', () => cluster.service('goes') === undefined);
 });
 
 /** For what no Service or event tells. */
