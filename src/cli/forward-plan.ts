@@ -18,7 +18,10 @@ export function judgeForward(operands: readonly string[], values: Pick<OptionVal
   return problems;
 }
 
-/** Pure. The rules for `forward tcp://ADDRESS:PORT NODE:PORT …`. @throws {UsageError} with every problem */
+/** As long as Linux remembers a flow of UDP that was answered. @see https://docs.kernel.org/networking/nf_conntrack-sysctl.html */
+const UDP_IDLE_SECONDS = 120;
+
+/** Pure. The rules for `forward tcp://ADDRESS:PORT NODE:PORT …`, or `udp://`. @throws {UsageError} with every problem */
 export function planForward(operands: readonly string[], drainSeconds: number): Rules {
   const problems: Problem[] = [];
   const { from, source, targets } = readOperands(operands, problems);
@@ -38,11 +41,11 @@ export function planForward(operands: readonly string[], drainSeconds: number): 
         portFallback: false,
         nodeSet: 'targets',
         nodePort: first.port,
-        check: { kind: 'nodePort', intervalMs: 2_000 },
+        check: source.protocol === 'UDP' ? { kind: 'none' } : { kind: 'nodePort', intervalMs: 2_000 },
         localOnly: false,
         sourceRanges: [],
         drainMs: drainSeconds * 1_000,
-        idleMs: 0,
+        idleMs: source.protocol === 'UDP' ? UDP_IDLE_SECONDS * 1_000 : 0,
       },
     ],
   };
@@ -110,7 +113,7 @@ function readSource(text: string, problems: Problem[]): { protocol: 'TCP' | 'UDP
   problems.push({
     where: 'listener',
     value: text,
-    message: 'must be tcp://ADDRESS:PORT, such as tcp://127.0.0.1:8080 or tcp://[::1]:8080',
+    message: 'must be tcp://ADDRESS:PORT or udp://ADDRESS:PORT, such as tcp://127.0.0.1:8080 or udp://[::1]:5353',
   });
   return undefined;
 }

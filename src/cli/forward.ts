@@ -43,10 +43,7 @@ async function readAsked({ operands, values }: Call): Promise<Rules> {
   const problems = judgeForward(operands, values);
   if (problems.length > 0) throw new UsageError(problems);
   if (values.rules !== undefined) return readRules(await readRulesFile(values.rules), values.rules);
-  const rules = planForward(operands, Number(values.drainSeconds ?? DRAIN_SECONDS));
-  const udp = rules.listeners.find(({ protocol }) => protocol === 'UDP');
-  if (udp) throw new Refusal('ProtocolUnsupported', `${udp.id}: UDP is not forwarded by this version, only TCP`);
-  return rules;
+  return planForward(operands, Number(values.drainSeconds ?? DRAIN_SECONDS));
 }
 
 async function readRulesFile(path: string): Promise<string> {
@@ -111,7 +108,8 @@ class Teller {
     if (state?.state === 'listening') {
       const targets = this.#rules.nodeSets[rule?.nodeSet ?? '']?.length ?? 0;
       const where = formatEndpoint(state.address, state.port);
-      this.#call.out.write(`listening tcp ${where} -> ${targets} ${targets === 1 ? 'target' : 'targets'}\n`);
+      const protocol = rule?.protocol.toLowerCase() ?? 'tcp';
+      this.#call.out.write(`listening ${protocol} ${where} -> ${targets} ${targets === 1 ? 'target' : 'targets'}\n`);
     } else if (state?.state === 'failed' && this.#call.values.rules !== undefined) {
       this.#call.err.write(`${id} is not served: ${state.message}\n`);
     } else if (state === null && before?.state !== 'failed') {

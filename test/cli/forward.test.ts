@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, jest, test } from '@jest/globals';
 import { backend, backends, Cleanup, firstLine, listener, nodes, open, rules, until, whoAnswers } from '../forwarder/builders.ts';
+import { client, servers } from '../forwarder/datagrams.ts';
 import { endAll, type Running, run, start } from './run.ts';
 
 jest.setTimeout(30_000); // each starts processes, on a machine that may be busy
@@ -42,6 +43,19 @@ test('one line when it listens, every target in turn, and at SIGTERM a drain, th
   expect(await running.ended).toMatchObject({ code: 0, signal: null });
 });
 
+test('datagrams are forwarded with udp://, and SIGTERM waits for no flow that has fallen silent', async () => {
+  const [one] = await servers(cleanup, ['127.0.0.1', '127.0.0.2']);
+  const running = start(['forward', 'udp://127.0.0.1:0', `127.0.0.1:${one!.port}`, `127.0.0.2:${one!.port}`]);
+  await running.said(/listening udp 127\.0\.0\.1:\d+ -> 2 targets\n/);
+  const port = Number(/127\.0\.0\.1:(\d+)/.exec(running.stdout())?.[1]);
+  const clients = [await client(cleanup, port), await client(cleanup, port)];
+  expect(new Set([await clients[0]!.who(), await clients[1]!.who()])).toEqual(new Set(['127.0.0.1', '127.0.0.2']));
+  const begun = performance.now();
+  running.child.kill('SIGTERM');
+  expect(await running.ended).toMatchObject({ code: 0, signal: null });
+  expect(performance.now() - begun).toBeLessThan(10_000); // of 30 s to drain
+});
+
 test('the drain ends after --drain-seconds', async () => {
   const one = await backend(cleanup, '127.0.0.1');
   const running = start(['forward', '--drain-seconds', '1', 'tcp://127.0.0.1:0', `127.0.0.1:${one.port}`]);
@@ -65,7 +79,7 @@ test('every problem of the command line is told at once, with exit 2', async () 
 test.each<{ why: string; args: string[]; code: number; told: RegExp }>([
   { why: 'no target is a usage problem', args: ['tcp://127.0.0.1:1'], code: 2, told: /target: is missing/ },
   { why: 'nothing at all is a usage problem', args: [], code: 2, told: /listener "": must be tcp:/ },
-  { why: 'UDP is refused by name', args: ['udp://127.0.0.1:53', '127.0.0.1:53'], code: 1, told: /UDP is not forwarded/ },
+  { why: 'another protocol is a usage problem', args: ['sctp://127.0.0.1:9', '127.0.0.1:9'], code: 2, told: /tcp:.*or udp:/ },
   {
     why: 'an address that is not ours is told',
     args: ['tcp://192.0.2.1:80', '127.0.0.1:1'],

@@ -45,7 +45,7 @@ test('with UDP alone nodes are known by the health port, and flows leave one tha
   const port = await known.port('dns');
   const asking = await client(cleanup, port);
   const first = await asking.who();
-  const index = both.findIndex((address) => address === first);
+  const index = (both as readonly string[]).indexOf(first);
   answers[index]!.status = 503;
   const { reason } = await known.health(`node-${index + 1}:${one!.port}`, 'unhealthy');
   expect(reason).toBe(`${first}:${answers[0]!.port}/healthz answers 503`);

@@ -78,7 +78,7 @@ export function planSteps(
 function openStep(listener: WantedListener, nodes: readonly NodeTarget[]): LocalStep {
   const reason = `${listener.service} asks for it`;
   if (!isCarried(listener.protocol)) {
-    const summary = `${where(listener)} cannot be served: this version forwards TCP only`;
+    const summary = `${where(listener)} cannot be served: this version forwards TCP and UDP only`;
     return { kind: 'refuse-listener', summary, reason, disrupts: false, listener, nodes };
   }
   const summary = `listen on ${where(listener)} and forward to port ${listener.nodePort} of ${countNodes(nodes)}`;

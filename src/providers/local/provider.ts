@@ -9,7 +9,7 @@ import { type LocalOptions, readOptions } from './options.ts';
 import { type LocalStep, type Observed, type ObservedListener, type ObservedTarget, planSteps } from './plan.ts';
 import { describePools, type Pool, readPools } from './pools.ts';
 import { reportObserved } from './report.ts';
-import { DRAIN_SECONDS, IDLE_SECONDS, isCarried, type WantedListener } from './rules.ts';
+import { DRAIN_SECONDS, isCarried, type WantedListener } from './rules.ts';
 
 /** What the provider takes from outside; the tests give a forwarder of this process. */
 export interface LocalParts {
@@ -34,7 +34,7 @@ export function createLocalProvider(context: ProviderContext, parts: LocalParts)
 }
 
 /**
- * Gives each balancer addresses out of pools of this machine, and forwards every one of its TCP ports to the nodes by a
+ * Gives each balancer addresses out of pools of this machine, and forwards every one of its TCP and UDP ports to the nodes by a
  * forwarder of its own. The cluster keeps what is worth keeping: the addresses. The rest is made again after a start.
  */
 class LocalProvider implements Provider<Observed> {
@@ -85,11 +85,11 @@ class LocalProvider implements Provider<Observed> {
   adjust(balancer: Balancer, surroundings: Surroundings): Balancer {
     refuseUncarried(balancer);
     const held = this.#allocator.assign(balancer, (address) => surroundings.reservedBy(address), this.#boundOf(balancer.key));
-    const { drainSeconds = DRAIN_SECONDS, idleTimeoutSeconds = IDLE_SECONDS } = balancer.settings;
+    const { drainSeconds = DRAIN_SECONDS } = balancer.settings;
     return {
       ...balancer,
       address: { ...balancer.address, held },
-      settings: { ...balancer.settings, drainSeconds, idleTimeoutSeconds },
+      settings: { ...balancer.settings, drainSeconds },
     };
   }
 
@@ -217,6 +217,6 @@ function refuseUncarried(balancer: Balancer): void {
   const ports = balancer.listeners.map(portName).join(', ');
   throw new Refusal(
     'ProtocolUnsupported',
-    `${ownerOf(balancer)}: port ${ports}: this version of the local provider forwards TCP only`,
+    `${ownerOf(balancer)}: port ${ports}: this version of the local provider forwards TCP and UDP only`,
   );
 }

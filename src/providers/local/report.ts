@@ -45,7 +45,10 @@ function reportListener({ listener, state }: ObservedListener): ListenerReport {
   const { uid, protocol, port } = listener;
   const base = { uid, protocol, port };
   if (!isCarried(protocol)) {
-    return { ...base, error: describeError('ProtocolUnsupported', 'this version of the local provider forwards TCP only') };
+    return {
+      ...base,
+      error: describeError('ProtocolUnsupported', 'this version of the local provider forwards TCP and UDP only'),
+    };
   }
   if (state?.state === 'failed') return { ...base, error: describeError(state.code, state.message) };
   if (state?.state === 'listening' && state.port !== port) return { ...base, servedPort: state.port };

@@ -15,6 +15,13 @@ export const DRAIN_SECONDS = 30;
  */
 export const IDLE_SECONDS = 7_440;
 
+/**
+ * How long a client's flow of datagrams may be silent when the Service does not say: as long as Linux, and with it kube-proxy behind
+ * us, remembers one that was answered (nf_conntrack_udp_timeout_stream).
+ * @see https://docs.kernel.org/networking/nf_conntrack-sysctl.html
+ */
+export const UDP_IDLE_SECONDS = 120;
+
 /** One listener at one address, as the forwarder shall serve it. The name of its node set is chosen by the link. */
 export interface WantedListener extends Omit<RuleListener, 'nodeSet' | 'protocol'> {
   readonly key: string;
@@ -26,8 +33,8 @@ export interface WantedListener extends Omit<RuleListener, 'nodeSet' | 'protocol
 }
 
 /** What this version's forwarder can serve. */
-export function isCarried(protocol: Protocol): protocol is 'TCP' {
-  return protocol === 'TCP';
+export function isCarried(protocol: Protocol): protocol is 'TCP' | 'UDP' {
+  return protocol !== 'SCTP';
 }
 
 /** Every listener at every address that the balancer holds. Pure; the ids are those of the last time as long as the sockets are. */
@@ -39,7 +46,8 @@ export function renderListeners(balancer: Balancer, options: { readonly portFall
 
 function renderListener(balancer: Balancer, listener: Listener, address: string, portFallback: boolean): WantedListener {
   const { targetGroup, protocol, port, service } = listener;
-  const { drainSeconds = DRAIN_SECONDS, idleTimeoutSeconds = IDLE_SECONDS, proxyProtocol } = balancer.settings;
+  const { drainSeconds = DRAIN_SECONDS, proxyProtocol } = balancer.settings;
+  const { idleTimeoutSeconds = protocol === 'UDP' ? UDP_IDLE_SECONDS : IDLE_SECONDS } = balancer.settings;
   return {
     id: `${balancer.key} ${port}/${protocol} ${address}`,
     key: balancer.key,

@@ -108,14 +108,14 @@ describe('what is sent', () => {
     expect('base' in forwarder.taken.at(-1)!).toBe(false);
   });
 
-  test('UDP is not sent', async () => {
+  test('SCTP is not sent', async () => {
     const link = await start();
-    const dns = listener('dns', { ports: [{ port: 53, protocol: 'UDP' }] });
-    link.put(dns, nodes);
+    const signals = listener('signals', { ports: [{ port: 9, protocol: 'SCTP' }] });
+    link.put(signals, nodes);
     await tick();
     expect(forwarder.table.listeners.size).toBe(0);
-    link.remove(dns.id);
-    await link.closed(dns.id);
+    link.remove(signals.id);
+    await link.closed(signals.id);
   });
 
   test('after any number of changes the forwarder has what whole rules would say', async () => {

@@ -5,6 +5,8 @@ import type { Balancer } from '../../../src/model.ts';
 import type { StartForwarder } from '../../../src/providers/local/link.ts';
 import { createLocalProvider } from '../../../src/providers/local/provider.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
+import { Cleanup } from '../../forwarder/builders.ts';
+import { client as datagramClient, server as datagramServer } from '../../forwarder/datagrams.ts';
 import { balancer, holding, node, nothingReserved, type PortWish, pool, quiet, refusalOf } from '../builders.ts';
 import { drop, pass, reportOf, reportWhen, want } from '../drive.ts';
 import { FakeForwarder } from './fake-forwarder.ts';
@@ -13,6 +15,7 @@ import { closeServer, freePorts, type Greeter, greetingAt, listenOn, startGreete
 const shared = [pool('loopback', ['127.0.0.1'], { sharePorts: true })];
 
 const toEnd: (() => Promise<void>)[] = [];
+const cleanup = new Cleanup();
 let greeters: readonly Greeter[];
 let changed: string[];
 
@@ -24,6 +27,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   for (const end of toEnd.splice(0).reverse()) await end();
+  await cleanup.run();
 });
 
 interface Opening {
@@ -253,34 +257,58 @@ describe('what cannot be served is told', () => {
     expect(report.listeners[0]!.error!.message).toMatch(/192\.0\.2\.1 .*Add the address to an interface/);
   });
 
-  test('UDP beside TCP: the TCP port is served and the UDP port says why not', async () => {
+  test('TCP, UDP and SCTP on one port: the first two are served and the third says why not', async () => {
     const [port] = await freePorts(1);
     const provider = await open();
+    const echo = await datagramServer(cleanup, '127.0.0.1');
+    const target = { ...nodes(1)[0]!, portMap: { ...nodes(1)[0]!.portMap, 30090: `127.0.0.1:${echo.port}` } };
     const dns = balancer({
       ports: [
         { port: port!, nodePort: 30_080 },
-        { port: port!, nodePort: 30_080, protocol: 'UDP' },
+        { port: port!, nodePort: 30_090, protocol: 'UDP', healthCheck: { protocol: 'tcp', port: 30_080 } },
+        { port: port!, nodePort: 30_080, protocol: 'SCTP' },
       ],
-      nodes: nodes(),
+      nodes: [target],
     });
     const wanted = await want(provider, dns);
     const report = await reportOf(provider, wanted.key);
     expect(report.settled).toBe(true);
     expect(report.listeners).toEqual([
       { uid: 'uid-default-web', protocol: 'TCP', port },
+      { uid: 'uid-default-web', protocol: 'UDP', port },
       {
         uid: 'uid-default-web',
-        protocol: 'UDP',
+        protocol: 'SCTP',
         port,
-        error: { code: 'ProtocolUnsupported', message: expect.stringContaining('TCP only') },
+        error: { code: 'ProtocolUnsupported', message: expect.stringContaining('TCP and UDP only') },
       },
     ]);
-    expect(await greetings(port!, 3)).not.toEqual([]);
+    expect(await greetings(port!, 3)).toEqual(['n1']);
+    expect(await (await datagramClient(cleanup, port!)).ask('hello')).toBe('127.0.0.1 hello');
+    const healthy = { health: 'healthy' };
+    await reportWhen(provider, wanted.key, ({ targets }) => targets.every(({ health }) => health === 'healthy'));
+    expect((await reportOf(provider, wanted.key)).targets).toMatchObject([
+      { port: 30_080, ...healthy },
+      { port: 30_090, ...healthy },
+    ]);
     await drop(provider, wanted.key);
   });
 
+  test('PROXY protocol over UDP: refused by name, and the TCP port is served', async () => {
+    const [port] = await freePorts(1);
+    const provider = await open();
+    const ports = [{ port: port!, nodePort: 30_080 }, { port: port!, nodePort: 30_081, protocol: 'UDP' as const }]; // biome-ignore format: a row
+    const web = await want(provider, balancer({ ports, nodes: nodes(), settings: { proxyProtocol: 'v2' } }));
+    const { listeners, settled } = await reportOf(provider, web.key);
+    expect(settled).toBe(true);
+    expect(listeners.map(({ protocol, error }) => [protocol, error?.code])).toEqual([
+      ['TCP', undefined],
+      ['UDP', 'ProtocolUnsupported'],
+    ]);
+    expect(listeners[1]!.error!.message).toMatch(/PROXY protocol is for TCP/);
+  });
+
   test.each([
-    { why: 'UDP alone', wish: { ports: [{ port: 53, protocol: 'UDP' as const }] }, code: 'ProtocolUnsupported', says: /53\/UDP/ },
     {
       why: 'SCTP alone',
       wish: { ports: [{ port: 9, protocol: 'SCTP' as const }] },

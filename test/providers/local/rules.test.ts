@@ -69,10 +69,13 @@ describe('a listener for the forwarder', () => {
     expect(new Set(ids).size).toBe(4);
   });
 
-  test('for UDP and SCTP there is no rule', () => {
-    const listeners = render({ ports: [{ port: 53, protocol: 'UDP' }, { port: 9, protocol: 'SCTP' }] }); // biome-ignore format: a row
-    expect(listeners.map((listener) => toRule(listener, 's1'))).toEqual([undefined, undefined]);
-    expect(listeners.some(({ protocol }) => isCarried(protocol))).toBe(false);
+  test('of UDP is a rule with 2 min of silence, or what the Service says; for SCTP there is none', () => {
+    const ports: PortWish[] = [{ port: 53, protocol: 'UDP' }, { port: 9, protocol: 'SCTP' }]; // biome-ignore format: a row
+    const [udp, sctp] = render({ ports });
+    expect(toRule(udp!, 's1')).toMatchObject({ id: 'default/web 53/UDP 10.9.0.1', protocol: 'UDP', idleMs: 120_000 });
+    expect(toRule(sctp!, 's1')).toBeUndefined();
+    expect([udp, sctp].map((listener) => isCarried(listener!.protocol))).toEqual([true, false]);
+    expect(render({ ports, settings: { idleTimeoutSeconds: 300 } })[0]!.idleMs).toBe(300_000);
   });
 });
 
