@@ -1,5 +1,5 @@
 import type { Service } from '../kube/objects.ts';
-import { nameOf, type Report } from '../model.ts';
+import { type Balancer, nameOf, type Report } from '../model.ts';
 import { heldAddresses } from './claim.ts';
 
 /**
@@ -9,6 +9,8 @@ import { heldAddresses } from './claim.ts';
  * too early.
  */
 export interface Carriers {
+  /** What the key may carry from now on, before anything is made for it. */
+  expect(key: string, wanted: Balancer): void;
   /** What the key carries now. */
   note(key: string, report: Report): void;
   /** Whether a Service whose balancer `key` is must wait until another balancer has let go of it. */
@@ -35,14 +37,24 @@ export function makeCarriers({ find, freed }: CarrierOptions): Carriers {
   const keysOf = new Map<string, Set<string>>(); // by UID; nearly always one
   const waiting = new Map<string, Map<string, { readonly name: string; readonly key: string }>>(); // by carrier, by UID
 
+  function expect(key: string, { listeners, address }: Balancer): void {
+    const before = loads.get(key);
+    const uids = new Set([...(before?.uids ?? []), ...listeners.map(({ service }) => service.uid)]);
+    load(key, uids, new Set([...(before?.ips ?? []), ...address.held]));
+  }
+
   function note(key: string, report: Report): void {
     const uids = new Set(report.listeners.map((listener) => listener.uid));
+    load(key, uids, new Set(report.addresses.flatMap(({ ip }) => ip ?? [])));
+    wake(key, uids);
+  }
+
+  function load(key: string, uids: ReadonlySet<string>, ips: ReadonlySet<string>): void {
     const lost = [...(loads.get(key)?.uids ?? [])].filter((uid) => !uids.has(uid));
     for (const uid of lost) unload(key, uid);
     for (const uid of uids) keysOf.set(uid, (keysOf.get(uid) ?? new Set()).add(key));
-    if (uids.size > 0) loads.set(key, { uids, ips: new Set(report.addresses.flatMap(({ ip }) => ip ?? [])) });
+    if (uids.size > 0) loads.set(key, { uids, ips });
     else loads.delete(key);
-    wake(key, uids);
   }
 
   function unload(key: string, uid: string): void {
@@ -62,6 +74,7 @@ export function makeCarriers({ find, freed }: CarrierOptions): Carriers {
   }
 
   return {
+    expect,
     note,
     holdsBack(key, service, leaves) {
       const others = [...(keysOf.get(service.uid) ?? [])].filter((other) => other !== key);

@@ -2,6 +2,7 @@ import { Refusal } from '../errors.ts';
 import type { Service } from '../kube/objects.ts';
 import { type Balancer, nameOf, type Report, type Step } from '../model.ts';
 import type { Provider, Surroundings } from '../providers/provider.ts';
+import type { Carriers } from './carriers.ts';
 import { FINALIZER } from './claim.ts';
 import { decideIntent, holds, type Intent, type IntentInput, type RefusedService } from './intent.ts';
 import { keepRefused } from './keep.ts';
@@ -25,8 +26,7 @@ export interface Desk<O> {
   stepping(key: string, step: Step): void;
   /** Told of each step that was applied, and what was thrown. */
   applied(step: Step, thrown: unknown): void;
-  /** Told of what the provider has, so that who carries which Services is known. */
-  carried(key: string, report: Report): void;
+  readonly carriers: Carriers;
   /** What the pass before brought about; undefined: nothing, or not known. */
   lastWanted(key: string): Balancer | undefined;
   /** Told of what the provider has after each pass; the key's nodes are as they were in the pass before, or not. */
@@ -43,8 +43,9 @@ export async function reconcile<O>(key: string, desk: Desk<O>): Promise<Next> {
   const intent = decideIntent(input); // pure
   tellWarnings(intent, desk.writer);
   const { adjusted, served, refused } = adjust(intent, desk);
-  let renewMs = await refuseAll(refused, desk);
   const wanted = keepRefused(adjusted, desk.lastWanted(key), refused, input); // pure
+  if (wanted && !desk.dryRun) desk.carriers.expect(key, wanted);
+  let renewMs = await refuseAll(refused, desk);
   const blind = !wanted && (intent.heldElsewhere || refused.some(isHeldHere)); // something must stay, and what it is nobody remembers
   if (!wanted && (blind || refused.length > 0) && intent.leaving.length === 0) return { afterMs: renewMs };
   if (wanted) tellClashes(served, wanted, desk);
@@ -52,7 +53,7 @@ export async function reconcile<O>(key: string, desk: Desk<O>): Promise<Next> {
   const held = wanted ? await holdAll(served, wanted, desk) : [];
   const applied = blind ? NOTHING_APPLIED : await applySteps(key, wanted, desk);
   const report = provider.report(await provider.observe(key)); // believe the provider, not the plan
-  desk.carried(key, report);
+  desk.carriers.note(key, report);
   const { sameNodes } = desk.passed(key, wanted, report);
   const news = sameNodes ? applied.steps : []; // a node's coming would be an event for each of a thousand Services
   try {

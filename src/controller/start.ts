@@ -71,7 +71,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
     mayWrite,
     inputFor,
     surroundings: cluster.surroundings,
-    carried: carriers.note,
+    carriers,
   });
   const queue = makeQueue({
     workers: WORKERS,
