@@ -115,6 +115,7 @@ function readProvider(name: string, provider: unknown): Provider {
 function acceptRefusals(provider: Provider): Provider {
   return {
     name: provider.name,
+    ...(typeof provider.connections === 'function' ? { connections: () => provider.connections!() } : {}),
     open: (start) => provider.open(start),
     close: (drainMs) => provider.close(drainMs),
     keys: () => provider.keys(),
@@ -127,7 +128,13 @@ function acceptRefusals(provider: Provider): Provider {
     },
     observe: (key) => provider.observe(key),
     plan: (wanted, observed, now) => provider.plan(wanted, observed, now),
-    apply: (step) => provider.apply(step),
+    apply: async (step) => {
+      try {
+        await provider.apply(step);
+      } catch (thrown) {
+        throw toRefusal(thrown) ?? thrown;
+      }
+    },
     report: (observed) => provider.report(observed),
   };
 }

@@ -29,6 +29,13 @@ test('a module refuses with a code of the table without importing anything of ou
   expect(refuse('NoSuchCode')).toThrow('told by the module');
 });
 
+test('what a module refuses while it applies keeps its code, and the connections that it counts are counted', async () => {
+  const provider = await createProvider(modulePath('complete.js'), context);
+  const step = { kind: 'refuse', summary: '', reason: '', disrupts: false };
+  await expect(provider.apply(step)).rejects.toMatchObject({ name: 'Refusal', code: 'QuotaExceeded' });
+  expect(await provider.connections?.()).toBe(7);
+});
+
 test('a path that begins with ./ counts from the working directory', async () => {
   const here = process.cwd();
   const relative = `./${modulePath('complete.js').slice(here.length + 1)}`;

@@ -11,7 +11,10 @@ export function createProvider({ clusterName }) {
     },
     observe: async () => undefined,
     plan: () => [],
-    apply: async () => {},
+    apply: async ({ kind }) => {
+      if (kind === 'refuse') throw refusal('QuotaExceeded');
+    },
+    connections: async () => 7,
     report: () => ({ addresses: [], listeners: [], targets: [], settled: true, gone: true }),
   };
 }
