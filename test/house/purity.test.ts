@@ -18,6 +18,7 @@ const pure: readonly string[] = [
   'config/read.ts',
   'controller/claim.ts',
   'controller/intent.ts',
+  'controller/keep.ts',
   'controller/rivals.ts',
   'controller/share.ts',
   'controller/status.ts',
