@@ -4,7 +4,8 @@
  */
 import net from 'node:net';
 import { createInterface } from 'node:readline';
-import type { HoldState, LoadOptions, RequestOptions } from './client.ts';
+import type { FlowOptions, HoldState, LoadOptions, RequestOptions } from './client.ts';
+import { ask, DatagramFlow } from './datagrams.ts';
 import { Gate, type GateOptions, type GateRule } from './gate.ts';
 import { Load } from './load.ts';
 import { request } from './request.ts';
@@ -72,6 +73,7 @@ let gate: Gate | undefined;
 const loads = new Map<number, Load>();
 const holds = new Map<number, Hold>();
 const servers = new Map<number, net.Server>();
+const flows = new Map<number, DatagramFlow>();
 
 type Call = { readonly id: number; readonly op: string; readonly args: never };
 
@@ -98,6 +100,16 @@ const operations: Readonly<Record<string, (args: never, id: number) => unknown>>
   holdEnd: (args: { hold: number }) => {
     holds.get(args.hold)?.end();
     holds.delete(args.hold);
+  },
+  ask: (args: { host: string; port: number; text: string; timeoutMs: number }) =>
+    ask(args.host, args.port, args.text, args.timeoutMs),
+  flowOpen: (args: FlowOptions, id) => void flows.set(id, new DatagramFlow(args)),
+  flowRead: (args: { flow: number }) => flows.get(args.flow)?.state,
+  flowEnd: (args: { flow: number }) => {
+    const state = flows.get(args.flow)?.state;
+    flows.get(args.flow)?.end();
+    flows.delete(args.flow);
+    return state;
   },
   occupy: async (args: { host: string; port: number }, id) => void servers.set(id, await occupy(args.host, args.port)),
   gateOpen: async (args: GateOptions) => {

@@ -67,6 +67,28 @@ export interface HoldState {
   readonly error?: string;
 }
 
+export interface FlowOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly perSecond: number;
+}
+
+/** A flow of datagrams, each of which a pod answers. */
+export interface FlowState {
+  readonly sent: number;
+  readonly answered: number;
+  /** The pod that answered last; empty until one has. */
+  readonly pod: string;
+  readonly byPod: Readonly<Record<string, number>>;
+  /** The longest time without an answer, also since the last one. */
+  readonly longestGapMs: number;
+}
+
+export interface RunningFlow {
+  read(): Promise<FlowState>;
+  end(): Promise<FlowState>;
+}
+
 export interface RunningLoad {
   read(): Promise<LoadResult>;
   /** No further request; waits for those under way. */
@@ -131,6 +153,18 @@ export class Client {
   async hold(host: string, port: number): Promise<HeldConnection> {
     const hold = await this.#opened('holdOpen', { host, port });
     return { read: () => this.#call('holdRead', { hold }), end: () => this.#call('holdEnd', { hold }) };
+  }
+
+  /** One datagram from a new port. @returns what a pod answers, or `refused`, `timeout` or the error's code */
+  async datagram(host: string, port: number, timeoutMs = 2_000): Promise<PodAnswer | string> {
+    const said = await this.#call<string>('ask', { host, port, text: 'who', timeoutMs });
+    return said.startsWith('{') ? (JSON.parse(said) as PodAnswer) : said;
+  }
+
+  /** Datagrams from one port at a steady rate. */
+  async flow(options: FlowOptions): Promise<RunningFlow> {
+    const flow = await this.#opened('flowOpen', options);
+    return { read: () => this.#call('flowRead', { flow }), end: () => this.#call('flowEnd', { flow }) };
   }
 
   /** Listens there until `free` is called, so that nobody else can. */

@@ -98,11 +98,11 @@ export async function addPodAddress(node: NodeNet, address: string): Promise<voi
   await batch(node.namespace, [`addr replace ${address}/32 dev lo`]);
 }
 
-export type Seen = 'connections' | 'requests';
+export type Seen = 'connections' | 'requests' | 'flows';
 
 /**
  * How often the node was entered from outside by way of each NodePort, before kube-proxy sends it on: TCP connections, or
- * only those on which the client said something (a bare health check does not).
+ * only those on which the client said something (a bare health check does not), or flows of UDP.
  */
 export async function readSeen(node: NodeNet, what: Seen): Promise<ReadonlyMap<number, number>> {
   const { stdout } = await run('nsenter', [
@@ -143,10 +143,12 @@ function counting(): string {
   return `table ip nplb_seen {
   set connections { type inet_service; flags dynamic; counter; size 4096; }
   set requests { type inet_service; flags dynamic; counter; size 4096; }
+  set flows { type inet_service; flags dynamic; counter; size 4096; }
   chain seen {
     type filter hook prerouting priority -150; policy accept;
     iifname "eth0" tcp dport ${NODE_PORTS} ct state new add @connections { tcp dport }
     iifname "eth0" tcp dport ${NODE_PORTS} tcp flags & psh == psh ct mark & 0x100 == 0 ct mark set 0x100 add @requests { tcp dport }
+    iifname "eth0" udp dport ${NODE_PORTS} ct state new add @flows { udp dport }
     jump shut
   }
   chain shut { }

@@ -1,7 +1,8 @@
 /**
- * A pod's program: an HTTP server that says who answered. Called as `pod.ts JSON`, with the fields of `Options`. On SIGTERM it
+ * A pod's program: an HTTP server that says who answered, and the same for datagrams at the same port numbers. Called as `pod.ts JSON`, with the fields of `Options`. On SIGTERM it
  * goes on for the grace time, closing each connection after its answer, as a well-made server behind a preStop hook does.
  */
+import { createSocket } from 'node:dgram';
 import http from 'node:http';
 
 interface Options {
@@ -22,6 +23,16 @@ const servers = options.ports.map((port) => {
   server.keepAliveTimeout = 60_000;
   server.listen(port, options.address);
   return server;
+});
+
+const sockets = options.ports.map((port) => {
+  const socket = createSocket(options.address.includes(':') ? 'udp6' : 'udp4');
+  socket.on('message', (datagram, from) => {
+    const body = { pod: options.pod, node: options.node, remote: from.address, path: datagram.toString(), headers: {} };
+    socket.send(JSON.stringify(body), from.port, from.address);
+  });
+  socket.bind(port, options.address);
+  return socket;
 });
 
 function answer(request: http.IncomingMessage, response: http.ServerResponse): void {
@@ -49,9 +60,10 @@ process.on('SIGTERM', () => {
   leaving = true;
   setTimeout(() => {
     for (const server of servers) server.close();
+    for (const socket of sockets) socket.close();
     setTimeout(() => process.exit(0), 5_000).unref(); // streams do not end by themselves
   }, options.graceMs);
 });
 
-await Promise.all(servers.map((server) => new Promise((resolve) => server.on('listening', resolve))));
+await Promise.all([...servers, ...sockets].map((each) => new Promise<void>((resolve) => each.once('listening', resolve))));
 console.log('listening');
