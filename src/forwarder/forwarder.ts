@@ -77,6 +77,7 @@ class LocalForwarder implements Forwarder {
       maxConnections,
       active: 0,
       flows: new FlowTable(options.maxFlows ?? flowLimit(maxConnections)),
+      hasToldRoom: false,
       nowMs,
       ipv6Only: (rule) => sharesPortAcrossFamilies(rule, this.#table.listeners.values()),
       wakeSweep: () => this.#wakeSweep(),

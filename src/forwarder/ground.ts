@@ -19,6 +19,8 @@ export interface Ground {
   active: number;
   /** Flows of UDP, over all listeners; each takes one descriptor, where a connection takes two. */
   readonly flows: FlowTable<Flow>;
+  /** Whether it was told that the kernel gives little room for datagrams; once is enough. */
+  hasToldRoom: boolean;
   /** Monotonic. */
   nowMs(): number;
   ipv6Only(rule: RuleListener): boolean;

@@ -139,7 +139,8 @@ export class Flow implements Placed {
       for (const datagram of this.#waiting.splice(0)) this.#pass(datagram);
     });
     const { address, port } = this.#target.endpoint;
-    socket.connect(port, address);
+    socket.once('listening', () => socket.connect(port, address)); // asked for both at once, one that cannot be bound would never close
+    socket.bind({ port: 0, exclusive: true });
   }
 
   #pass(datagram: Uint8Array): void {

@@ -1,3 +1,5 @@
+import { MAX_NEW_FLOWS_PER_SECOND } from './limits.ts';
+
 /** What the table has to know of a flow. */
 export interface Placed {
   /** When a datagram passed last, in either direction; the table's to write. Monotonic milliseconds. */
@@ -15,6 +17,8 @@ export class FlowTable<F extends Placed> {
   readonly #bySilence = new Set<F>();
   /** No flow in the table may be silent for less than this. */
   #leastIdleMs = Number.POSITIVE_INFINITY;
+  #second = 0;
+  #begunInSecond = 0;
 
   constructor(limit: number) {
     this.limit = limit;
@@ -28,6 +32,14 @@ export class FlowTable<F extends Placed> {
   get oldest(): F | undefined {
     for (const flow of this.#bySilence) return flow;
     return undefined;
+  }
+
+  /** Whether one more may begin in this second; each call that says so counts. */
+  mayBegin(nowMs: number): boolean {
+    const second = Math.floor(nowMs / 1_000);
+    if (second !== this.#second) this.#begunInSecond = 0;
+    this.#second = second;
+    return ++this.#begunInSecond <= MAX_NEW_FLOWS_PER_SECOND;
   }
 
   /** @param nowMs never less than at an earlier call @throws {RangeError} when the table is full: something must go first */

@@ -11,7 +11,7 @@ import { endpointsOf, type NodeEntry, sameEndpoint } from './targets.ts';
 import { Aim } from './udp-aim.ts';
 import { Flow, type FlowEnd, type FlowHost } from './udp-flow.ts';
 import { addressesBehind, isWildcard, type Mouth, openMouths } from './udp-mouth.ts';
-import { isCongested } from './udp-socket.ts';
+import { isCongested, RECEIVE_BYTES } from './udp-socket.ts';
 
 /** A flow has no end: when its listener goes, one that has been silent for so long is taken to have ended. */
 const ENDED_AFTER_MS = 2_000;
@@ -177,7 +177,7 @@ export class UdpListener implements FlowHost {
       return undefined;
     }
     const target = this.#aim.choose(address);
-    if (!target || !this.#makeRoom()) {
+    if (!target || !this.#makeRoom(now)) {
       this.#counters[target ? 'refusedByLimit' : 'failures']++;
       return undefined;
     }
@@ -190,9 +190,10 @@ export class UdpListener implements FlowHost {
     return flow;
   }
 
-  /** @returns false when there is no flow whose place could be had */
-  #makeRoom(): boolean {
+  /** @returns false when there is no flow whose place could be had, or too many have just begun */
+  #makeRoom(now: number): boolean {
     const { flows } = this.#ground;
+    if (!flows.mayBegin(now)) return false;
     if (flows.size < flows.limit && !isFull(this.#ground)) return true;
     const { oldest } = flows;
     oldest?.end('evicted');
@@ -221,6 +222,14 @@ export class UdpListener implements FlowHost {
     const { address } = this.#rule;
     if (isWildcard(address)) this.#follow = setInterval(() => void this.#followAddresses(), LOOK_AT_ADDRESSES_MS);
     this.#ground.reports.listener(this.#rule.id, { state: 'listening', address, port: mouths[0]?.port ?? 0 });
+    this.#tellRoom(mouths[0]?.receiveBytes ?? RECEIVE_BYTES);
+  }
+
+  #tellRoom(bytes: number): void {
+    if (bytes >= RECEIVE_BYTES || this.#ground.hasToldRoom) return;
+    this.#ground.hasToldRoom = true;
+    const message = 'bursts of datagrams may be lost: the kernel gives less room than asked for (net.core.rmem_max)';
+    this.#ground.log.info({ bytes, wanted: RECEIVE_BYTES }, message);
   }
 
   #listenAt(mouth: Mouth): void {

@@ -16,6 +16,8 @@ export class Mouth {
   readonly address: string;
   readonly port: number;
   readonly socket: Socket;
+  /** Room for datagrams that have come and are not read yet. */
+  readonly receiveBytes: number;
   /** By `PORT ADDRESS` of the client. */
   readonly flows = new Map<string, Flow>();
 
@@ -23,6 +25,7 @@ export class Mouth {
     this.address = address;
     this.port = socket.address().port;
     this.socket = socket;
+    this.receiveBytes = growBuffers(socket, RECEIVE_BYTES);
   }
 }
 
@@ -77,7 +80,6 @@ function openMouth(address: string, port: number): Promise<Mouth | NotBound> {
     socket.once('error', failed);
     socket.once('listening', () => {
       socket.off('error', failed);
-      growBuffers(socket, RECEIVE_BYTES);
       resolve(new Mouth(address, socket));
     });
     socket.bind({ address, port, exclusive: true });

@@ -19,14 +19,15 @@ export function makeSocket(family: number): Socket {
   return createSocket({ type: isSix ? 'udp6' : 'udp4', ipv6Only: isSix, lookup: asItIs });
 }
 
-/** As much of it as the kernel allows; where it allows none of it, what was. */
-export function growBuffers(socket: Socket, receiveBytes: number): void {
+/** Asks for as much, and takes what the kernel allows. @returns the room for datagrams that have come */
+export function growBuffers(socket: Socket, receiveBytes: number): number {
   try {
     if (socket.getRecvBufferSize() < receiveBytes) socket.setRecvBufferSize(receiveBytes);
     if (socket.getSendBufferSize() < ANSWER_BYTES) socket.setSendBufferSize(ANSWER_BYTES);
   } catch {
     // Some systems refuse what is beyond their limit instead of giving the limit.
   }
+  return socket.getRecvBufferSize();
 }
 
 export function isCongested(socket: Socket): boolean {

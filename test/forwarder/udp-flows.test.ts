@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { connectionLimit, flowLimit, MAX_FLOWS } from '../../src/forwarder/limits.ts';
+import { connectionLimit, flowLimit, MAX_FLOWS, MAX_NEW_FLOWS_PER_SECOND } from '../../src/forwarder/limits.ts';
 import { FlowTable, type Placed } from '../../src/forwarder/udp-flows.ts';
 import { LEAST_MS, MOST_MS, Refusals } from '../../src/forwarder/udp-refusals.ts';
 
@@ -69,6 +69,12 @@ test('a full table takes no more, and what is not in it stays out', () => {
   table.touch(second!, 5);
   expect(table.delete(second!)).toBe(false);
   expect(table.oldest).toBe(first);
+});
+
+test('no more flows begin in a second than the limit says', () => {
+  const table = new FlowTable<Named>(1);
+  const begun = (nowMs: number) => Array.from({ length: 30_000 }, () => table.mayBegin(nowMs)).filter((may) => may).length;
+  expect([begun(1_500), begun(1_999), begun(2_000)]).toEqual([MAX_NEW_FLOWS_PER_SECOND, 0, MAX_NEW_FLOWS_PER_SECOND]);
 });
 
 test('flows take at most half of the descriptors that connections may', () => {
