@@ -35,7 +35,7 @@ export const cures = {
   SubnetUnavailable:
     'Name subnets with aws-load-balancer-subnets, or tag one a zone with kubernetes.io/role/elb (internal: internal-elb).',
   QuotaExceeded: 'Ask for less, or have the quota of the account raised.',
-  AwsNameInUse: 'Choose another aws-load-balancer-name, or remove what has the name; it does not carry our tags.',
+  AwsNameInUse: 'Choose another aws-load-balancer-name, or remove what has it.',
   AwsDenied: 'Allow the action that the message names; docs/aws-iam-policy.json has every one that is needed.',
   AwsCredentials: 'Give the controller valid AWS credentials; the SDK looks for them in its usual places.',
   DeletionProtected: 'Set deletion_protection.enabled=false in aws-load-balancer-attributes, or switch it off in AWS.',

@@ -45,6 +45,7 @@ const pure: readonly string[] = [
   'providers/aws/rules.ts',
   'providers/aws/steps.ts',
   'providers/aws/subnets.ts',
+  'providers/aws/wish.ts',
   'providers/local/plan.ts',
   'providers/local/report.ts',
   'providers/local/rules.ts',

@@ -15,8 +15,9 @@ import { backendName } from './plan-security.ts';
 import { ruleId } from './rules.ts';
 import { SHARED_GROUP } from './steps.ts';
 
-/** Network interfaces of a deleted NLB keep its groups in use for a minute or two. */
-const BUSY_MS = 10_000;
+/** Network interfaces of a deleted NLB keep its groups in use for a minute or two: tried soon, and then less and less often. */
+const BUSY_FIRST_MS = 500;
+const BUSY_MOST_MS = 15_000;
 
 export async function createSecurityGroup(
   { calls, reader, inventory, clusterName }: Bench,
@@ -114,7 +115,8 @@ export async function deleteSecurityGroup(bench: Bench, { group }: ActOf<'delete
     await bench.calls.ec2('DeleteSecurityGroup', (ec2) => ec2.send(new DeleteSecurityGroupCommand({ GroupId: seen.id })));
   } catch (thrown) {
     if (isCalled(thrown, 'DependencyViolation')) {
-      bench.inventory.put('securityGroups', { ...seen, busyUntil: bench.now() + BUSY_MS });
+      const busyMs = Math.min(BUSY_MOST_MS, (seen.busyMs ?? BUSY_FIRST_MS / 2) * 2);
+      bench.inventory.put('securityGroups', { ...seen, busyMs, busyUntil: bench.now() + busyMs });
       return;
     }
     if (!isCalled(thrown, 'InvalidGroup.NotFound')) throw thrown;

@@ -40,6 +40,12 @@ export class Inventory {
     if (kind === 'balancers') for (const group of this.groups.values()) this.#detach(group, id);
   }
 
+  /** @param at milliseconds since the epoch */
+  wroteSince(at: number): boolean {
+    for (const written of this.#written.values()) if (written >= at) return true;
+    return false;
+  }
+
   #detach(group: SeenGroup, balancerArn: string): void {
     if (!group.balancerArns.includes(balancerArn)) return;
     this.put('groups', { ...group, balancerArns: group.balancerArns.filter((arn) => arn !== balancerArn) });
@@ -69,8 +75,17 @@ export class Inventory {
       this.securityGroups,
       read.securityGroups,
       ({ id }) => id,
-      (had, now) => ({ ...now, ...(had.busyUntil ? { busyUntil: had.busyUntil } : {}) }),
+      ({ busyUntil, busyMs }, now) => ({ ...now, ...(busyUntil ? { busyUntil } : {}), ...(busyMs ? { busyMs } : {}) }),
     );
+  }
+
+  /** @param touched every group that lets the backend group in; one that is known and not among them has lost its rules */
+  takeNodeGroups(touched: readonly SeenSecurityGroup[], backendId: string, startedAt: number): void {
+    const present = new Map(touched.map((group) => [group.id, group]));
+    for (const [id, known] of [...this.nodeGroups, ...present]) {
+      if ((this.#written.get(id) ?? 0) >= startedAt - LAG_MS) continue;
+      this.nodeGroups.set(id, present.get(id) ?? { ...known, rules: known.rules.filter(({ source }) => source !== backendId) });
+    }
   }
 
   #merge<T>(map: Map<string, T>, read: readonly T[], idOf: (entry: T) => string, merge: (had: T, now: T) => T): void {

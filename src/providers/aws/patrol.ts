@@ -74,6 +74,7 @@ export class Patrol {
 
   async #tick(): Promise<void> {
     try {
+      this.#wakeBusy();
       await Promise.all([
         this.#lookAtBalancers(),
         this.#lookAtGroups(),
@@ -136,6 +137,13 @@ export class Patrol {
     if (this.#parts.now() < this.#sweepAt) return;
     this.#sweepAt = this.#nextSweep();
     await this.#parts.sweep();
+  }
+
+  /** Security groups that were in use when they should go are tried again. */
+  #wakeBusy(): void {
+    for (const { busyUntil, tags } of this.#parts.inventory.securityGroups.values()) {
+      if (busyUntil !== undefined && busyUntil <= this.#parts.now()) this.#parts.changed(tags[TAG.balancer] ?? '');
+    }
   }
 
   async #recheckIfDue(): Promise<void> {

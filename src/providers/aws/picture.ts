@@ -102,6 +102,8 @@ export interface SeenSecurityGroup {
   readonly rules: readonly Rule[];
   /** Milliseconds since the epoch: AWS said that something still uses the group, and it is not tried again before. */
   readonly busyUntil?: number;
+  /** How long that pause is; the next one is twice as long. */
+  readonly busyMs?: number;
 }
 
 /** One permission of incoming traffic from one source. */

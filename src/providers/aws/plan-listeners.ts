@@ -14,13 +14,18 @@ import { type AwsStep, type ListenerSpec, step } from './steps.ts';
 const WARM_UP_PORTS = { from: 65_000, to: 65_100 } as const;
 
 /** Listeners of the NLB: new ones, then changes, then what goes. */
-export function planListeners(desired: Desired, current: Current, observed: Observed): Planned {
+export function planListeners(
+  desired: Desired,
+  current: Current,
+  observed: Observed,
+): Planned & { readonly freed: ReadonlySet<string> } {
   const { balancer, name } = current;
-  if (balancer && balancer.listeners === undefined) return { steps: [], waiting: [] }; // the tags prove that they are as they should be
+  if (balancer && balancer.listeners === undefined) return { steps: [], waiting: [], freed: new Set() }; // the tags prove that they are as they should be
   const seen = new Map((balancer?.listeners ?? []).map((listener) => [listener.port, listener]));
   const steps: AwsStep[] = [];
   const waiting: AwsStep[] = [];
   const kept = new Set<number>();
+  const freed = new Set<string>();
   const taken = new Set(seen.keys());
   for (const listener of desired.listeners) {
     kept.add(listener.port);
@@ -32,10 +37,15 @@ export function planListeners(desired: Desired, current: Current, observed: Obse
       steps.push(...change.steps);
       waiting.push(...change.waiting);
       if (change.warmUp !== undefined) kept.add(change.warmUp);
+      if (change.freed !== undefined) freed.add(change.freed);
     }
   }
-  for (const [port, listener] of seen) if (!kept.has(port)) steps.push(deleteListener(name, listener));
-  return { steps, waiting };
+  for (const [port, listener] of seen) {
+    if (kept.has(port)) continue;
+    steps.push(deleteListener(name, listener));
+    freed.add(listener.groupArn);
+  }
+  return { steps, waiting, freed };
 }
 
 function specOf(listener: DesiredListener, desired: Desired, balancerName: string): ListenerSpec {
@@ -78,7 +88,7 @@ interface Change {
   readonly taken: Set<number>;
 }
 
-function changeListener(change: Change): Planned & { readonly warmUp?: number } {
+function changeListener(change: Change): Planned & { readonly warmUp?: number; readonly freed?: string } {
   const { name, listener, spec, had, observed } = change;
   const group = observed.groups.find((one) => one.name === spec.group);
   const extras = [...certificateSteps(name, spec, had), ...setAttributes(name, listener, had.attributes)];
@@ -92,8 +102,9 @@ function changeListener(change: Change): Planned & { readonly warmUp?: number } 
   );
   if (had.groupArn === group?.arn) return { steps: [act, ...extras], waiting: [] };
   const warm = [...change.seen.values()].find((one) => one.groupArn === group?.arn);
-  if (group && warm && isWarm(group))
-    return { steps: [act, deleteListener(name, warm), ...extras], waiting: [], warmUp: warm.port };
+  if (group && warm && isWarm(group)) {
+    return { steps: [act, deleteListener(name, warm), ...extras], waiting: [], warmUp: warm.port, freed: had.groupArn };
+  }
   const waits = { ...act, waitsFor: { what: 'healthy' } as const };
   if (warm) return { steps: [], waiting: [waits], warmUp: warm.port };
   const port = freePort(change.taken);

@@ -59,11 +59,13 @@ function release(observed: Observed): readonly AwsStep[] {
 interface Moment {
   /** Something that is wanted is not there yet. */
   readonly busy: boolean;
+  /** ARNs of target groups that no listener will use after the steps before. */
+  readonly freed: ReadonlySet<string>;
   readonly now: number;
 }
 
 /** What the key has and nobody wants: replaced NLBs and target groups go after the grace time, security groups at once. */
-export function planLeftovers(desired: Desired, current: Current, observed: Observed, { busy, now }: Moment): Planned {
+export function planLeftovers(desired: Desired, current: Current, observed: Observed, { busy, freed, now }: Moment): Planned {
   const steps: AwsStep[] = [];
   const waiting: AwsStep[] = [];
   const wanted = new Set(desired.listeners.map(({ group }) => groupName(desired, current.name, group)));
@@ -76,8 +78,9 @@ export function planLeftovers(desired: Desired, current: Current, observed: Obse
   }
   const used = new Set([...stale, ...current.inTheWay].map(({ arn }) => arn));
   for (const group of observed.groups) {
-    if (wanted.has(group.name) || group.balancerArns.some((arn) => used.has(arn) || isAttached(group, current))) continue;
-    sort(outlive(group, desired, now));
+    if (wanted.has(group.name) || group.balancerArns.some((arn) => used.has(arn))) continue;
+    if (!freed.has(group.arn) && isAttached(group, current)) continue;
+    for (const one of outlive(group, desired, now)) sort(one);
   }
   const frontend = desired.security.kind === 'managed' ? frontendName(desired, current.name) : undefined;
   const inUse = new Set(observed.balancers.flatMap(({ securityGroups }) => securityGroups));
@@ -111,25 +114,34 @@ function retire(old: SeenBalancer, groups: readonly SeenGroup[], { isServing, no
     const resources = [...groups, old].map(({ name }) => name);
     const act = { kind: 'add-tags', resources, tags: { [TAG.retired]: String(now) } } as const;
     const summary = `publish the successor of NLB ${old.name}, which goes after ${desired.graceSeconds} s`;
-    return [step(act, summary, 'the successor serves', isServing ? {} : { waitsFor: { what: 'healthy' } })];
+    if (!isServing) return [step(act, summary, 'the successor serves', { waitsFor: { what: 'healthy' } })];
+    return [step(act, summary, 'the successor serves'), ...later(removals(old, groups), now + desired.graceSeconds * 1_000)];
   }
   const until = Number(since) + desired.graceSeconds * 1_000;
-  const due = now >= until ? {} : { waitsFor: { what: 'time', until } as const };
-  const groupSteps = groups.map((group) => ({ ...deleteGroup(group, 'its NLB has been replaced'), ...due }));
-  return [{ ...deleteBalancer(old, 'its successor serves'), ...due }, ...groupSteps];
+  return now >= until ? removals(old, groups) : later(removals(old, groups), until);
+}
+
+function removals(old: SeenBalancer, groups: readonly SeenGroup[]): readonly AwsStep[] {
+  return [deleteBalancer(old, 'its successor serves'), ...groups.map((group) => deleteGroup(group, 'its NLB has been replaced'))];
+}
+
+/** Steps that wait make the controller look again when their time has come. */
+function later(steps: readonly AwsStep[], until: number): readonly AwsStep[] {
+  return steps.map((one) => ({ ...one, waitsFor: { what: 'time', until } as const }));
 }
 
 /** A target group that no listener uses any more: its connections have the grace time to end. */
-function outlive(group: SeenGroup, desired: Desired, now: number): AwsStep {
+function outlive(group: SeenGroup, desired: Desired, now: number): readonly AwsStep[] {
   const since = group.tags[TAG.retired];
-  if (desired.graceSeconds === 0) return deleteGroup(group, 'no listener uses it any more');
+  const deletion = deleteGroup(group, 'no listener uses it any more');
+  if (desired.graceSeconds === 0) return [deletion];
   if (since === undefined) {
     const act = { kind: 'add-tags', resources: [group.name], tags: { [TAG.retired]: String(now) } } as const;
-    return step(act, `target group ${group.name} goes after ${desired.graceSeconds} s`, 'no listener uses it any more');
+    const summary = `target group ${group.name} goes after ${desired.graceSeconds} s`;
+    return [step(act, summary, 'no listener uses it any more'), ...later([deletion], now + desired.graceSeconds * 1_000)];
   }
   const until = Number(since) + desired.graceSeconds * 1_000;
-  const deletion = deleteGroup(group, 'no listener uses it any more');
-  return now >= until ? deletion : { ...deletion, waitsFor: { what: 'time', until } };
+  return now >= until ? [deletion] : later([deletion], until);
 }
 
 function deleteBalancer({ name }: SeenBalancer, reason: string): AwsStep {

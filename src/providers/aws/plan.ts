@@ -34,7 +34,11 @@ export function planBalancer(desired: Desired, observed: Observed, now: number):
   ];
   const waiting = [...groups.waiting, ...listeners.waiting];
   const records = waiting.length > 0 ? [] : planRecord(desired, current);
-  const leftovers = planLeftovers(desired, current, observed, { busy: steps.length + waiting.length + records.length > 0, now });
+  const leftovers = planLeftovers(desired, current, observed, {
+    busy: steps.length + waiting.length + records.length > 0,
+    freed: listeners.freed,
+    now,
+  });
   return [...steps, ...records, ...leftovers.steps, ...[...waiting, ...leftovers.waiting].sort(bySoonest)];
 }
 

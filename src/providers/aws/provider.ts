@@ -1,21 +1,20 @@
-import { readAwsAnnotations } from '../../config/aws-annotations.ts';
+import pRetry from 'p-retry';
 import { explain, Refusal, UsageError } from '../../errors.ts';
 import type { Balancer, Report, Step } from '../../model.ts';
 import type { Provider, ProviderContext, ProviderStart } from '../provider.ts';
 import { applyAct } from './apply.ts';
 import type { Bench } from './bench.ts';
 import { AwsCalls, type Connection } from './calls.ts';
-import { chooseCurrent, groupName, isRecorded, targetsHash } from './current.ts';
+import { chooseCurrent, isRecorded } from './current.ts';
 import { type DescribeOptions, type Desired, describe } from './desired.ts';
 import { isCalled } from './failures.ts';
-import { instanceIdOf } from './instances.ts';
 import { Inventory } from './inventory.ts';
 import { type Buckets, usualBuckets } from './limiter.ts';
 import { lookAgain, lookAtInterfaces, lookCloser } from './look.ts';
 import { SHARED, TAG } from './names.ts';
 import { type AwsOptions, readOptions } from './options.ts';
 import { Patrol } from './patrol.ts';
-import type { Facts, Goal, Observed } from './picture.ts';
+import type { Observed } from './picture.ts';
 import { planBalancer } from './plan.ts';
 import { planRemoval } from './plan-removal.ts';
 import { Reader } from './reader.ts';
@@ -24,6 +23,7 @@ import type { AwsStep } from './steps.ts';
 import { Surveyor } from './surveyor.ts';
 import { Sweep } from './sweep.ts';
 import { Tagging } from './tagging.ts';
+import { makeGoal, makeWish, NO_FACTS, pickInstances, type Wish } from './wish.ts';
 
 /** What the provider takes from outside; tests give an AWS of their own and little time. */
 export interface AwsParts {
@@ -42,6 +42,18 @@ const TICK_MS = 3_000;
 const SWEEP_MS = 600_000;
 const CLOSE_LOOK_MS = 6 * 3_600_000;
 
+/** AWS may not know yet what it was told a moment ago: so soon after a write of ours it is asked again, for 3 s in all. */
+const NOT_THERE_YET = { retries: 4, minTimeout: 200, factor: 2 } as const;
+const FRESH_MS = 10_000;
+const NOT_THERE = [
+  'LoadBalancerNotFoundException',
+  'TargetGroupNotFoundException',
+  'ListenerNotFoundException',
+  'InvalidGroup.NotFound',
+  'InvalidSecurityGroupException',
+  'InvalidTargetException',
+];
+
 /** The provider as the program uses it: the SDK finds region, credentials and endpoints in its usual places. */
 export function createProvider(context: ProviderContext): Provider<Observed> {
   return createAwsProvider(context, {
@@ -57,15 +69,6 @@ export function createProvider(context: ProviderContext): Provider<Observed> {
 /** The provider with parts of the caller's choice. */
 export function createAwsProvider(context: ProviderContext, parts: AwsParts): Provider<Observed> {
   return new AwsProvider(context, parts);
-}
-
-/** What is wanted of a key, as the controller said last. */
-interface Wish {
-  readonly balancer: Balancer;
-  /** Of security groups and Elastic IPs that annotations name. */
-  readonly names: readonly string[];
-  /** Nobody has looked since it was said. */
-  readonly isNew: boolean;
 }
 
 /**
@@ -260,21 +263,13 @@ class AwsProvider implements Provider<Observed> {
   }
 
   async apply(step: Step): Promise<void> {
+    const isLag = (error: unknown): boolean =>
+      isCalled(error, ...NOT_THERE) && this.#bench.inventory.wroteSince(this.#parts.now() - FRESH_MS);
     try {
-      await applyAct(this.#bench, step as AwsStep); // the controller hands back what `plan` gave it
+      // the controller hands back what `plan` gave it
+      await pRetry(() => applyAct(this.#bench, step as AwsStep), { ...NOT_THERE_YET, shouldRetry: ({ error }) => isLag(error) });
     } catch (thrown) {
-      if (
-        isCalled(
-          thrown,
-          'LoadBalancerNotFoundException',
-          'TargetGroupNotFoundException',
-          'ListenerNotFoundException',
-          'InvalidGroup.NotFound',
-          'InvalidTargetException',
-        )
-      ) {
-        await this.#forget(step as AwsStep);
-      }
+      if (isCalled(thrown, ...NOT_THERE)) await this.#forget(step as AwsStep);
       throw thrown;
     }
     const left = this.#bench.inventory.keys();
@@ -319,45 +314,5 @@ class AwsProvider implements Provider<Observed> {
   #fingerprints(): Map<string, string> {
     const { inventory } = this.#bench;
     return new Map(inventory.keys().map((key) => [key, JSON.stringify(inventory.of(key))]));
-  }
-}
-
-function makeWish(balancer: Balancer): Wish {
-  return {
-    balancer,
-    names: balancer.members.flatMap(({ annotations }) => {
-      const { securityGroups, eipAllocations } = readAwsAnnotations(annotations);
-      return [...securityGroups, ...eipAllocations];
-    }),
-    isNew: true,
-  };
-}
-
-/** With these everything that depends on the VPC is refused, and all else is judged. */
-const NO_FACTS: Facts = { vpcId: '', subnets: [], instances: {}, named: {} };
-
-/** Only the instances of the wish's nodes: a snapshot for each of a thousand balancers shall not hold all of them. */
-function pickInstances(facts: Facts, wish: Wish | undefined): Facts['instances'] {
-  const ids = (wish?.balancer.nodes ?? []).flatMap((node) => instanceIdOf(node) ?? []);
-  return Object.fromEntries(ids.flatMap((id) => (facts.instances[id] ? [[id, facts.instances[id]]] : [])));
-}
-
-function makeGoal({ settings }: Balancer, desired: Desired, balancers: Observed['balancers']): Goal | undefined {
-  try {
-    const { name } = chooseCurrent(desired, balancers);
-    const hasAddresses = desired.zones.some(({ allocationId }) => allocationId !== undefined);
-    const proxied = desired.listeners.some(
-      ({ protocol, group }) => protocol === 'TLS' || group.attributes['proxy_protocol_v2.enabled'] === 'true',
-    );
-    return {
-      config: desired.config,
-      targets: targetsHash(desired),
-      groups: desired.listeners.map(({ group }) => groupName(desired, name, group)),
-      publish: settings.publish === 'ip' || (settings.publish === 'auto' && hasAddresses) ? 'ip' : 'hostname',
-      ipMode: proxied ? 'Proxy' : 'VIP',
-    };
-  } catch (thrown) {
-    if (thrown instanceof Refusal) return undefined;
-    throw thrown;
   }
 }

@@ -40,7 +40,7 @@ export class Sweep {
     const tags = await this.#reader.tags(arns.filter((arn) => !this.#foreign.has(arn)));
     for (const [arn, found] of tags) if (this.#isOurs(found)) ours.set(arn, found);
     this.#foreign = new Set(arns.filter((arn) => !ours.has(arn) && (tags.has(arn) || this.#foreign.has(arn))));
-    await this.#takeNodeGroups(securityGroups);
+    await this.#takeNodeGroups(securityGroups, startedAt);
     this.#inventory.take(
       {
         balancers: networks.flatMap((one) =>
@@ -58,10 +58,14 @@ export class Sweep {
   }
 
   /** Groups of nodes are known by the rules on them that let our backend group in. */
-  async #takeNodeGroups(ours: readonly SeenSecurityGroup[]): Promise<void> {
+  async #takeNodeGroups(ours: readonly SeenSecurityGroup[], startedAt: number): Promise<void> {
     const backend = ours.find(({ tags }) => tags[TAG.balancer] === SHARED);
     if (!backend) return;
     const touched = await this.#reader.securityGroups({ 'ip-permission.group-id': [backend.id] });
-    for (const group of touched) if (group.id !== backend.id) this.#inventory.nodeGroups.set(group.id, group);
+    this.#inventory.takeNodeGroups(
+      touched.filter(({ id }) => id !== backend.id),
+      backend.id,
+      startedAt,
+    );
   }
 }

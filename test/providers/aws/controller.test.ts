@@ -1,18 +1,25 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { CONDITION, FINALIZER } from '../../../src/controller/claim.ts';
-import type { Provider } from '../../../src/providers/provider.ts';
-import type { SandboxAws } from '../../../src/sandbox/aws/aws.ts';
+import type { AwsParts } from '../../../src/providers/aws/provider.ts';
+import type { AwsOptions, SandboxAws } from '../../../src/sandbox/aws/aws.ts';
 import { type Running, runSandbox } from '../../controller/running.ts';
 import { makeAws, makeProvider, workers } from './stage.ts';
 
 const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';
 let aws: SandboxAws;
 let cluster: Running;
-let provider: Provider;
 
 beforeEach(async () => {
   aws = await makeAws();
   cluster = await runSandbox();
+  await begin({});
+});
+afterEach(async () => {
+  await cluster.close();
+  await aws.close();
+});
+
+async function begin(parts: Partial<AwsParts>): Promise<void> {
   for (const { name, addresses, providerId } of workers) {
     cluster.kube.objects.create(
       { resource: 'nodes' },
@@ -23,13 +30,8 @@ beforeEach(async () => {
       },
     );
   }
-  provider = makeProvider(aws);
-  await cluster.start(provider);
-});
-afterEach(async () => {
-  await cluster.close();
-  await aws.close();
-});
+  await cluster.start(makeProvider(aws, parts));
+}
 
 const condition = (name: string) => cluster.service(name)?.conditions.find(({ type }) => type === CONDITION);
 
@@ -43,7 +45,7 @@ test('a Service gets an NLB, its hostname, and loses both', async () => {
   });
   cluster.remove('web');
   await cluster.until('gone', () => cluster.service('web') === undefined);
-  expect(aws.leftovers()).toMatchObject({ loadBalancers: [], targetGroups: [], listeners: [], securityGroups: [], rules: [] });
+  await nothingLeft();
 });
 
 test('a Service that is refused is told why, and nothing is made; the others are served', async () => {
@@ -84,8 +86,79 @@ test('Services of a share group have one NLB, which goes with the last of them',
   expect(aws.listeners().map(({ port }) => port)).toEqual([81]);
   cluster.remove('two');
   await cluster.until('two is gone', () => cluster.service('two') === undefined);
-  expect(aws.leftovers()).toMatchObject({ loadBalancers: [], targetGroups: [], securityGroups: [], rules: [] });
+  await nothingLeft();
 });
+
+test('AWS takes its time and forgets what it was just told: the end is the same', async () => {
+  await slowAws({ timings: { activeMs: 100, healthyMs: 100, consistencyMs: 150, drainingMs: 100 } });
+  const names = ['a', 'b'];
+  for (const name of names) cluster.create(name);
+  await cluster.until('all ready', () => names.every((name) => condition(name)?.status === 'True'));
+  cluster.patch('a', { spec: { ports: [{ port: 80, nodePort: 31_999 }] } });
+  cluster.patch('b', { metadata: { annotations: { [`${AWS}scheme`]: 'internal' } } });
+  const nameOfInternal = () =>
+    aws
+      .loadBalancers()
+      .find(({ scheme }) => scheme === 'internal')
+      ?.dnsName.toLowerCase();
+  const isPublished = () => cluster.service('b')?.ingress[0]?.hostname === nameOfInternal();
+  await cluster.until(
+    'all is as it was changed',
+    () => isPublished() && names.every((name) => condition(name)?.status === 'True'),
+  );
+  for (const name of names) cluster.remove(name);
+  await cluster.until('all gone', () => names.every((name) => cluster.service(name) === undefined));
+  await nothingLeft();
+}, 30_000);
+
+test('a third of all calls is throttled: slower, and the same', async () => {
+  await slowAws({});
+  const throttled = aws.inject({ action: '*', code: 'Throttling', status: 400, probability: 0.3 });
+  cluster.create('web');
+  await cluster.until('Ready', () => condition('web')?.status === 'True');
+  throttled.remove();
+  cluster.remove('web');
+  await cluster.until('gone', () => cluster.service('web') === undefined);
+  await nothingLeft();
+}, 30_000);
+
+/** The shared group goes right after the last balancer. */
+async function nothingLeft(): Promise<void> {
+  const empty = { loadBalancers: [], targetGroups: [], listeners: [], securityGroups: [], rules: [], heldAddresses: [] };
+  for (
+    const deadline = Date.now() + 15_000;
+    JSON.stringify(aws.leftovers()) !== JSON.stringify(empty) && Date.now() < deadline;
+  ) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  expect(aws.leftovers()).toEqual(empty);
+}
+
+/** Begins anew with an AWS as it is. */
+async function slowAws(options: AwsOptions, parts: Partial<AwsParts> = { tickMs: 50 }): Promise<void> {
+  await cluster.close();
+  await aws.close();
+  aws = await makeAws(options);
+  cluster = await runSandbox();
+  await begin(parts);
+}
+
+test('a replaced NLB goes after its grace time, though nothing else happens', async () => {
+  await slowAws({}, { graceSeconds: 1 });
+  cluster.create('web');
+  await cluster.until('Ready', () => condition('web')?.status === 'True');
+  cluster.patch('web', { metadata: { annotations: { [`${AWS}scheme`]: 'internal' } } });
+  const seen = (): unknown => [
+    aws.loadBalancers().map(({ scheme }) => scheme),
+    aws.targetGroups().length,
+    condition('web')?.status,
+  ];
+  const deadline = Date.now() + 15_000;
+  while (Date.now() < deadline && JSON.stringify(seen()) !== '[["internal"],1,"True"]') {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  expect(seen()).toEqual([['internal'], 1, 'True']);
+}, 20_000);
 
 test('forty Services at once, and none is left over', async () => {
   const names = Array.from({ length: 40 }, (_, at) => `web-${at}`);
@@ -93,6 +166,5 @@ test('forty Services at once, and none is left over', async () => {
   await cluster.until('all ready', () => names.every((name) => condition(name)?.status === 'True'));
   for (const name of names) cluster.remove(name);
   await cluster.until('all gone', () => names.every((name) => cluster.service(name) === undefined));
-  await cluster.start(makeProvider(aws)).then((controller) => controller.stop(0));
-  expect(aws.leftovers()).toMatchObject({ loadBalancers: [], targetGroups: [], listeners: [], securityGroups: [], rules: [] });
+  await nothingLeft();
 }, 30_000);

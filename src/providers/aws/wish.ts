@@ -1,0 +1,56 @@
+import { readAwsAnnotations } from '../../config/aws-annotations.ts';
+import { Refusal } from '../../errors.ts';
+import type { Balancer } from '../../model.ts';
+import { chooseCurrent, groupName, targetsHash } from './current.ts';
+import type { Desired } from './desired.ts';
+import { instanceIdOf } from './instances.ts';
+import type { Facts, Goal, Observed } from './picture.ts';
+
+/** What is wanted of a key, as the controller said last. */
+export interface Wish {
+  readonly balancer: Balancer;
+  /** Of security groups and Elastic IPs that annotations name. */
+  readonly names: readonly string[];
+  /** Nobody has looked since it was said. */
+  readonly isNew: boolean;
+}
+
+export function makeWish(balancer: Balancer): Wish {
+  return {
+    balancer,
+    names: balancer.members.flatMap(({ annotations }) => {
+      const { securityGroups, eipAllocations } = readAwsAnnotations(annotations);
+      return [...securityGroups, ...eipAllocations];
+    }),
+    isNew: true,
+  };
+}
+
+/** With these everything that depends on the VPC is refused, and all else is judged. */
+export const NO_FACTS: Facts = { vpcId: '', subnets: [], instances: {}, named: {} };
+
+/** Only the instances of the wish's nodes: a snapshot for each of a thousand balancers shall not hold all of them. */
+export function pickInstances(facts: Facts, wish: Wish | undefined): Facts['instances'] {
+  const ids = (wish?.balancer.nodes ?? []).flatMap((node) => instanceIdOf(node) ?? []);
+  return Object.fromEntries(ids.flatMap((id) => (facts.instances[id] ? [[id, facts.instances[id]]] : [])));
+}
+
+export function makeGoal({ settings }: Balancer, desired: Desired, balancers: Observed['balancers']): Goal | undefined {
+  try {
+    const { name } = chooseCurrent(desired, balancers);
+    const hasAddresses = desired.zones.some(({ allocationId }) => allocationId !== undefined);
+    const proxied = desired.listeners.some(
+      ({ protocol, group }) => protocol === 'TLS' || group.attributes['proxy_protocol_v2.enabled'] === 'true',
+    );
+    return {
+      config: desired.config,
+      targets: targetsHash(desired),
+      groups: desired.listeners.map(({ group }) => groupName(desired, name, group)),
+      publish: settings.publish === 'ip' || (settings.publish === 'auto' && hasAddresses) ? 'ip' : 'hostname',
+      ipMode: proxied ? 'Proxy' : 'VIP',
+    };
+  } catch (thrown) {
+    if (thrown instanceof Refusal) return undefined;
+    throw thrown;
+  }
+}
