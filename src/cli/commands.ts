@@ -40,7 +40,7 @@ export const commands: readonly CommandRow[] = [
   },
   {
     name: 'forward',
-    summary: 'the forwarder alone, no cluster: one TCP port to many targets, or a file of rules',
+    summary: 'the forwarder alone, no cluster: one TCP or UDP port to many targets, or a file of rules',
     operands: 'tcp://ADDRESS:PORT ADDRESS:PORT...',
     least: 0,
     most: 1_001,
