@@ -190,7 +190,7 @@ export class Health implements PatrolHost<Watch> {
 
   /** With listeners of UDP alone there is no NodePort that could be asked, but there are their own checks' ports. */
   #otherPorts(node: NodeEntry): readonly number[] {
-    const asking = [...this.#checks.values()].filter(({ spec, members }) => !spec.isSilent && members.includes(node));
+    const asking = [...this.#checks.values()].filter((check) => !check.spec.isSilent && check.verdict(node) !== verdicts.absent);
     return [...new Set(asking.map(({ spec }) => spec.port))];
   }
 

@@ -469,6 +469,27 @@ describe('bounds', () => {
     expect(await sumOf(forwarder)).toMatchObject({ connections: 5, active: 3, evicted: 2 });
   });
 
+  test('flows that come and go, move and are refused leave no socket behind', async () => {
+    const sockets = () => process.getActiveResourcesInfo().filter((name) => name === 'UDPWRAP').length;
+    const [one, two] = await servers(cleanup, ['127.0.0.1', '127.0.0.2']);
+    const { known, forwarder } = start(
+      { nodes: nodes('127.0.0.1', '127.0.0.2'), listeners: [listener({ nodePort: one!.port, drainMs: 0 })] },
+      { maxFlows: 10 },
+    );
+    const port = await known.port('dns');
+    const clients = await Promise.all(Array.from({ length: 50 }, () => client(cleanup, port)));
+    const before = sockets();
+    for (const each of clients) await each.who();
+    one!.close();
+    for (const each of clients) expect(await each.who()).toBe('127.0.0.2');
+    change(forwarder, { all: ['node-2'] });
+    for (const each of clients) await each.who();
+    expect(sockets()).toBeLessThanOrEqual(before - 1 + 10);
+    two!.close();
+    await forwarder.close(0);
+    await until('all to be closed', () => sockets() <= before - 3);
+  });
+
   test('connections of TCP and flows share the descriptors: without any place left a datagram is refused', async () => {
     const tcp = await backends(cleanup, ['127.0.0.1']);
     const { port: nodePort } = await server(cleanup, '127.0.0.1', tcp[0]!.port);
