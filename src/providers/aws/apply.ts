@@ -1,3 +1,4 @@
+import { adoptBalancer, leaveBalancer } from './apply-adoption.ts';
 import { changeBalancer, createBalancer, deleteBalancer } from './apply-balancers.ts';
 import { changeTraffic, createSecurityGroup, deleteSecurityGroup, releaseSecurityGroup } from './apply-ec2.ts';
 import { changeGroup, changeTags, createGroup, deleteGroup, moveTargets } from './apply-groups.ts';
@@ -35,6 +36,10 @@ export function applyAct(bench: Bench, act: Act): Promise<void> {
     case 'set-address-type':
     case 'set-capacity':
       return changeBalancer(bench, act);
+    case 'adopt-balancer':
+      return adoptBalancer(bench, act);
+    case 'leave-balancer':
+      return leaveBalancer(bench, act);
     case 'delete-balancer':
       return deleteBalancer(bench, act);
     case 'create-listener':

@@ -20,6 +20,7 @@ export interface Current {
  * @throws {Refusal} when the new one cannot stand beside the old and the Service does not consent to a gap
  */
 export function chooseCurrent(desired: Desired, balancers: readonly SeenBalancer[]): Current {
+  if (desired.adoptArn !== undefined) return chooseAdopted(desired.adoptArn, balancers);
   const fitting = balancers.filter((one) => whyUnfit(desired, one) === undefined);
   const balancer = fitting.find((one) => one.tags[TAG.retired] === undefined) ?? fitting[0];
   const stale = balancers.filter((one) => one !== balancer);
@@ -35,9 +36,17 @@ export function chooseCurrent(desired: Desired, balancers: readonly SeenBalancer
   return { name: freshName(desired, stale), stale, inTheWay };
 }
 
+/** The ARN ends with the name and an id: `loadbalancer/net/NAME/ID`. */
+function chooseAdopted(arn: string, balancers: readonly SeenBalancer[]): Current {
+  const balancer = balancers.find((one) => one.arn === arn);
+  const stale = balancers.filter((one) => one !== balancer);
+  return { ...(balancer ? { balancer } : {}), name: arn.split('/').at(-2) ?? arn, stale, inTheWay: [] };
+}
+
 /** Why the NLB cannot be changed in place, or undefined. */
 export function whyUnfit(desired: Desired, seen: SeenBalancer): string | undefined {
   if (seen.state === 'failed') return 'AWS could not make it';
+  if (seen.tags[TAG.adopted] !== undefined) return 'it belongs to somebody else';
   if (seen.scheme !== desired.scheme) return `its scheme is ${seen.scheme}, not ${desired.scheme}`;
   if (seen.vpcId !== desired.vpcId) return `it is in ${seen.vpcId}, not ${desired.vpcId}`;
   if (desired.name !== undefined && seen.name !== desired.name) return `its name is ${seen.name}, not ${desired.name}`;

@@ -11,6 +11,8 @@ import { chooseSubnets } from './subnets.ts';
 /** What a balancer shall be in AWS's own words. Ids of what does not exist yet are nowhere in it. */
 export interface Desired {
   readonly key: string;
+  /** An NLB that others made, and that is used as it is. */
+  readonly adoptArn?: string;
   /** Asked for by name; undefined: made up. */
   readonly name?: string;
   readonly scheme: 'internal' | 'internet-facing';
@@ -67,6 +69,7 @@ export interface DescribeOptions {
 
 /** As NLBs have it unless told otherwise. @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html */
 const DRAIN_SECONDS = 300;
+const ADOPT = 'nodeport-lb.io/aws-load-balancer-arn';
 const PROTECTED_TAGS = ['aws:', 'nodeport-lb.io/'];
 
 /**
@@ -82,7 +85,9 @@ export function describe(balancer: Balancer, facts: Facts, options: DescribeOpti
   const ipAddressType = asked.ipAddressType ?? chooseAddressType(balancer, facts.subnets);
   const dualStack = ipAddressType === 'dualstack';
   if (dualStack && asked.ipv6SourceNat !== 'on') refuseBareUdp(listeners);
-  const subnets = chooseSubnets(facts.subnets, { scheme, dualStack, named: asked.subnets, clusterName: options.clusterName });
+  const adoptArn = balancer.members[0]?.annotations[ADOPT];
+  const found = { scheme, dualStack, named: asked.subnets, clusterName: options.clusterName };
+  const subnets = adoptArn === undefined ? chooseSubnets(facts.subnets, found) : [];
   refuseUnknownAddresses(asked.eipAllocations, facts);
   const zones = placeAddresses(subnets, asked, scheme, dualStack);
   const uids = balancer.members.map(({ uid }) => uid);
@@ -90,6 +95,7 @@ export function describe(balancer: Balancer, facts: Facts, options: DescribeOpti
   const graceSeconds = options.graceSeconds ?? balancer.settings.drainSeconds ?? DRAIN_SECONDS;
   return {
     key: balancer.key,
+    ...given('adoptArn', adoptArn),
     ...given('name', asked.name),
     scheme,
     schemeReason,
@@ -138,10 +144,6 @@ function refuseUnsupported(balancer: Balancer): void {
   const refuse = (what: string): never => {
     throw new Refusal('NotSupported', `${owner}: ${what}`);
   };
-  const annotations = balancer.members[0]?.annotations ?? {};
-  if (annotations['nodeport-lb.io/aws-load-balancer-arn'] !== undefined) {
-    refuse('nodeport-lb.io/aws-load-balancer-arn: existing balancers are not adopted in this version');
-  }
   if (balancer.address.requested.length > 0) {
     refuse(
       `address ${balancer.address.requested[0]}: an NLB takes Elastic IPs (aws-load-balancer-eip-allocations) or private addresses (aws-load-balancer-private-ipv4-addresses)`,
@@ -233,7 +235,8 @@ function describeSecurity(
   dualStack: boolean,
 ): DesiredSecurity {
   const nodePorts = listeners.flatMap(({ group }) => group.nodePorts);
-  if (asked.withoutSecurityGroups) return { kind: 'none', rules: [], groupIds: [], backend: false, nodePorts };
+  const adopts = balancer.members[0]?.annotations[ADOPT] !== undefined; // its groups are its owner's affair
+  if (asked.withoutSecurityGroups || adopts) return { kind: 'none', rules: [], groupIds: [], backend: false, nodePorts };
   if (asked.securityGroups.length === 0) {
     return {
       kind: 'managed',

@@ -19,6 +19,8 @@ export const TAG = {
   targets: 'nodeport-lb.io/targets',
   /** Milliseconds since the epoch: nothing uses it since then, and it goes after the grace time. */
   retired: 'nodeport-lb.io/retired-at',
+  /** On NLBs that others made: only our listeners, target groups and tags ever go. */
+  adopted: 'nodeport-lb.io/adopted',
   /** On NLBs: kept when the Service goes. */
   retain: 'nodeport-lb.io/retain',
 } as const;

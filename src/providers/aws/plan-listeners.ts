@@ -1,3 +1,4 @@
+import { Refusal } from '../../errors.ts';
 import { type Current, groupName } from './current.ts';
 import { differing, sayAttributes } from './defaults.ts';
 import type { Desired } from './desired.ts';
@@ -20,8 +21,10 @@ export function planListeners(
   observed: Observed,
 ): Planned & { readonly freed: ReadonlySet<string> } {
   const { balancer, name } = current;
+  if (!balancer && desired.adoptArn !== undefined) return { steps: [], waiting: [], freed: new Set() }; // its listeners are read first
   if (balancer && balancer.listeners === undefined) return { steps: [], waiting: [], freed: new Set() }; // the tags prove that they are as they should be
   const seen = new Map((balancer?.listeners ?? []).map((listener) => [listener.port, listener]));
+  const ours = new Set(observed.groups.map(({ arn }) => arn));
   const steps: AwsStep[] = [];
   const waiting: AwsStep[] = [];
   const kept = new Set<number>();
@@ -31,6 +34,9 @@ export function planListeners(
     kept.add(listener.port);
     const spec = specOf(listener, desired, name);
     const had = seen.get(listener.port);
+    if (had && desired.adoptArn !== undefined && !ours.has(had.groupArn)) {
+      throw new Refusal('PortInUse', `NLB ${name} has a listener of somebody else on port ${listener.port}`);
+    }
     if (!had) steps.push(...createListener(name, listener, spec));
     else {
       const change = changeListener({ name, listener, spec, had, observed, seen, taken });
@@ -41,7 +47,7 @@ export function planListeners(
     }
   }
   for (const [port, listener] of seen) {
-    if (kept.has(port)) continue;
+    if (kept.has(port) || (desired.adoptArn !== undefined && !ours.has(listener.groupArn))) continue;
     steps.push(deleteListener(name, listener));
     freed.add(listener.groupArn);
   }

@@ -144,7 +144,11 @@ function outlive(group: SeenGroup, desired: Desired, now: number): readonly AwsS
   return now >= until ? [deletion] : later([deletion], until);
 }
 
-function deleteBalancer({ name }: SeenBalancer, reason: string): AwsStep {
+function deleteBalancer({ name, tags }: SeenBalancer, reason: string): AwsStep {
+  if (tags[TAG.adopted] !== undefined) {
+    const act = { kind: 'leave-balancer', balancer: name } as const;
+    return step(act, `take our listeners and tags off NLB ${name}, which others made`, reason, { disrupts: true });
+  }
   return step({ kind: 'delete-balancer', balancer: name }, `delete NLB ${name}`, reason, { disrupts: true });
 }
 

@@ -47,9 +47,20 @@ function bySoonest(a: AwsStep, b: AwsStep): number {
 }
 
 function planCurrent(desired: Desired, current: Current, observed: Observed): readonly AwsStep[] {
-  if (!current.balancer) return createSteps(desired, current.name);
+  if (!current.balancer)
+    return desired.adoptArn === undefined ? createSteps(desired, current.name) : [adopt(desired, desired.adoptArn)];
   const changes = changeSteps(desired, current.balancer);
   return [...changes, ...planAttachment(desired, current, observed), ...tagSteps(desired, current.balancer)];
+}
+
+/** Its listeners are looked at before any of ours comes to it: the next pass goes on. */
+function adopt(desired: Desired, arn: string): AwsStep {
+  const { [TAG.retain]: _, ...ours } = desired.tags;
+  return step(
+    { kind: 'adopt-balancer', arn, tags: { ...ours, [TAG.adopted]: 'true' } },
+    `use NLB ${arn}`,
+    'nodeport-lb.io/aws-load-balancer-arn',
+  );
 }
 
 /** Whether a listener that exists has all that it shall have: nothing has to be set after it was made. */
@@ -89,6 +100,7 @@ function createSteps(desired: Desired, name: string): readonly AwsStep[] {
 function changeSteps(desired: Desired, seen: SeenBalancer): readonly AwsStep[] {
   const steps: AwsStep[] = [];
   const { name } = seen;
+  if (desired.adoptArn !== undefined) return steps; // it is used as it is
   if (seen.ipAddressType !== desired.ipAddressType && desired.ipAddressType === 'dualstack')
     steps.push(setAddressType(desired, name));
   const zones = (list: readonly { readonly subnetId: string }[]): string =>
@@ -172,7 +184,7 @@ function tagSteps(desired: Desired, seen: SeenBalancer): readonly AwsStep[] {
 
 /** The fingerprints of what is done, so that the next start needs to read nothing. */
 function planRecord(desired: Desired, { balancer, name }: Current): readonly AwsStep[] {
-  if (!balancer && desired.listeners.every(isDoneByCreation)) return [];
+  if (!balancer && (desired.adoptArn !== undefined || desired.listeners.every(isDoneByCreation))) return [];
   const tags = Object.fromEntries(Object.entries(recordTags(desired)).filter(([tag, value]) => balancer?.tags[tag] !== value));
   if (Object.keys(tags).length === 0) return [];
   const summary = `note on NLB ${name} what has been applied`;

@@ -45,6 +45,8 @@ export type Act =
   | { readonly kind: 'set-address-type'; readonly balancer: string; readonly ipAddressType: 'ipv4' | 'dualstack' }
   | { readonly kind: 'set-capacity'; readonly balancer: string; readonly capacityUnits: number }
   | { readonly kind: 'delete-balancer'; readonly balancer: string }
+  | { readonly kind: 'adopt-balancer'; readonly arn: string; readonly tags: Tags }
+  | { readonly kind: 'leave-balancer'; readonly balancer: string }
   | { readonly kind: 'create-listener'; readonly balancer: string; readonly spec: ListenerSpec }
   | { readonly kind: 'change-listener'; readonly balancer: string; readonly spec: ListenerSpec }
   | { readonly kind: 'set-listener-attributes'; readonly balancer: string; readonly port: number; readonly attributes: Tags }

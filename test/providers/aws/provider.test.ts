@@ -1,5 +1,7 @@
 import {
+  CreateListenerCommand,
   CreateLoadBalancerCommand,
+  CreateTargetGroupCommand,
   DeleteListenerCommand,
   DeleteLoadBalancerCommand,
   ElasticLoadBalancingV2Client,
@@ -223,6 +225,49 @@ describe('what is not ours', () => {
     const rules = [...group.rules.values()].filter(({ egress }) => !egress).map(({ fromPort }) => fromPort);
     expect(rules.sort()).toEqual([22, 81]);
   });
+});
+
+test('an NLB that others made is used by its ARN, beside their listeners, and never deleted', async () => {
+  const made = await elb().send(
+    new CreateLoadBalancerCommand({
+      Name: 'theirs',
+      Type: 'network',
+      Subnets: ['subnet-public-a', 'subnet-public-b', 'subnet-public-c'],
+    }),
+  );
+  const arn = made.LoadBalancers![0]!.LoadBalancerArn!;
+  const group = await elb().send(new CreateTargetGroupCommand({ Name: 'theirs', Protocol: 'TCP', Port: 1, VpcId: 'vpc-1' }));
+  const theirs = {
+    LoadBalancerArn: arn,
+    Protocol: 'TCP' as const,
+    DefaultActions: [{ Type: 'forward' as const, TargetGroupArn: group.TargetGroups![0]!.TargetGroupArn! }],
+  };
+  await elb().send(new CreateListenerCommand({ ...theirs, Port: 22 }));
+  const before = aws.leftovers();
+  const adopting = { 'nodeport-lb.io/aws-load-balancer-arn': arn };
+  await want(provider, nlb({}, adopting));
+  expect(
+    aws
+      .listeners()
+      .map(({ port }) => port)
+      .sort(),
+  ).toEqual([22, 80]);
+  expect((await reportOf(provider, 'default/web')).addresses).toEqual([
+    { hostname: aws.loadBalancers()[0]!.dnsName.toLowerCase() },
+  ]);
+  const clash = provider.adjust(nlb({ ports: [{ port: 22 }] }, adopting), nothingReserved);
+  await expect(pass(provider, clash.key, clash)).rejects.toMatchObject({ code: 'PortInUse' });
+  await restart();
+  await want(provider, nlb({ ports: [{ port: 81 }] }, adopting));
+  expect(
+    aws
+      .listeners()
+      .map(({ port }) => port)
+      .sort(),
+  ).toEqual([22, 81]);
+  await drop(provider, 'default/web');
+  expect(aws.leftovers()).toEqual(before);
+  expect(Object.keys(aws.tagsOf(arn))).toEqual([]);
 });
 
 describe('the end', () => {
