@@ -74,6 +74,7 @@ describe('ports and addresses', () => {
   test('a port is added and removed while the other one goes on', async () => {
     const service = await make('two-ports');
     const ip = await service.address();
+    await enteredBy(lab, service, ip, ['n1', 'n2']); // kube-proxy takes a second to open a NodePort
     const load = await lab.client.load({ url: `http://${ip}/`, connections: 'new', perSecond: 40 });
     const first = (await service.read()).spec.ports?.[0];
     const kept = { ...first, name: 'first' };

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Lab, startLab } from './lab/lab.ts';
 import type { Process } from './lab/process.ts';
-import { makeService, startController } from './lab/product.ts';
+import { type LabService, makeService, startController } from './lab/product.ts';
 import { until } from './lab/until.ts';
 
 const QUIET_MS = 20_000;
@@ -24,6 +24,11 @@ describe('quiet', () => {
     await lab?.close();
   });
 
+  async function answersEverywhere(service: LabService): Promise<void> {
+    const nodePort = (await service.read()).spec.ports?.[0]?.nodePort ?? 0;
+    for (const node of lab.nodes) await service.answers(node.address, nodePort);
+  }
+
   async function writesWhileQuiet(): Promise<readonly unknown[]> {
     const since = Date.now();
     await until(() => Date.now() - since > QUIET_MS, { withinMs: QUIET_MS + 1_000, what: 'nothing happens for a while' });
@@ -32,7 +37,11 @@ describe('quiet', () => {
   }
 
   test('Services that are served: three writes each to get there, events included, and then none', async () => {
-    const services = await Promise.all(['a', 'b', 'c', 'd'].map((name) => makeService(lab, namespace, name)));
+    const services = await Promise.all(
+      ['a', 'b', 'c', 'd'].map((name) => makeService(lab, namespace, name, { type: 'NodePort' })),
+    );
+    for (const service of services) await answersEverywhere(service); // else it is told as well that kube-proxy was not ready
+    for (const service of services) await service.patch({ spec: { type: 'LoadBalancer' } });
     for (const service of services) await service.answers(await service.address(), 80);
     await until(async () => (await Promise.all(services.map((s) => s.events()))).every((events) => events.length > 0), {
       withinMs: 20_000,
