@@ -22,6 +22,9 @@ const REPEATS = { retries: 3, minTimeout: 100, maxTimeout: 1000, factor: 3, rand
 /** A longer Retry-After is left to the caller, who finds it in the error. */
 const RETRY_AFTER_LIMIT_MS = 10_000;
 
+/** An answer to a write that was lost holds up one Service for so long; the next try finds out what came of it. */
+const WRITE_TIMEOUT_MS = 10_000;
+
 /** The port, spoken as plain JSON over HTTP/1.1. */
 export function openCalls(options: CallOptions): KubeApi {
   return new JsonCalls(options);
@@ -130,7 +133,9 @@ class JsonCalls implements KubeApi {
   async #once(attempt: Attempt, request: Request): Promise<Answer> {
     const answer = await this.#withCredentials((session) => {
       const headers = { ...this.#headers, ...request.headers, ...session.headers };
-      return send(session.connections, { ...request, headers }, this.#options.requestTimeoutMs);
+      const { requestTimeoutMs } = this.#options;
+      const timeoutMs = request.method === 'GET' ? requestTimeoutMs : Math.min(requestTimeoutMs, WRITE_TIMEOUT_MS);
+      return send(session.connections, { ...request, headers }, timeoutMs);
     });
     if (answer.status >= 300) throw errorOfAnswer(answer, attempt);
     return answer;

@@ -110,6 +110,7 @@ export class Follower<T extends ObjectMeta> {
     const begun = this.#now();
     const query = { resourceVersion: this.#version, timeoutSeconds: Math.round(WATCH_SECONDS * (1 + this.#random())) };
     let heard = false;
+    let opened = false;
     let failure: KubeError | undefined;
     const onEvent = (event: WatchEvent): void => {
       if (event.type === 'ERROR') {
@@ -122,7 +123,10 @@ export class Follower<T extends ObjectMeta> {
       this.#take(event);
     };
     try {
-      await api.watch(watch, this.#namespace, query, onEvent, AbortSignal.any([signal, ended.signal]), () => this.#opened());
+      await api.watch(watch, this.#namespace, query, onEvent, AbortSignal.any([signal, ended.signal]), () => {
+        opened = true;
+        this.#opened();
+      });
     } catch (error) {
       failure ??= error instanceof KubeError ? error : new KubeError(0, 'Unknown', explain(error), { cause: error });
     }
@@ -130,6 +134,11 @@ export class Follower<T extends ObjectMeta> {
     if (heard || !short) {
       this.#failures = 0;
       this.#expiries = 0;
+    }
+    if (opened && failure?.reason === 'Timeout') {
+      // An old etcd gives no bookmarks on a quiet cluster: another watch from where we are shows whether the server is there.
+      this.#options.log.debug(this.#fields(), failure.message);
+      return;
     }
     if (failure) throw failure;
     if (!heard && short) throw new KubeError(0, 'Ended', `watch ${calls[watch].resource}: the API server ended it at once`);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { KubeError } from '../../src/kube/api.ts';
+import { type KubeApi, KubeError } from '../../src/kube/api.ts';
 import { pauseAfter, type WatchOptions } from '../../src/kube/follow.ts';
 import { readService, type Service } from '../../src/kube/objects.ts';
 import { type Watched, watchObjects } from '../../src/kube/watch.ts';
@@ -361,4 +361,30 @@ test.each<{ failures: number; random: number; ms: number }>([
   { failures: 5000, random: 0.5, ms: 1000 },
 ])('pause after $failures at $random', ({ failures, random, ms }) => {
   expect(pauseAfter(failures, { minMs: 100, maxMs: 1000 }, random)).toBeCloseTo(ms, 3);
+});
+
+test('an open watch on which nothing is heard is opened again at once, and nobody is warned', async () => {
+  const warned: string[] = [];
+  const again = Promise.withResolvers<void>();
+  let watches = 0;
+  const silent = {
+    list: async () => ({ items: [], resourceVersion: '7', next: '' }),
+    async watch(_call: string, _namespace: string, _query: object, _onEvent: unknown, signal: AbortSignal, onOpen?: () => void) {
+      watches += 1;
+      onOpen?.();
+      if (watches === 1) throw new KubeError(0, 'Timeout', 'nothing was heard for too long');
+      again.resolve();
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    },
+  } as unknown as KubeApi;
+  const loud = {
+    debug() {},
+    info() {},
+    warn: (_: object, text: string) => void warned.push(text),
+    error: (_: object, text: string) => void warned.push(text),
+  };
+  const sleep = async (): Promise<void> => void warned.push('slept');
+  start({ api: silent, log: loud, sleep });
+  await again.promise;
+  expect(warned).toEqual([]);
 });
