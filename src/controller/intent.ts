@@ -55,7 +55,7 @@ export function decideIntent(input: IntentInput): Intent {
   const ours: Service[] = [];
   const leaving: { service: Service; why: string }[] = [];
   const refused: RefusedService[] = [];
-  for (const service of [...input.members].sort(byAge)) {
+  for (const service of [...input.members].sort(byTenure)) {
     const decided = claim(service, input.claims);
     const elsewhere = decided.kind === 'foreign' ? undefined : refuseOtherHolder(service, input);
     if (elsewhere) refused.push({ service, refusal: elsewhere });
@@ -253,6 +253,12 @@ function isCidr(value: string): boolean {
 
 function unique<T>(values: readonly T[]): readonly T[] {
   return [...new Set(values)];
+}
+
+/** Creation times are whole seconds: of two of one second, who is served already counts as the older. */
+function byTenure(a: Service, b: Service): number {
+  if (a.createdAt === b.createdAt && holds(a) !== holds(b)) return holds(a) ? -1 : 1;
+  return byAge(a, b);
 }
 
 /** Whether the Service holds our finalizer, so that something of it may exist at a provider. */

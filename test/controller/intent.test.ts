@@ -184,6 +184,12 @@ describe('share groups', () => {
     expect(balancerKeyOf({ ...here, namespace: 'other' }, true)).toBe('share:edge');
   });
 
+  test('of two of the same second, the one that is served keeps its port', () => {
+    const second = '2026-01-01T00:00:00Z';
+    const served = { ...member('zz', 80, second), finalizers: [FINALIZER] };
+    expect(intentOf(member('aa', 80, second), served).served.map((s) => s.name)).toEqual(['zz']);
+  });
+
   test('the older keeps a port, the younger is told whom it clashes with', () => {
     const intent = intentOf(
       member('young', 80, '2026-02-01T00:00:00Z'),
