@@ -72,9 +72,13 @@ export function planLeftovers(desired: Desired, current: Current, observed: Obse
   const isServing = !busy && isComplete(observed, current, wanted);
   const sort = (one: AwsStep): unknown => (one.waitsFor ? waiting : steps).push(one);
   const stale = current.stale.filter((one) => !current.inTheWay.includes(one));
+  const going = new Set(current.inTheWay.map(({ arn }) => arn));
   for (const old of stale) {
     const groups = observed.groups.filter(({ balancerArns }) => balancerArns.includes(old.arn));
-    for (const one of retire(old, groups, { isServing, now, desired })) sort(one);
+    for (const one of retire(old, groups, { isServing, now, desired })) {
+      sort(one);
+      if (one.kind === 'delete-balancer' && !one.waitsFor) going.add(old.arn);
+    }
   }
   const used = new Set([...stale, ...current.inTheWay].map(({ arn }) => arn));
   for (const group of observed.groups) {
@@ -83,7 +87,8 @@ export function planLeftovers(desired: Desired, current: Current, observed: Obse
     for (const one of outlive(group, desired, now)) sort(one);
   }
   const frontend = desired.security.kind === 'managed' ? frontendName(desired, current.name) : undefined;
-  const inUse = new Set(observed.balancers.flatMap(({ securityGroups }) => securityGroups));
+  const staying = observed.balancers.filter(({ arn }) => !going.has(arn));
+  const inUse = new Set(staying.flatMap(({ securityGroups }) => securityGroups));
   for (const group of observed.securityGroups) {
     if (group.name !== frontend && !inUse.has(group.id))
       sort(deleteSecurityGroup(group, group.name, 'no NLB uses it any more', now));
