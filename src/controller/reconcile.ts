@@ -45,9 +45,10 @@ export async function reconcile<O>(key: string, desk: Desk<O>): Promise<Next> {
   const { adjusted, served, refused } = adjust(intent, desk);
   const wanted = keepRefused(adjusted, desk.lastWanted(key), refused, input); // pure
   if (wanted && !desk.dryRun) desk.carriers.expect(key, wanted);
-  let renewMs = await refuseAll(refused, desk);
+  const told = await outcomeOf(refuseAll(refused, desk)); // a refusal that cannot be written holds up nobody
+  let renewMs = told.value ?? Number.POSITIVE_INFINITY;
   const blind = !wanted && (intent.heldElsewhere || refused.some(isHeldHere)); // something must stay, and what it is nobody remembers
-  if (!wanted && (blind || refused.length > 0) && intent.leaving.length === 0) return { afterMs: renewMs };
+  if (!wanted && (blind || refused.length > 0) && intent.leaving.length === 0) return finish(told, renewMs);
   if (wanted) tellClashes(served, wanted, desk);
   if (desk.dryRun) return blind ? {} : await rehearse(key, wanted, desk);
   const held = wanted ? await holdAll(served, wanted, desk) : [];
@@ -61,7 +62,26 @@ export async function reconcile<O>(key: string, desk: Desk<O>): Promise<Next> {
   } finally {
     await releaseAll(intent.leaving, report, desk); // a member whose status cannot be written holds up nobody who leaves
   }
-  return { afterMs: Math.min(renewMs, applied.waitMs, report.settled || report.gone ? Number.POSITIVE_INFINITY : POLL_MS) };
+  return finish(told, Math.min(renewMs, applied.waitMs, report.settled || report.gone ? Number.POSITIVE_INFINITY : POLL_MS));
+}
+
+interface Outcome<T> {
+  readonly value?: T;
+  readonly thrown?: unknown;
+}
+
+async function outcomeOf<T>(act: Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { value: await act };
+  } catch (thrown) {
+    return { thrown };
+  }
+}
+
+/** The pass is done; what could not be told fails it now, so that it is tried again. */
+function finish(told: Outcome<number>, afterMs: number): Next {
+  if (told.value === undefined) throw told.thrown;
+  return { afterMs };
 }
 
 /** At once for all; when one fails the others are done nevertheless, and no write is under way when the pass has ended. */

@@ -203,6 +203,25 @@ test('a member whose status cannot be written does not hold up one that leaves',
   await cluster.until('it is gone', () => cluster.service('goes') === undefined);
 });
 
+test('a refusal that cannot be written does not hold up the other members', async () => {
+  const { patch } = cluster.api;
+  Object.assign(cluster.api, {
+    patch: async (...call: Parameters<typeof patch>) => {
+      if (call[2] === 'walled') throw new KubeError(403, 'Forbidden', 'a webhook refused it');
+      return await patch.apply(cluster.api, call);
+    },
+  });
+  const metadata = member('g') as { annotations: Record<string, string> };
+  cluster.create(
+    'walled',
+    { ports: [{ port: 80 }] },
+    { annotations: { ...metadata.annotations, 'nodeport-lb.io/drain-seconds': 'soon' } },
+  );
+  cluster.create('sound', { ports: [{ port: 81 }] }, metadata);
+  await cluster.start(new MemoryProvider(cloud));
+  await ready('sound');
+});
+
 /** For what no Service or event tells. */
 async function waitUntil(condition: () => boolean): Promise<void> {
   const deadline = Date.now() + 5_000;
