@@ -186,7 +186,10 @@ export const ownAnnotations = {
 } as const;
 
 export const ownAnnotationHelp: Readonly<Record<keyof typeof ownAnnotations, { readonly on: string; readonly help: string }>> = {
-  heldBy: { on: 'Service', help: 'provider and cluster that hold the balancer, as PROVIDER/CLUSTER' },
+  heldBy: {
+    on: 'Service',
+    help: 'who holds the balancer, as PROVIDER/CLUSTER, or PROVIDER/CLUSTER/CLASS under another class than the default',
+  },
   heldAddresses: { on: 'Service', help: 'addresses that the balancer holds, separated by commas; survives a cleared status' },
   targets: { on: 'Service', help: 'HEALTHY/TOTAL targets, while not all of them are healthy' },
   servedPorts: {
