@@ -112,7 +112,10 @@ function countTargets(service: Service, count: CountTargets): ServiceStatus['tar
   const noted = /^(\d{1,9})\/(\d{1,9})$/.exec(service.annotations[TARGETS] ?? '');
   if (noted) return { healthy: Number(noted[1]), total: Number(noted[2]) };
   const total = count(readAnnotations(service.annotations).nodeSelector);
-  return { healthy: readyCondition(service)?.status === 'True' ? total : 0, total };
+  const condition = readyCondition(service);
+  // A Service that is refused as it is written now keeps what it has: its addresses serve on, and nobody has said otherwise.
+  const serves = condition?.status === 'True' || (service.ingress.length > 0 && condition?.reason !== 'NoHealthyTargets');
+  return { healthy: serves ? total : 0, total };
 }
 
 function describePorts(service: Service): readonly PortStatus[] {

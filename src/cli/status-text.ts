@@ -30,7 +30,12 @@ export function renderStatusTable(
       renderAge(service.createdAt, now),
     ];
     if (form === 'text') return row;
-    return [...row, service.provider || '<none>', service.ports.map(renderPort).join(',') || '<none>', service.message];
+    return [
+      ...row,
+      service.provider || '<none>',
+      service.ports.map(renderPort).join(',') || '<none>',
+      service.message.replaceAll(/\s+/g, ' '),
+    ];
   });
   return form === 'text' ? renderTable(columns, rows, width) : renderTable(wideColumns, rows, undefined);
 }

@@ -62,8 +62,10 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const leadership = chooseLeadership(options);
   const mayWrite = (): boolean => !config.dryRun && leadership.holds();
   const recorder = config.dryRun ? undefined : recordFor(options, () => queue.idle());
-  const events = recorder ? whileLeading(recorder, mayWrite) : logEvents(log);
-  const tally = makeTally(options.metrics, services, provider);
+  const events = recorder ? whileLeading(logWarnings(recorder, log), mayWrite) : logEvents(log);
+  const isOurs = (service: Service): boolean =>
+    claim(service, { loadBalancerClass: config.loadBalancerClass, claimUnset: claims.unset() }).kind === 'ours';
+  const tally = makeTally(options.metrics, services, provider, isOurs);
   const writer = makeWriter({ api, services, events, now: Date.now, mayWrite });
   const desk = layDesk(options, {
     ...tally,
@@ -149,7 +151,8 @@ function layDesk(
     holder: nameHolder(provider.name, config.clusterName, config.loadBalancerClass),
     dryRun: config.dryRun,
     now: Date.now,
-    stepping: (key, step) => log.info({ balancer: key, step: step.kind, reason: step.reason }, step.summary),
+    stepping: (key, step) =>
+      log.info({ balancer: key, step: step.kind, reason: step.reason }, config.dryRun ? `would: ${step.summary}` : step.summary),
   };
 }
 
@@ -189,6 +192,16 @@ function whileLeading(events: EventSink, mayWrite: () => boolean): EventSink {
   return {
     tell: (...told) => {
       if (mayWrite()) events.tell(...told);
+    },
+  };
+}
+
+/** Who reads the log and not the events shall see there, too, what is wrong with which Service. */
+function logWarnings(events: EventSink, log: Log): EventSink {
+  return {
+    tell(about, type, reason, message) {
+      if (type === 'Warning') log.warn({ [about.kind]: about.namespace === '' ? about.name : nameOf(about), reason }, message);
+      events.tell(about, type, reason, message);
     },
   };
 }

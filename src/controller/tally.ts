@@ -1,5 +1,6 @@
 import { Refusal } from '../errors.ts';
 import type { Services } from '../kube/api.ts';
+import type { Service } from '../kube/objects.ts';
 import type { Balancer, Report, Step } from '../model.ts';
 import type { Provider } from '../providers/provider.ts';
 import { CONDITION } from './claim.ts';
@@ -29,7 +30,8 @@ export interface Tally {
 
 type Counts = Record<'healthy' | 'unhealthy' | 'unknown' | 'draining', number>;
 
-export function makeTally(meter: Meter, services: Services, provider: Provider): Tally {
+/** @param isOurs whether a Service is this controller's: others may carry a condition of the same type */
+export function makeTally(meter: Meter, services: Services, provider: Provider, isOurs: (service: Service) => boolean): Tally {
   const wantedOf = new Map<string, Balancer>();
   const healthOf = new Map<string, Counts>();
   let connected = 0;
@@ -45,7 +47,7 @@ export function makeTally(meter: Meter, services: Services, provider: Provider):
       for (const health of Object.keys(total) as (keyof Counts)[]) total[health] += counts[health];
     }
     meter.setTargets(total);
-    meter.setServices(countServices(services));
+    meter.setServices(countServices([...services.all()].filter(isOurs)));
   });
 
   return {
@@ -76,9 +78,9 @@ function countHealth(report: Report): Counts {
   return counts;
 }
 
-function countServices(services: Services): { state: 'ready' | 'pending'; reason: string; count: number }[] {
+function countServices(services: readonly Service[]): { state: 'ready' | 'pending'; reason: string; count: number }[] {
   const counts = new Map<string, { state: 'ready' | 'pending'; reason: string; count: number }>();
-  for (const service of services.all()) {
+  for (const service of services) {
     const condition = service.conditions.find((c) => c.type === CONDITION);
     if (!condition) continue;
     const state = condition.status === 'True' ? 'ready' : 'pending';

@@ -313,7 +313,7 @@ describe('what is not ours', () => {
     expect(cluster.writes(from)).toEqual([]);
     expect(cloud.balancers.size).toBe(0);
     expect(cluster.lines).toEqual(
-      expect.arrayContaining(['create-balancer default/web', expect.stringContaining('drain-seconds')]),
+      expect.arrayContaining(['would: create-balancer default/web', expect.stringContaining('drain-seconds')]),
     );
   });
 

@@ -4,6 +4,7 @@ import { type Lab, startLab } from './lab/lab.ts';
 import { inside } from './lab/network.ts';
 import { Process } from './lab/process.ts';
 import { DEFAULT_POOL, entriesDuring, LabService, startController } from './lab/product.ts';
+import { until } from './lab/until.ts';
 
 const kubia = `
 apiVersion: v1
@@ -105,6 +106,12 @@ describe('the manifests of the tutorials', () => {
     const balancer = new LabService(lab, 'default', 'kubia-loadbalancer');
     const ip = await balancer.address();
     const nodePort = (await balancer.read()).spec.ports?.[0]?.nodePort ?? 0;
+    const everyNode = async (): Promise<boolean> => {
+      const entered = await entriesDuring(lab, nodePort, async () => void (await lab.client.burst(`http://${ip}/`, 9)));
+      return entered.every((count) => count === 3);
+    };
+    // kube-proxy opens a new NodePort at each node in its own time, and a node gets its share from then on
+    await until(everyNode, { withinMs: 30_000, what: 'every node opened the NodePort' });
     const entries = await entriesDuring(lab, nodePort, async () => {
       const result = await lab.client.burst(`http://${ip}/`, 3_000);
       expect(result.failures).toEqual([]);

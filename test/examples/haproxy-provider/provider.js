@@ -172,7 +172,12 @@ function removeStep(key) {
 }
 
 async function command(line, file) {
-  await run('sh', ['-c', line], { timeout: COMMAND_MS, env: { ...process.env, FILE: file } });
+  try {
+    await run('sh', ['-c', line], { timeout: COMMAND_MS, env: { ...process.env, FILE: file } });
+  } catch (cause) {
+    const said = String(cause.stderr ?? '').trim() || String(cause.stdout ?? '').trim() || 'it said nothing';
+    throw new Error(`\`${line}\` failed: ${said.replaceAll(/\s+/g, ' ').slice(0, 500)}`, { cause });
+  }
 }
 
 async function replace(file, text) {
