@@ -51,7 +51,11 @@ export async function runSandbox(): Promise<Running> {
     api,
     lines,
     async start(provider, config = {}, metrics = noMetrics) {
-      const log = { ...quiet, info: (_fields: object, message: string) => void lines.push(message) };
+      const log = {
+        ...quiet,
+        info: (_fields: object, message: string) => void lines.push(message),
+        warn: (fields: object, message: string) => void lines.push(`WARN ${JSON.stringify(fields)} ${message}`),
+      };
       const controller = await startController({
         api,
         provider,

@@ -96,6 +96,7 @@ describe('a Service that cannot be served says why', () => {
     expect(condition(cluster.service('web'))).toMatchObject({ status: 'False', reason: 'PoolExhausted' });
     expect(cluster.events('web')[0]).toMatchObject({ type: 'Warning', reason: 'SyncLoadBalancerFailed' });
     expect(cluster.service('web')!.finalizers).toEqual([]);
+    expect(cluster.lines.join('\n')).toMatch(/WARN .*default\/web.*PoolExhausted/);
     provider.refused.clear();
     provider.changed('default/web');
     await cluster.until('Ready', () => reasonOf('web') === 'Ready');
@@ -334,6 +335,9 @@ test('the metrics page tells Services by reason, targets by health, and provider
   await cluster.start(provider, {}, metrics);
   cluster.create('bad');
   cluster.create('good');
+  cluster.create('theirs', { loadBalancerClass: 'example.com/lb' });
+  const said = { type: CONDITION, status: 'False', reason: 'NoPorts', message: 'm', lastTransitionTime: '2026-01-01T00:00:00Z' };
+  cluster.patch('theirs', { metadata: { finalizers: ['example.com/x'] }, status: { conditions: [said] } }, 'status');
   await cluster.until('good is ready', () => reasonOf('good') === 'Ready');
   await cluster.until('bad says why', () => reasonOf('bad') === 'SyncFailed');
   let text = '';
@@ -352,5 +356,6 @@ test('the metrics page tells Services by reason, targets by health, and provider
   ]) {
     expect(text).toContain(`${line}\n`);
   }
+  expect(text).not.toContain('NoPorts');
   expect(text).toMatch(/nodeport_lb_provider_requests_total\{action="create-balancer",code="Error"\} [2-9]/);
 });
