@@ -72,12 +72,12 @@ describe('ports and addresses', () => {
   }
 
   test('a port is added and removed while the other one goes on', async () => {
-    const service = await make('two-ports');
+    // The port has its name from the start: one that gets a name is another port to kube-proxy, with no endpoints for a moment.
+    const service = await make('two-ports', { ports: [{ name: 'first', port: 80, targetPort: 'http' }] });
     const ip = await service.address();
     await enteredBy(lab, service, ip, ['n1', 'n2']); // kube-proxy takes a second to open a NodePort
     const load = await lab.client.load({ url: `http://${ip}/`, connections: 'new', perSecond: 40 });
-    const first = (await service.read()).spec.ports?.[0];
-    const kept = { ...first, name: 'first' };
+    const kept = (await service.read()).spec.ports?.[0];
     await service.patch({ spec: { ports: [kept, { name: 'second', port: 81, targetPort: 'http' }] } });
     await service.answers(ip, 81);
     const published = await until(async () => (await service.read()).status.loadBalancer.ingress?.[0]?.ports?.length === 2, {
