@@ -121,9 +121,16 @@ class Teller {
     const before = this.#targets.get(key);
     if (state === null) this.#targets.delete(key);
     else this.#targets.set(key, state);
+    const name = this.#nameOf(key);
     if (state?.health === 'unhealthy')
-      this.#call.err.write(`target ${key} is unhealthy: ${state.reason ?? 'no reason is known'}\n`);
-    else if (before?.health === 'unhealthy') this.#call.err.write(`target ${key} is healthy again\n`);
+      this.#call.err.write(`target ${name} is unhealthy: ${state.reason ?? 'no reason is known'}\n`);
+    else if (before?.health === 'unhealthy' && this.#listeners.size > 0)
+      this.#call.err.write(`target ${name} is healthy again\n`);
+  }
+
+  /** A target with a port of its own is named by it; the key's second part is the listener's. */
+  #nameOf(key: string): string {
+    return this.#rules.nodes.find((node) => node.port !== undefined && key.startsWith(`${node.id}:`))?.id ?? key;
   }
 }
 

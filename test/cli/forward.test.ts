@@ -56,6 +56,15 @@ test('datagrams are forwarded with udp://, and SIGTERM waits for no flow that ha
   expect(performance.now() - begun).toBeLessThan(10_000); // of 30 s to drain
 });
 
+test('a target is named as it was given, and is not well again because nobody asks any more', async () => {
+  const [one] = await backends(cleanup, ['127.0.0.1']);
+  const running = start(['forward', 'tcp://127.0.0.1:0', `127.0.0.1:${one!.port}`, '127.0.0.2:9']);
+  await running.said(/target 127\.0\.0\.2:9 is unhealthy: 127\.0\.0\.2:9 refuses/);
+  running.child.kill('SIGTERM');
+  const { stderr } = await running.ended;
+  expect(stderr).not.toContain('healthy again');
+});
+
 test('the drain ends after --drain-seconds', async () => {
   const one = await backend(cleanup, '127.0.0.1');
   const running = start(['forward', '--drain-seconds', '1', 'tcp://127.0.0.1:0', `127.0.0.1:${one.port}`]);
