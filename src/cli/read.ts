@@ -1,25 +1,18 @@
-import type { CallName, KubeApi } from '../kube/api.ts';
+import type { KubeApi } from '../kube/api.ts';
 import { type Node, readNode, readService, type Service } from '../kube/objects.ts';
+import { listAll } from '../kube/pages.ts';
 
 /** Objects a page. */
 const PAGE_SIZE = 500;
 
 /** Every Service of the namespaces (none given: of all), in the API's order; what cannot be read is left out. */
 export async function listServices(api: KubeApi, namespaces: readonly string[]): Promise<readonly Service[]> {
-  const lists = await Promise.all((namespaces.length === 0 ? [''] : namespaces).map((ns) => listAll(api, 'listServices', ns)));
+  const lists = await Promise.all(
+    (namespaces.length === 0 ? [''] : namespaces).map((ns) => listAll(api, 'listServices', ns, { limit: PAGE_SIZE })),
+  );
   return lists.flat().flatMap((raw) => readService(raw) ?? []);
 }
 
 export async function listNodes(api: KubeApi): Promise<readonly Node[]> {
-  return (await listAll(api, 'listNodes', '')).flatMap((raw) => readNode(raw) ?? []);
-}
-
-async function listAll(api: KubeApi, call: CallName, namespace: string): Promise<readonly unknown[]> {
-  const items: unknown[] = [];
-  for (let next = ''; ; ) {
-    const page = await api.list(call, namespace, { limit: PAGE_SIZE, ...(next === '' ? {} : { next }) });
-    items.push(...page.items);
-    if (page.next === '') return items;
-    next = page.next;
-  }
+  return (await listAll(api, 'listNodes', '', { limit: PAGE_SIZE })).flatMap((raw) => readNode(raw) ?? []);
 }

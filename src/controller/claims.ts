@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { explain } from '../errors.ts';
-import type { CallName, KubeApi } from '../kube/api.ts';
+import type { KubeApi } from '../kube/api.ts';
+import { listAll } from '../kube/pages.ts';
 import type { Log } from '../providers/provider.ts';
 import { findRivals, type Rival } from './rivals.ts';
 
@@ -57,27 +58,12 @@ function sayDecision(config: Config, found: Found): string {
 async function lookForRivals(api: KubeApi): Promise<Found> {
   try {
     const [leases, daemonSets, deployments] = await Promise.all([
-      listAll(api, 'listLeases', 'kube-system', { fieldSelector: 'metadata.name=cloud-controller-manager' }),
-      listAll(api, 'listDaemonSets', '', {}),
-      listAll(api, 'listDeployments', '', {}),
+      listAll(api, 'listLeases', 'kube-system', { limit: PAGE_SIZE, fieldSelector: 'metadata.name=cloud-controller-manager' }),
+      listAll(api, 'listDaemonSets', '', { limit: PAGE_SIZE }),
+      listAll(api, 'listDeployments', '', { limit: PAGE_SIZE }),
     ]);
     return { rivals: findRivals({ leases, daemonSets, deployments }, Date.now()) };
   } catch (thrown) {
     return { blind: explain(thrown) };
-  }
-}
-
-async function listAll(
-  api: KubeApi,
-  call: CallName,
-  namespace: string,
-  query: { fieldSelector?: string },
-): Promise<readonly unknown[]> {
-  const items: unknown[] = [];
-  for (let next = ''; ; ) {
-    const page = await api.list(call, namespace, { ...query, limit: PAGE_SIZE, ...(next === '' ? {} : { next }) });
-    items.push(...page.items);
-    if (page.next === '') return items;
-    next = page.next;
   }
 }
