@@ -50,7 +50,7 @@ export function choiceKind<const T extends string>(...choices: readonly T[]): Ki
     read(raw, fault) {
       const text = typeof raw === 'boolean' ? String(raw) : raw; // YAML reads an unquoted true as a boolean
       const choice = choices.find((one) => one === text);
-      if (choice === undefined) fault(`must be ${allowed}${suggest(String(text), choices)}`);
+      if (choice === undefined) fault(`must be ${allowed}${typeof text === 'string' ? suggest(text, choices) : ''}`); // YAML may hold what no String() takes
       return choice;
     },
   };

@@ -409,6 +409,13 @@ test('a list that contains itself', () => {
   expect(read(fromYaml('namespaces: &a [*a]')).problems[0]?.value).toBe('a value that contains itself');
 });
 
+test('a choice that is a mapping which cannot be turned into text', () => {
+  const content = { claimUnsetClass: { toString: [] } };
+  expect(read({ file: { name: 'x', content } }).problems).toEqual([
+    { where: 'x: claimUnsetClass', value: '{"toString":[]}', message: expect.stringContaining('must be') },
+  ]);
+});
+
 test('anything at all in the file gives values or problems', () => {
   const keys = fc.constantFrom(...Object.keys(options), 'localPools', '__proto__', 'x');
   fc.assert(
