@@ -131,6 +131,8 @@ export interface Step {
   readonly summary: string;
   /** One line for people: why. */
   readonly reason: string;
+  /** The provider's own call, in one line for people: its name and main parameters. Absent: the summary says it all. */
+  readonly call?: string;
   /** Traffic that flows now may be cut by this step. */
   readonly disrupts: boolean;
   /** The step must not be applied before this has come true; the next pass looks again. */

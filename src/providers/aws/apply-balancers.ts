@@ -12,9 +12,8 @@ import { type ActOf, type Bench, balancerOf, Vanished } from './bench.ts';
 import type { DesiredZone } from './desired.ts';
 import { isCalled } from './failures.ts';
 import type { Inventory } from './inventory.ts';
-import { TAG } from './names.ts';
+import { SHARED_GROUP, TAG } from './names.ts';
 import type { SeenBalancer } from './picture.ts';
-import { SHARED_GROUP } from './steps.ts';
 
 export async function createBalancer({ calls, reader, inventory }: Bench, { spec }: ActOf<'create-balancer'>): Promise<void> {
   if (inventory.balancerNamed(spec.name)?.tags[TAG.balancer] === spec.tags[TAG.balancer]) return;

@@ -9,11 +9,10 @@ import {
 import { writeRule, writeTags } from './answers.ts';
 import { type ActOf, type Bench, Vanished } from './bench.ts';
 import { isCalled } from './failures.ts';
-import { SHARED, TAG } from './names.ts';
+import { SHARED, SHARED_GROUP, TAG } from './names.ts';
 import type { Rule, SeenSecurityGroup } from './picture.ts';
 import { backendName } from './plan-security.ts';
 import { ruleId } from './rules.ts';
-import { SHARED_GROUP } from './steps.ts';
 
 /** Network interfaces of a deleted NLB keep its groups in use for a minute or two: tried soon, and then less and less often. */
 const BUSY_FIRST_MS = 500;

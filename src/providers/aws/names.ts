@@ -27,6 +27,8 @@ export const TAG = {
 
 /** Value of the balancer tag on what all balancers of a cluster share; a `:` at the front is in no balancer's key. */
 export const SHARED = ':shared';
+/** The name of the shared backend group in steps. */
+export const SHARED_GROUP = ':backend';
 
 /** Longest value of a tag. @see https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html */
 const TAG_VALUE_MAX = 256;

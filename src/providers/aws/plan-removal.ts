@@ -1,10 +1,10 @@
 import { type Current, frontendName, groupName } from './current.ts';
 import type { Desired } from './desired.ts';
-import { SHARED, TAG } from './names.ts';
+import { SHARED, SHARED_GROUP, TAG } from './names.ts';
 import type { Observed, SeenBalancer, SeenGroup, SeenSecurityGroup } from './picture.ts';
 import { isWarm, type Planned } from './plan-groups.ts';
 import { sayRule } from './rules.ts';
-import { type AwsStep, SHARED_GROUP, step } from './steps.ts';
+import { type AwsStep, step } from './steps.ts';
 
 const UNWANTED = 'no Service wants this balancer any more';
 

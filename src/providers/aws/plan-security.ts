@@ -1,9 +1,9 @@
 import { type Current, frontendName } from './current.ts';
 import type { Desired } from './desired.ts';
-import { ownershipTags, resourceName, SHARED, TAG } from './names.ts';
+import { ownershipTags, resourceName, SHARED, SHARED_GROUP, TAG } from './names.ts';
 import type { Observed, Rule, SeenSecurityGroup } from './picture.ts';
 import { missingNodeRules, ruleId, sayRule } from './rules.ts';
-import { type AwsStep, SHARED_GROUP, step } from './steps.ts';
+import { type AwsStep, step } from './steps.ts';
 
 /** Marks the rules that are ours on our own groups; what others add there stays. */
 const DESCRIPTION = 'nodeport-lb';

@@ -1,4 +1,5 @@
 import type { Step } from '../../model.ts';
+import { callOf } from './call-of.ts';
 import type { DesiredZone } from './desired.ts';
 import type { Rule, SeenCheck, Tags } from './picture.ts';
 import type { DesiredListener } from './ports.ts';
@@ -8,9 +9,6 @@ export type AwsStep = Step & Act;
 
 /** A security group: `SHARED_GROUP`, the name of a managed frontend group, or the id of one that others made. */
 export type GroupName = string;
-
-/** The name of the shared backend group in steps. */
-export const SHARED_GROUP = ':backend';
 
 export type Act =
   | {
@@ -97,5 +95,5 @@ export function step(
   reason: string,
   more: Partial<Pick<Step, 'disrupts' | 'waitsFor'>> = {},
 ): AwsStep {
-  return { ...act, summary, reason, disrupts: false, ...more };
+  return { ...act, summary, reason, call: callOf(act), disrupts: false, ...more };
 }
