@@ -1,11 +1,10 @@
-import { Refusal } from '../errors.ts';
 import type { Service } from '../kube/objects.ts';
 import { type Balancer, nameOf, type Report, type Step } from '../model.ts';
 import type { Provider, Surroundings } from '../providers/provider.ts';
 import type { Carriers } from './carriers.ts';
 import { FINALIZER } from './claim.ts';
-import { decideIntent, holds, type Intent, type IntentInput, type RefusedService } from './intent.ts';
-import { keepRefused } from './keep.ts';
+import { decide } from './decision.ts';
+import type { Intent, IntentInput } from './intent.ts';
 import type { Next } from './queue.ts';
 import { type Said, sayGone, sayHeld, sayRefused, sayServed } from './status.ts';
 import { isReady, NotLeader, type Writer } from './writer.ts';
@@ -39,16 +38,12 @@ const POLL_MS = 5_000;
 /** Brings one balancer from what is to what is wanted. Handed a key, never an event; a second run changes nothing. */
 export async function reconcile<O>(key: string, desk: Desk<O>): Promise<Next> {
   const { provider } = desk;
-  const input = desk.inputFor(key);
-  const intent = decideIntent(input); // pure
+  const { intent, wanted, served, refused, blind, idle } = decide(desk.inputFor(key), desk, desk.lastWanted(key));
   tellWarnings(intent, desk.writer);
-  const { adjusted, served, refused } = adjust(intent, desk);
-  const wanted = keepRefused(adjusted, desk.lastWanted(key), refused, input); // pure
   if (wanted && !desk.dryRun) desk.carriers.expect(key, wanted);
   const told = await outcomeOf(refuseAll(refused, desk)); // a refusal that cannot be written holds up nobody
   let renewMs = told.value ?? Number.POSITIVE_INFINITY;
-  const blind = !wanted && (intent.heldElsewhere || refused.some(isHeldHere)); // something must stay, and what it is nobody remembers
-  if (!wanted && (blind || refused.length > 0) && intent.leaving.length === 0) return finish(told, renewMs);
+  if (idle) return finish(told, renewMs);
   if (wanted) tellClashes(served, wanted, desk);
   if (desk.dryRun) return blind ? {} : await rehearse(key, wanted, desk);
   const held = wanted ? await holdAll(served, wanted, desk) : [];
@@ -89,28 +84,6 @@ async function forAll<T, R>(items: readonly T[], act: (item: T) => Promise<R>): 
   const acts = items.map(act);
   await Promise.allSettled(acts);
   return await Promise.all(acts);
-}
-
-interface Adjusted {
-  readonly adjusted?: Balancer;
-  /** Empty when the provider refuses the balancer. */
-  readonly served: readonly Service[];
-  readonly refused: readonly RefusedService[];
-}
-
-function adjust<O>({ wanted, served, refused }: Intent, desk: Desk<O>): Adjusted {
-  if (!wanted) return { served, refused };
-  try {
-    return { adjusted: desk.provider.adjust(wanted, desk.surroundings), served, refused };
-  } catch (thrown) {
-    if (!(thrown instanceof Refusal)) throw thrown;
-    return { served: [], refused: [...refused, ...served.map((service) => ({ service, refusal: thrown }))] };
-  }
-}
-
-/** Whether a refused Service may have something at this provider. */
-function isHeldHere({ service, refusal }: RefusedService): boolean {
-  return holds(service) && refusal.code !== 'OtherProvider';
 }
 
 async function rehearse<O>(key: string, wanted: Balancer | undefined, desk: Desk<O>): Promise<Next> {

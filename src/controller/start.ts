@@ -3,7 +3,7 @@ import { explain } from '../errors.ts';
 import { FIELD_MANAGER, type KubeApi, type Services } from '../kube/api.ts';
 import { type EventRecorder, recordEvents } from '../kube/events.ts';
 import type { Service } from '../kube/objects.ts';
-import { type Balancer, nameOf } from '../model.ts';
+import { nameOf } from '../model.ts';
 import type { Log, Provider, ProviderStart } from '../providers/provider.ts';
 import { type Carriers, makeCarriers } from './carriers.ts';
 import { claim, heldByClass, nameHolder } from './claim.ts';
@@ -11,11 +11,11 @@ import { type Claims, decideClaims } from './claims.ts';
 import type { Cluster } from './cluster.ts';
 import { tellFailure } from './failures.ts';
 import { followCluster } from './follow.ts';
-import { describeHeld, type IntentInput } from './intent.ts';
+import { describeInput, wantedBalancers } from './input.ts';
 import { chooseLeadership } from './leadership.ts';
 import { makeQueue, type Next } from './queue.ts';
 import { type Desk, reconcile } from './reconcile.ts';
-import { byAge, isKeyIn } from './share.ts';
+import { isKeyIn } from './share.ts';
 import { type Meter, makeTally, type Tally } from './tally.ts';
 import { type EventSink, makeWriter, NotLeader, Stale } from './writer.ts';
 
@@ -58,7 +58,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   tellHeldElsewhere(services, config, log);
   const claims = await decideClaims(api, config, log);
   const carriers = makeCarriers({ find: services.get, freed: (key) => queue.add(key) });
-  const inputFor = describeInput(options, cluster, claims, carriers);
+  const inputFor = describeInput({ provider: provider.name, config, cluster, claims, carriers });
   const leadership = chooseLeadership(options);
   const mayWrite = (): boolean => !config.dryRun && leadership.holds();
   const recorder = config.dryRun ? undefined : recordFor(options, () => queue.idle());
@@ -120,25 +120,6 @@ async function openProvider(provider: Provider, start: ProviderStart, carriers: 
   const owned = await provider.keys();
   for (const key of owned) carriers.note(key, provider.report(await provider.observe(key)));
   return owned;
-}
-
-function describeInput(
-  { provider, config }: ControllerOptions,
-  cluster: Cluster,
-  claims: Claims,
-  carriers: Carriers,
-): (key: string) => IntentInput {
-  return (key) => {
-    const options = { loadBalancerClass: config.loadBalancerClass, claimUnset: claims.unset() };
-    const leaves = (service: Service): boolean => claim(service, options).kind !== 'ours';
-    return {
-      key,
-      members: cluster.membersOf(key).filter((service) => !carriers.holdsBack(key, service, leaves(service))),
-      provider: provider.name,
-      claims: options,
-      nodesFor: cluster.nodesFor,
-    };
-  };
 }
 
 function layDesk(
@@ -209,12 +190,6 @@ function logWarnings(events: EventSink, log: Log): EventSink {
 /** In a dry run nothing is written, so what would be events is logged. */
 function logEvents(log: Log): EventSink {
   return { tell: (about, _type, reason, message) => log.info({ [about.kind]: about.name, reason }, message) };
-}
-
-/** Oldest first, so that older Services keep what younger ones ask for too. */
-function wantedBalancers(cluster: Cluster, inputFor: (key: string) => IntentInput): readonly Balancer[] {
-  const wanted = cluster.keys().flatMap((key) => describeHeld(inputFor(key)) ?? []);
-  return wanted.sort((a, b) => byAge(a.members[0]!, b.members[0]!));
 }
 
 /** Normal where controllers of several classes run; what is left of one that ran under another class must not hang unexplained. */
