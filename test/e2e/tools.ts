@@ -22,6 +22,8 @@ export interface Tools {
   readonly apiServer: string;
   readonly controllerManager: string;
   readonly kubeProxy: string;
+  readonly scheduler: string;
+  readonly kubelet: string;
   readonly kubectl: string;
 }
 
@@ -37,7 +39,7 @@ export class ToolsMissing extends Error {
 const KUBERNETES = '1.36.3';
 const ETCD = '3.6.8';
 const HYPER = join(import.meta.dirname, 'hyper');
-const HYPER_NAMES = ['kube-apiserver', 'kube-controller-manager', 'kube-proxy', 'kubectl'] as const;
+const HYPER_NAMES = ['kube-apiserver', 'kube-controller-manager', 'kube-proxy', 'kube-scheduler', 'kubelet', 'kubectl'] as const;
 
 /** Debian's package of each command that the lab calls. util-linux, which has the last three, is on every Debian. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -85,14 +87,20 @@ export async function prepareTools(say: (line: string) => void): Promise<Tools> 
     apiServer: join(hyper, 'kube-apiserver'),
     controllerManager: join(hyper, 'kube-controller-manager'),
     kubeProxy: join(hyper, 'kube-proxy'),
+    scheduler: join(hyper, 'kube-scheduler'),
+    kubelet: join(hyper, 'kubelet'),
     kubectl: join(hyper, 'kubectl'),
   };
 }
 
-async function installCommands(say: (line: string) => void): Promise<void> {
-  const missing = Object.keys(PACKAGES).filter((command) => find(command) === undefined);
+/** Installs Debian's package of each command that is not there. @throws naming what is missing where there is no apt-get */
+export async function installCommands(
+  say: (line: string) => void,
+  packagesOf: Readonly<Record<string, string>> = PACKAGES,
+): Promise<void> {
+  const missing = Object.keys(packagesOf).filter((command) => find(command) === undefined);
   if (missing.length === 0) return;
-  const packages = [...new Set(missing.map((command) => PACKAGES[command] ?? command))];
+  const packages = [...new Set(missing.map((command) => packagesOf[command] ?? command))];
   if (find('apt-get') === undefined) {
     throw new Error(`commands ${missing.join(', ')} are missing and there is no apt-get: install ${packages.join(', ')}`);
   }
@@ -113,20 +121,7 @@ function refreshPackageLists(): Promise<unknown> {
 async function prepareEtcd(say: (line: string) => void): Promise<string> {
   const installed = find('etcd');
   if (installed) return installed;
-  const unpacked = await fromCache('etcd-debian', async (directory) => {
-    if (find('apt-get') === undefined) return false;
-    say('fetching Debian’s etcd-server'); // unpacked beside, not installed: its package would start a daemon
-    try {
-      await refreshPackageLists();
-      await run('apt-get', ['download', 'etcd-server'], { cwd: directory, timeoutMs: INSTALL_MS });
-    } catch {
-      return false;
-    }
-    const archive = readdirSync(directory).find((name) => name.endsWith('.deb'));
-    if (!archive) return false;
-    await run('dpkg-deb', ['--extract', join(directory, archive), directory], { timeoutMs: INSTALL_MS });
-    return true;
-  });
+  const unpacked = await unpackPackages('etcd-debian', ['etcd-server'], say).catch(() => undefined);
   if (unpacked) return join(unpacked, 'usr/bin/etcd');
   const go = await findGo(say);
   const built = await fromCache(`etcd-${ETCD}`, async (directory) => {
@@ -137,6 +132,23 @@ async function prepareEtcd(say: (line: string) => void): Promise<string> {
     return true;
   });
   return join(built ?? '', 'etcd');
+}
+
+/**
+ * Debian packages unpacked beside, not installed: theirs would start daemons. What they depend on is not fetched.
+ * @returns the directory in the cache, or undefined where there is no apt-get
+ */
+export function unpackPackages(name: string, packages: readonly string[], say: (line: string) => void) {
+  return fromCache(name, async (directory) => {
+    if (find('apt-get') === undefined) return false;
+    say(`fetching Debian’s ${packages.join(', ')}`);
+    await refreshPackageLists();
+    await run('apt-get', ['download', ...packages], { cwd: directory, timeoutMs: INSTALL_MS });
+    const archives = readdirSync(directory).filter((file) => file.endsWith('.deb'));
+    for (const archive of archives)
+      await run('dpkg-deb', ['--extract', join(directory, archive), directory], { timeoutMs: INSTALL_MS });
+    return true;
+  });
 }
 
 /** Directory with a link for each of HYPER_NAMES. */
@@ -211,7 +223,7 @@ export async function fromCache(name: string, fill: (directory: string) => Promi
 }
 
 /** The absolute path of a command on PATH, or in the places where Debian keeps root's. */
-function find(command: string): string | undefined {
+export function find(command: string): string | undefined {
   const places = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
   return places.map((place) => join(place, command)).find(executable);
 }
