@@ -55,6 +55,20 @@ export interface ProviderStart {
   readonly surroundings: Surroundings;
   /** Tells the controller that health, drift or room for a refused balancer has changed; the key is looked at again. */
   changed(key: string): void;
+  /** Somebody only wants to know what would be done. */
+  readonly lookOnly?: LookOnly;
+}
+
+/**
+ * `plan` looks on while a controller may be running: the provider starts, opens and writes nothing, keeps nothing running, `apply`
+ * is never called, and what cannot be read is thrown by `open`.
+ */
+export interface LookOnly {
+  /**
+   * Balancers as the cluster says that they are published, with the addresses they have in `address.held`: what a provider knows
+   * from its own memory only counts as made so.
+   */
+  readonly standing: readonly Balancer[];
 }
 
 /** What a provider must know of the cluster beside the balancer itself. */

@@ -1,6 +1,6 @@
 import { Refusal } from '../../errors.ts';
 import { spawnForwarder } from '../../forwarder/child.ts';
-import type { Balancer, Report, Step } from '../../model.ts';
+import type { Balancer, NodeTarget, Report, Step } from '../../model.ts';
 import type { Provider, ProviderContext, ProviderStart, Surroundings } from '../provider.ts';
 import { Allocator, type Bound } from './allocate.ts';
 import { ownerOf, portName } from './choose.ts';
@@ -9,7 +9,7 @@ import { type LocalOptions, readOptions } from './options.ts';
 import { type LocalStep, type Observed, type ObservedListener, type ObservedTarget, planSteps } from './plan.ts';
 import { describePools, type Pool, readPools } from './pools.ts';
 import { reportObserved } from './report.ts';
-import { DRAIN_SECONDS, isCarried, type WantedListener } from './rules.ts';
+import { DRAIN_SECONDS, isCarried, renderListeners, type WantedListener } from './rules.ts';
 
 /** What the provider takes from outside; the tests give a forwarder of this process. */
 export interface LocalParts {
@@ -65,8 +65,17 @@ class LocalProvider implements Provider<Observed> {
     for (const warning of describePools(this.#pools, (address) => surroundings.reservedBy(address)))
       this.#context.log.warn({}, warning);
     this.#allocator.restore(start.balancers, (address) => surroundings.reservedBy(address));
+    if (start.lookOnly) return this.#imagine(start.lookOnly.standing);
     this.#changed = (key) => start.changed(key);
     await this.#link.start(this.#parts.startForwarder);
+  }
+
+  /** What a running controller has open, as far as the cluster tells; there is no forwarder that would be told of it. */
+  #imagine(standing: readonly Balancer[]): void {
+    for (const balancer of standing) {
+      const drained = withDefaults(balancer, balancer.address.held);
+      for (const listener of renderListeners(drained, this.#options)) this.#note(listener, balancer.nodes);
+    }
   }
 
   async close(drainMs: number): Promise<void> {
@@ -85,12 +94,7 @@ class LocalProvider implements Provider<Observed> {
   adjust(balancer: Balancer, surroundings: Surroundings): Balancer {
     refuseUncarried(balancer);
     const held = this.#allocator.assign(balancer, (address) => surroundings.reservedBy(address), this.#boundOf(balancer.key));
-    const { drainSeconds = DRAIN_SECONDS } = balancer.settings;
-    return {
-      ...balancer,
-      address: { ...balancer.address, held },
-      settings: { ...balancer.settings, drainSeconds },
-    };
+    return withDefaults(balancer, held);
   }
 
   async observe(key: string): Promise<Observed> {
@@ -130,6 +134,11 @@ class LocalProvider implements Provider<Observed> {
 
   /** An open socket stays open while its listener changes, so only what is new has an answer to wait for. */
   async #serve({ kind, listener, nodes }: Extract<LocalStep, { nodes: unknown }>): Promise<void> {
+    this.#note(listener, nodes);
+    if (kind === 'open-listener') await this.#link.opened(listener.id);
+  }
+
+  #note(listener: WantedListener, nodes: readonly NodeTarget[]): void {
     const ofKey = this.#listeners.get(listener.key) ?? new Map<string, WantedListener>();
     const before = ofKey.get(listener.id);
     ofKey.set(listener.id, listener);
@@ -137,7 +146,6 @@ class LocalProvider implements Provider<Observed> {
     if (before && before.nodePort !== listener.nodePort) this.#forgetNodePort(before);
     this.#keyByNodePort.set(listener.nodePort, listener.key);
     this.#link.put(listener, nodes);
-    if (kind === 'open-listener') await this.#link.opened(listener.id);
   }
 
   async #stop({ key, id }: WantedListener): Promise<void> {
@@ -203,6 +211,11 @@ class LocalProvider implements Provider<Observed> {
       for (const id of listeners.keys()) if (sets.has(this.#link.entry(id)?.nodeSet ?? '')) keys.add(key);
     }
   }
+}
+
+function withDefaults(balancer: Balancer, held: readonly string[]): Balancer {
+  const { drainSeconds = DRAIN_SECONDS } = balancer.settings;
+  return { ...balancer, address: { ...balancer.address, held }, settings: { ...balancer.settings, drainSeconds } };
 }
 
 /** @throws {Refusal} for a balancer of which nothing could be served, or that asks for something the provider has not got */
