@@ -1,3 +1,5 @@
+import type { ApiThrottle } from './throttle.ts';
+
 /** The whole configuration of the controller, read and validated; every field is a flag, a variable and a key of the file. */
 export interface Config {
   readonly kubeconfig?: string;
@@ -54,4 +56,6 @@ export interface AwsConfig {
   readonly region?: string;
   readonly vpcId?: string;
   readonly defaultScheme: 'internet-facing' | 'internal';
+  /** Rates of calls where they are not AWS's usual ones. */
+  readonly apiThrottle?: ApiThrottle;
 }

@@ -1,6 +1,7 @@
 import { readDnsLabel } from './annotation-values.ts';
 import { booleanKind, choiceKind, hostPortKind, type Kind, listKind, mapKind, switchKind, textKind } from './kinds.ts';
 import { poolsKind } from './pools.ts';
+import { throttleKind } from './throttle.ts';
 
 /** An option of one or more commands. Its key in the table is its key in the file; flag and variable follow from it. */
 export interface Option<T> {
@@ -168,6 +169,12 @@ export const options = {
     help: 'scheme of balancers whose Service names none',
     example: 'internal',
   },
+  awsApiThrottle: {
+    kind: throttleKind,
+    default: "AWS's usual limits",
+    help: 'AWS calls a second and at once, where the limits of the account were raised or are shared',
+    example: 'register=20:100,describe=5:20',
+  },
   namespace: {
     kind: textKind('NAMESPACE', 'the name of a namespace', /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/),
     default: "the context's",
@@ -240,4 +247,5 @@ export const controllerOptions = [
   'awsRegion',
   'awsVpcId',
   'awsDefaultScheme',
+  'awsApiThrottle',
 ] as const satisfies readonly OptionName[];

@@ -141,7 +141,8 @@ function didYouMean(name: string, known: readonly string[], prefix = ''): string
  * undefined or empty: whoever uses it decides.
  */
 export function toConfig(values: OptionValues): Config {
-  const { kubeconfig, context, leaderElect, leaderElectNamespace, http, localForwarder, awsRegion, awsVpcId } = values;
+  const { kubeconfig, context, leaderElect, leaderElectNamespace, http, localForwarder, awsRegion, awsVpcId, awsApiThrottle } =
+    values;
   return {
     ...(kubeconfig === undefined ? {} : { kubeconfig }),
     ...(context === undefined ? {} : { context }),
@@ -168,6 +169,7 @@ export function toConfig(values: OptionValues): Config {
       ...(awsRegion === undefined ? {} : { region: awsRegion }),
       ...(awsVpcId === undefined ? {} : { vpcId: awsVpcId }),
       defaultScheme: values.awsDefaultScheme ?? 'internet-facing',
+      ...(awsApiThrottle === undefined ? {} : { apiThrottle: awsApiThrottle }),
     },
   };
 }

@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import type { ApiFamily } from '../../src/config/throttle.ts';
 import type { Balancer, NodeTarget } from '../../src/model.ts';
-import { type BucketName, usualBuckets } from '../../src/providers/aws/limiter.ts';
+import { usualBuckets } from '../../src/providers/aws/limiter.ts';
 import { createAwsProvider } from '../../src/providers/aws/provider.ts';
 import type { Provider } from '../../src/providers/provider.ts';
 import { type SandboxAws, startAws } from '../../src/sandbox/aws/aws.ts';
@@ -30,8 +31,8 @@ interface Phase {
 
 function makeProvider(aws: SandboxAws): Provider {
   const wide = { burst: 1e6, perSecond: 1e6 };
-  const names = Object.keys(usualBuckets) as BucketName[];
-  const buckets = Object.fromEntries(names.map((name) => [name, wide])) as Record<BucketName, typeof wide>;
+  const names = Object.keys(usualBuckets) as ApiFamily[];
+  const buckets = Object.fromEntries(names.map((name) => [name, wide])) as Record<ApiFamily, typeof wide>;
   const connection = { region: aws.region, endpoint: aws.url, credentials: { accessKeyId: 'bench', secretAccessKey: 'bench' } };
   const never = { tickMs: NEVER_MS, sweepMs: NEVER_MS, closeLookMs: NEVER_MS };
   return createAwsProvider(

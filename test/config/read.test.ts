@@ -58,6 +58,15 @@ const rows: readonly Row[] = [
     at: (c) => c.providerOptions,
   },
   {
+    option: 'awsApiThrottle',
+    flag: ['register=20:100', 'describe=0.5:5'],
+    variable: 'register=20:100, describe=0.5:5',
+    yaml: '{register: "20:100", describe: "0.5:5"}',
+    value: { register: { perSecond: 20, burst: 100 }, describe: { perSecond: 0.5, burst: 5 } },
+    other: 'modify=1:1',
+    at: (c) => c.aws.apiThrottle,
+  },
+  {
     option: 'clusterName',
     flag: ['stage'],
     variable: 'stage',
@@ -313,6 +322,9 @@ describe('names that are not known', () => {
 
 describe('values that are not valid', () => {
   test.each<{ option: OptionName; value: string; told: string }>([
+    { option: 'awsApiThrottle', value: 'register=20', told: 'RATE:BURST' },
+    { option: 'awsApiThrottle', value: 'register=0:20', told: 'from 0.1 to 10000' },
+    { option: 'awsApiThrottle', value: 'registr=4:20', told: 'did you mean register?' },
     { option: 'http', value: 'localhost', told: 'HOST:PORT' },
     { option: 'http', value: '1.2.3.4:65536', told: 'HOST:PORT' },
     { option: 'provider', value: 'lo cal', told: 'must be none, local, aws' },

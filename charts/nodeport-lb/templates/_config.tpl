@@ -21,6 +21,7 @@
   "awsRegion"
   "awsVpcId"
   "awsDefaultScheme"
+  "awsApiThrottle"
 }}
 {{- $value := index $.Values $key }}
 {{- if or $value (kindIs "bool" $value) }}

@@ -1,4 +1,4 @@
-import type { BucketName } from './limiter.ts';
+import type { ApiFamily } from '../../config/throttle.ts';
 
 /** Every AWS action that this provider can call, with the bucket that it draws from. The IAM policy is made from this table. */
 export const elbActions = {
@@ -33,7 +33,7 @@ export const elbActions = {
   DeleteListener: 'create',
   DeleteTargetGroup: 'create',
   DeleteLoadBalancer: 'create',
-} as const satisfies Record<string, BucketName>;
+} as const satisfies Record<string, ApiFamily>;
 
 export const ec2Actions = {
   DescribeInstances: 'readEc2',
@@ -48,7 +48,7 @@ export const ec2Actions = {
   AuthorizeSecurityGroupIngress: 'writeEc2',
   RevokeSecurityGroupIngress: 'writeEc2',
   DeleteSecurityGroup: 'writeEc2',
-} as const satisfies Record<string, BucketName>;
+} as const satisfies Record<string, ApiFamily>;
 
 export type ElbAction = keyof typeof elbActions;
 export type Ec2Action = keyof typeof ec2Actions;

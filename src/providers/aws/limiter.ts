@@ -1,8 +1,4 @@
-/** A token bucket as AWS has them: a burst, and so many more each second. */
-export interface BucketSize {
-  readonly burst: number;
-  readonly perSecond: number;
-}
+import type { ApiFamily, CallRate } from '../../config/throttle.ts';
 
 /**
  * The account's buckets, which all Services share; AWS gives each account and region these.
@@ -16,33 +12,32 @@ export const usualBuckets = {
   create: { burst: 20, perSecond: 5 },
   readEc2: { burst: 50, perSecond: 10 },
   writeEc2: { burst: 50, perSecond: 5 },
-} as const satisfies Record<string, BucketSize>;
+} as const satisfies Record<ApiFamily, CallRate>;
 
-export type BucketName = keyof typeof usualBuckets;
-export type Buckets = Readonly<Record<BucketName, BucketSize>>;
+export type Buckets = Readonly<Record<ApiFamily, CallRate>>;
 
 /** Lets calls through in the order in which they came, none faster than AWS would take them. Waiting is all that it does. */
 export class Limiter {
-  readonly #buckets: ReadonlyMap<BucketName, Bucket>;
+  readonly #buckets: ReadonlyMap<ApiFamily, Bucket>;
 
   constructor(sizes: Buckets) {
-    this.#buckets = new Map((Object.keys(sizes) as BucketName[]).map((name) => [name, new Bucket(sizes[name])]));
+    this.#buckets = new Map((Object.keys(sizes) as ApiFamily[]).map((name) => [name, new Bucket(sizes[name])]));
   }
 
-  take(name: BucketName): Promise<void> {
+  take(name: ApiFamily): Promise<void> {
     return this.#buckets.get(name)!.take();
   }
 }
 
 class Bucket {
-  readonly #size: BucketSize;
+  readonly #size: CallRate;
   #tokens: number;
   #filledAt = performance.now();
   /** As long as there are balancers at work. */
   readonly #queue: (() => void)[] = [];
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(size: BucketSize) {
+  constructor(size: CallRate) {
     this.#size = size;
     this.#tokens = size.burst;
   }

@@ -104,7 +104,10 @@ class AwsProvider implements Provider<Observed> {
       ...(parts.graceSeconds === undefined ? {} : { graceSeconds: parts.graceSeconds }),
     };
     const { now } = parts;
-    const calls = new AwsCalls({ ...(region === undefined ? {} : { region }), ...parts.connection }, parts.buckets);
+    const calls = new AwsCalls(
+      { ...(region === undefined ? {} : { region }), ...parts.connection },
+      { ...parts.buckets, ...this.#options.apiThrottle },
+    );
     const reader = new Reader(calls);
     const inventory = new Inventory(now);
     this.#bench = { calls, reader, inventory, tagging: new Tagging(calls), clusterName, now };
@@ -138,8 +141,10 @@ class AwsProvider implements Provider<Observed> {
       if (nodes.length > 0 || this.#options.vpcId !== undefined) await this.#surveyor.survey(nodes, []);
       log.info({ region, balancers: this.#bench.inventory.balancers.size }, 'AWS has been read');
     } catch (thrown) {
+      if (start.lookOnly) throw thrown;
       log.warn({ region, error: explain(thrown) }, 'AWS could not be read; each Service is told, and it is tried again'); // `observe` does both
     }
+    if (start.lookOnly) return;
     this.#changed = start.changed;
     this.#patrol.start();
   }

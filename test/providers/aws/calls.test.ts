@@ -60,6 +60,15 @@ test('one Service with one port: at most 10 calls, of which at most 4 reads; del
   expect(counted()).toEqual({ total: 3, reads: 0 });
 });
 
+test('--aws-api-throttle holds calls back, and those of other families not', async () => {
+  await provider.close(0);
+  provider = makeProvider(aws, { tickMs: 3_600_000 }, { apiThrottle: { create: { perSecond: 20, burst: 1 } } });
+  await open(provider);
+  const began = performance.now();
+  await settle(nlb(), provider); // a target group, an NLB and a listener
+  expect(performance.now() - began).toBeGreaterThan(90);
+});
+
 test('forty Services: 7 calls each, 1 a target group for a node that joins, none for what changes nothing, 0.3 for a start', async () => {
   aws.calls.reset();
   await wantAll();
