@@ -21,6 +21,8 @@ export class AwsCalls {
   readonly #elb: ElasticLoadBalancingV2Client;
   readonly #ec2: EC2Client;
   readonly #limiter: Limiter;
+  /** Names of actions that AWS has carried out once: as many as there are actions. */
+  readonly #allowed = new Set<string>();
   readonly #told: (action: string, outcome: string) => void;
 
   /** @param told of every call that has ended, by action, with `ok` or AWS's name of the error */
@@ -48,6 +50,11 @@ export class AwsCalls {
     return this.#elb.config.region();
   }
 
+  /** @param name as IAM has it, such as `ec2:DescribeSubnets` */
+  wasAllowed(name: string): boolean {
+    return this.#allowed.has(name);
+  }
+
   close(): void {
     this.#elb.destroy();
     this.#ec2.destroy();
@@ -56,6 +63,7 @@ export class AwsCalls {
   async #call<T>(name: string, send: () => Promise<T>): Promise<T> {
     try {
       const answer = await send();
+      this.#allowed.add(name);
       this.#told(name, 'ok');
       return answer;
     } catch (thrown) {

@@ -1,5 +1,5 @@
 import pRetry from 'p-retry';
-import { explain, Refusal, UsageError } from '../../errors.ts';
+import { cures, explain, Refusal, UsageError } from '../../errors.ts';
 import type { Balancer, Report, Step } from '../../model.ts';
 import type { Provider, ProviderContext, ProviderStart } from '../provider.ts';
 import { applyAct } from './apply.ts';
@@ -17,6 +17,7 @@ import { Patrol } from './patrol.ts';
 import type { Observed } from './picture.ts';
 import { planBalancer } from './plan.ts';
 import { planRemoval } from './plan-removal.ts';
+import { findDenied } from './preflight.ts';
 import { Reader } from './reader.ts';
 import { reportObserved } from './report.ts';
 import type { AwsStep } from './steps.ts';
@@ -34,6 +35,8 @@ export interface AwsParts {
   readonly tickMs: number;
   readonly sweepMs: number;
   readonly closeLookMs: number;
+  /** Whether permissions are tried at the start; undefined: they are. */
+  readonly preflight?: boolean;
   /** Seconds that what has been replaced lives on; undefined: as long as connections drain. */
   readonly graceSeconds?: number;
 }
@@ -88,6 +91,7 @@ class AwsProvider implements Provider<Observed> {
   /** As many as there are wanted balancers. */
   readonly #wishes = new Map<string, Wish>();
   #changed: (key: string) => void = () => {};
+  #isClosed = false;
   #swept: Promise<void> | undefined;
   /** Keys that were refused for what others have at AWS. */
   readonly #refused = new Set<string>();
@@ -147,9 +151,26 @@ class AwsProvider implements Provider<Observed> {
     if (start.lookOnly) return;
     this.#changed = start.changed;
     this.#patrol.start();
+    if (this.#parts.preflight ?? true) void this.#tryPermissions(region);
+  }
+
+  /** In the background: nobody waits for it, and what fails here fails again where it matters. */
+  async #tryPermissions(region: string): Promise<void> {
+    const { calls, inventory, clusterName } = this.#bench;
+    const denied = await findDenied(calls, {
+      region,
+      clusterName,
+      vpcId: this.#surveyor.facts()?.vpcId ?? this.#options.vpcId,
+      nodeGroupId: this.#surveyor.nodeGroups[0],
+      ownGroupId: inventory.backend()?.id,
+    });
+    if (denied.length === 0 || this.#isClosed) return;
+    const what = denied.length === 1 ? 'an action that is needed' : `${denied.length} actions that are needed`;
+    this.#context.log.error({ region, denied }, `AWS denies ${what}: ${denied.join(', ')}. ${cures.AwsDenied}`);
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#changed = () => {};
     this.#patrol.stop();
     this.#bench.calls.close();
