@@ -18,8 +18,10 @@ import {
   DescribeListenerCertificatesCommand,
   DescribeListenersCommand,
   DescribeLoadBalancerAttributesCommand,
+  DescribeLoadBalancersCommand,
   DescribeTagsCommand,
   DescribeTargetGroupAttributesCommand,
+  DescribeTargetGroupsCommand,
   DescribeTargetHealthCommand,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
 import { Refusal } from '../../errors.ts';
@@ -51,12 +53,17 @@ const NOTHING = '0000000000000000';
 /**
  * Tries what the program has not done yet and will want to do: EC2 answers with DryRun whether it would, and reads of Elastic Load
  * Balancing are made about things that do not exist. Its writes cannot be tried; they are named when they are denied.
- * One call after the other, at most 20 in all. Whatever is answered but a denial says nothing.
+ * One call after the other, at most 23 in all. Whatever is answered but a denial says nothing.
  * @returns the actions that are denied, sorted; empty too when the credentials are not valid, which every call says
  */
 export async function findDenied(calls: AwsCalls, ground: Ground): Promise<readonly string[]> {
   const denied: string[] = [];
-  for (const { action, run } of [...ec2Reads(calls), ...ec2Writes(calls, ground), ...(await elbReads(calls, ground))]) {
+  for (const { action, run } of [
+    ...ec2Reads(calls),
+    ...ec2Writes(calls, ground),
+    ...elbLists(calls),
+    ...(await elbReads(calls, ground)),
+  ]) {
     if (calls.wasAllowed(action)) continue;
     try {
       await run();
@@ -152,6 +159,20 @@ function ec2Writes(calls: AwsCalls, { clusterName, vpcId, nodeGroupId, ownGroupI
               ),
           },
         ]),
+  ];
+}
+
+function elbLists(calls: AwsCalls): readonly Trial[] {
+  const one = { PageSize: 1 };
+  return [
+    {
+      action: 'elasticloadbalancing:DescribeLoadBalancers',
+      run: () => calls.elb('DescribeLoadBalancers', (elb) => elb.send(new DescribeLoadBalancersCommand(one))),
+    },
+    {
+      action: 'elasticloadbalancing:DescribeTargetGroups',
+      run: () => calls.elb('DescribeTargetGroups', (elb) => elb.send(new DescribeTargetGroupsCommand(one))),
+    },
   ];
 }
 
