@@ -148,6 +148,16 @@ export interface Report {
   readonly settled: boolean;
   /** Nothing that we own is left under this key. */
   readonly gone: boolean;
+  /** What people should know though it holds nothing up. Texts that stay the same while nodes come and go. Absent: nothing. */
+  readonly notes?: readonly Note[];
+}
+
+/** Something that is served otherwise than its author may think. */
+export interface Note {
+  /** Of the error table, whose cure helps. */
+  readonly code: string;
+  /** What is so, without a full stop. */
+  readonly message: string;
 }
 
 /** One entry of `status.loadBalancer.ingress`. */

@@ -6,8 +6,8 @@ import { FINALIZER } from './claim.ts';
 import { decide } from './decision.ts';
 import type { Intent, IntentInput } from './intent.ts';
 import type { Next } from './queue.ts';
-import { type Said, sayGone, sayHeld, sayRefused, sayServed } from './status.ts';
-import { isReady, NotLeader, type Writer } from './writer.ts';
+import { type Said, sayGone, sayHeld, sayNotes, sayRefused, sayServed, type Verdict } from './status.ts';
+import { conditionOf, isReady, NotLeader, type Writer } from './writer.ts';
 
 /** What a pass works with. */
 export interface Desk<O> {
@@ -159,9 +159,22 @@ async function publish<O>(
   const renewals = await forAll(services, async (service) => {
     const said = sayServed(service, wanted, report, intent.portRefusals);
     const answer = await desk.writer.say(service, said);
-    return answer ? tellServed(service, answer, said, steps, desk) : Number.POSITIVE_INFINITY;
+    if (!answer) return Number.POSITIVE_INFINITY;
+    if (said.condition?.status === 'True') tellState(service, answer, said.condition, report, desk);
+    return tellServed(service, answer, said, steps, desk);
   });
   return Math.min(Number.POSITIVE_INFINITY, ...renewals);
+}
+
+/** What serves, though not as its author may think; the condition before remembers what has been told. */
+function tellState<O>(before: Service, after: Service, verdict: Verdict, { notes = [] }: Report, desk: Desk<O>): void {
+  const had = conditionOf(before);
+  if (notes.some(({ message }) => had?.status !== 'True' || !had.message.includes(message))) {
+    desk.writer.event(after, 'Warning', 'LoadBalancerNotes', sayNotes(notes));
+  }
+  if (verdict.reason === 'Degraded' && had?.reason !== 'Degraded') {
+    desk.writer.event(after, 'Warning', 'DegradedLoadBalancer', verdict.message); // from now on the condition follows
+  }
 }
 
 function tellServed<O>(before: Service, after: Service, said: Said, steps: readonly Step[], desk: Desk<O>): number {

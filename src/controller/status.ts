@@ -1,6 +1,6 @@
 import { type Code, cures, type Refusal } from '../errors.ts';
 import type { Condition, Ingress, Service } from '../kube/objects.ts';
-import type { Balancer, ListenerReport, Report, TargetReport } from '../model.ts';
+import type { Balancer, ListenerReport, Note, Report, TargetReport } from '../model.ts';
 import { CONDITION, FINALIZER, HELD_ADDRESSES, HELD_BY, heldAddresses, OUR_ANNOTATIONS, SERVED_PORTS, TARGETS } from './claim.ts';
 import type { PortRefusal } from './intent.ts';
 
@@ -81,12 +81,19 @@ function judge(
   if (ingress.length === 0 || !report.settled) {
     return { status: 'False', reason: 'Provisioning', message: 'The load balancer is being made.' };
   }
+  const added = (report.notes ?? []).map(({ message }) => ` ${message}.`).join('');
   const where = `Serving on ${ingress.map((i) => i.ip ?? i.hostname).join(', ')}`;
   if (wanted.nodes.length === 0) return fail('NoNodes', `${where}, but no node may be a target`);
-  if (health.unhealthy.length === 0) return { status: 'True', reason: 'Ready', message: `${where}${sayMoved(listeners)}.` };
+  if (health.unhealthy.length === 0)
+    return { status: 'True', reason: 'Ready', message: `${where}${sayMoved(listeners)}.${added}` };
   const sick = `${health.unhealthy.length} of ${health.total} targets ${health.unhealthy.length === 1 ? 'is' : 'are'} unhealthy: ${nameSick(health.unhealthy)}`;
   if (health.unhealthy.length === health.total) return fail('NoHealthyTargets', `${where}, but ${sick}`);
-  return { status: 'True', reason: 'Degraded', message: `${where}${sayMoved(listeners)}; ${sick}.` };
+  return { status: 'True', reason: 'Degraded', message: `${where}${sayMoved(listeners)}; ${sick}.${added}` };
+}
+
+/** Pure. One text for all of them, with the cures; empty when there is nothing to say. */
+export function sayNotes(notes: readonly Note[] = []): string {
+  return notes.map(({ code, message }) => `${message}. ${code in cures ? cures[code as Code] : ''}`.trim()).join(' ');
 }
 
 function fail(code: Code, subject: string): Verdict {

@@ -1,5 +1,5 @@
 import { type KubeApi, KubeError, type Services } from '../kube/api.ts';
-import { readService, type Service } from '../kube/objects.ts';
+import { type Condition, readService, type Service } from '../kube/objects.ts';
 import { nameOf } from '../model.ts';
 import { CONDITION } from './claim.ts';
 import { patchFor, type Said } from './status.ts';
@@ -19,6 +19,8 @@ export type EventReason =
   | 'NodePortOnly'
   | 'AddressClash'
   | 'AnnotationIgnored'
+  | 'DegradedLoadBalancer'
+  | 'LoadBalancerNotes'
   | 'NodeSkipped'
   | 'ControlPlaneNodesUsed';
 
@@ -77,13 +79,16 @@ export function makeWriter(options: WriterOptions): Writer {
     if (patch === undefined) return service;
     if (!options.mayWrite()) throw new NotLeader('the Lease is not held');
     try {
-      const answer = readService(await api.patch('patchServiceStatus', service.namespace, service.name, patch, 'strategic'));
+      const answer = readService(
+        await api.patch('patchServiceStatus', service.namespace, service.name, patch, 'strategic', options.mayWrite),
+      );
       if (!answer) return undefined;
       services.put(answer);
       return answer;
     } catch (thrown) {
       if (!(thrown instanceof KubeError)) throw thrown;
       if (thrown.status === 404) return undefined;
+      if (thrown.reason === 'Withheld') throw new NotLeader(thrown.message, { cause: thrown });
       if (thrown.status === 409) throw new Stale(`${nameOf(service)} was changed by somebody else meanwhile`, { cause: thrown });
       throw thrown;
     }
@@ -136,4 +141,9 @@ function eventFor(why: { readonly code: string }): ['Normal' | 'Warning', EventR
 /** Whether our condition on the Service says that it serves. */
 export function isReady(service: Service): boolean {
   return service.conditions.some((c) => c.type === CONDITION && c.status === 'True');
+}
+
+/** Our condition on the Service, as it was said last. */
+export function conditionOf(service: Service): Condition | undefined {
+  return service.conditions.find((c) => c.type === CONDITION);
 }

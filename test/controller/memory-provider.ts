@@ -15,6 +15,7 @@ export class MemoryCloud {
   /** Called after the cloud has acted and before the provider knows. */
   acted: (step: Step) => void = () => {};
   unhealthy: readonly string[] = [];
+  notes: Report['notes'];
   #next = 1;
 
   nextAddress(): string {
@@ -114,6 +115,7 @@ export class MemoryProvider implements Provider<Observed> {
       })),
       settled: this.#cloud.active,
       gone: false,
+      ...(this.#cloud.notes ? { notes: this.#cloud.notes } : {}),
     };
   }
 }

@@ -48,6 +48,12 @@ describe('what is said of a served Service', () => {
       published: true,
     },
     {
+      why: 'something is served otherwise than its author may think',
+      report: { notes: [{ code: 'QuotaExceeded', message: 'Only 250 nodes of a zone are targets' }] },
+      verdict: { status: 'True', reason: 'Ready', message: 'Serving on 192.0.2.5. Only 250 nodes of a zone are targets.' },
+      published: true,
+    },
+    {
       why: 'one target is sick',
       report: { targets: [sick('b', 'connection refused')] },
       verdict: {
