@@ -16,6 +16,11 @@ export interface Connection {
 /** The SDK waits between its tries, and only throttling and failures of AWS itself are tried again. */
 const ATTEMPTS = 8;
 
+/** This process does not lead, so that it changes nothing. */
+export class WriteWithheld extends Error {
+  override readonly name = 'WriteWithheld';
+}
+
 /** The two services. Every call waits for its turn in the account's bucket, and its failure becomes one of ours. */
 export class AwsCalls {
   readonly #elb: ElasticLoadBalancingV2Client;
@@ -43,6 +48,20 @@ export class AwsCalls {
   /** @throws {import('../../errors.ts').Refusal | import('./failures.ts').AwsFault} */
   ec2<T>(action: Ec2Action, send: (client: EC2Client) => Promise<T>): Promise<T> {
     return this.#call(`ec2:${action}`, () => this.#limiter.take(ec2Actions[action]).then(() => send(this.#ec2)));
+  }
+
+  /** @param mayWrite asked right before each request that is no read, the SDK's own repeats included; false: it is not sent */
+  withholdWrites(mayWrite: () => boolean): void {
+    const withhold =
+      <A, R>(next: (args: A) => R, { commandName = '' }: { readonly commandName?: string }) =>
+      (args: A): R => {
+        if (commandName.startsWith('Describe') || mayWrite()) return next(args);
+        throw new WriteWithheld(`${commandName} is not sent, because the leader's Lease is not held`);
+      };
+    // Inside the middleware that repeats, which is of this step too.
+    const place = { relation: 'after', toMiddleware: 'retryMiddleware', name: 'withholdWrites' } as const;
+    this.#elb.middlewareStack.addRelativeTo(withhold, place);
+    this.#ec2.middlewareStack.addRelativeTo(withhold, place);
   }
 
   /** The region that the SDK has settled on. @throws {Error} when there is none */

@@ -11,6 +11,8 @@ export interface Targets {
   readonly skipped: readonly SkippedNode[];
   /** Instances that could be targets and are not, because the NLB takes no more. */
   readonly leftOut: number;
+  /** Why, in words that stay the same while nodes come and go. */
+  readonly limit?: string;
 }
 
 /**
@@ -20,6 +22,13 @@ export interface Targets {
 const PER_ZONE = 500;
 const PER_BALANCER = 3_000;
 const ACROSS_ZONES = 500;
+
+/** Whether an NLB takes so many registrations, each counted by the zone of its instance. */
+export function fitsQuota(byZone: ReadonlyMap<string, number>, isAcrossZones: boolean): boolean {
+  const counts = [...byZone.values()];
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  return isAcrossZones ? total <= ACROSS_ZONES : total <= PER_BALANCER && counts.every((count) => count <= PER_ZONE);
+}
 
 /** A target group takes instances in these states; others are on their way out or not there yet. */
 const USABLE_STATES = ['pending', 'running'];
@@ -53,7 +62,13 @@ export function limitTargets(targets: Targets, facts: Pick<Facts, 'instances'>, 
     chosen.add(id);
     byZone.set(zone, count + 1);
   }
-  return { ...targets, ids: targets.ids.filter((id) => chosen.has(id)), leftOut: targets.ids.length - chosen.size };
+  const leftOut = targets.ids.length - chosen.size;
+  if (leftOut === 0) return targets;
+  const limit = isAcrossZones
+    ? `Only ${most} nodes are targets: with cross-zone balancing an NLB takes ${ACROSS_ZONES} registrations`
+    : `At most ${perZone} nodes of a zone and ${most} in all are targets: an NLB takes ${PER_ZONE} registrations a zone and ${PER_BALANCER} in all`;
+  const why = groups > 1 ? `${limit}, and each node counts once for each of its ${groups} target groups` : limit;
+  return { ...targets, ids: targets.ids.filter((id) => chosen.has(id)), leftOut, limit: why };
 }
 
 function ranked(ids: readonly string[], key: string): readonly string[] {

@@ -177,6 +177,8 @@ export interface Observed {
   /** Node names by instance id, and nodes that cannot be targets. */
   readonly nodes: Readonly<Record<string, string>>;
   readonly skipped: readonly SkippedNode[];
+  /** Why some nodes are no targets, where an NLB takes no more. */
+  readonly limit?: string;
 }
 
 export interface Goal {

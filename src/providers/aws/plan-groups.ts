@@ -1,6 +1,7 @@
 import { type Current, groupName } from './current.ts';
 import { differing, sayAttributes } from './defaults.ts';
 import type { Desired } from './desired.ts';
+import { fitsQuota } from './instances.ts';
 import { TAG } from './names.ts';
 import type { Observed, SeenCheck, SeenGroup, SeenTarget, Tags } from './picture.ts';
 import type { DesiredGroup } from './ports.ts';
@@ -12,9 +13,6 @@ export interface Planned {
   readonly waiting: readonly AwsStep[];
 }
 
-/** With more than this the new ones come after the old ones have gone: the quota of a zone, and of an NLB across zones.
- *  @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html */
-const PER_GROUP = 500;
 /** Bigger batches have been seen to fail. */
 const BATCH = 200;
 /** States in which AWS has not made up its mind about a target. */
@@ -22,12 +20,29 @@ const UNDECIDED = ['initial', 'unread'];
 
 /** Target groups with everything that belongs to them. */
 export function planGroups(desired: Desired, current: Current, observed: Observed): Planned {
+  const fits = fitTogether(desired, current, observed);
   const plans = desired.listeners.map(({ group }) => {
     const name = groupName(desired, current.name, group);
     const seen = observed.groups.find((one) => one.name === name);
-    return seen ? changeGroup(seen, group, desired) : { steps: createGroup(name, group, desired), waiting: [] };
+    return seen ? changeGroup(seen, group, desired, fits) : { steps: createGroup(name, group, desired), waiting: [] };
   });
   return { steps: plans.flatMap(({ steps }) => steps), waiting: plans.flatMap(({ waiting }) => waiting) };
+}
+
+/** Whether the NLB takes all that is registered now together with all that shall be: else the old goes before the new comes. */
+function fitTogether(desired: Desired, current: Current, observed: Observed): boolean {
+  const wanted = new Map(desired.listeners.map(({ group }) => [groupName(desired, current.name, group), group]));
+  const byZone = new Map<string, number>();
+  for (const { name, targets = [], balancerArns } of observed.groups) {
+    const group = wanted.get(name);
+    if (!group && !balancerArns.includes(current.balancer?.arn ?? '')) continue;
+    const both = [...targets, ...(group ? wantedTargets(group, desired) : [])];
+    for (const { id } of new Map(both.map((target) => [targetId(target), target])).values()) {
+      const zone = observed.facts?.instances[id]?.zone ?? '';
+      byZone.set(zone, (byZone.get(zone) ?? 0) + 1);
+    }
+  }
+  return fitsQuota(byZone, desired.attributes['load_balancing.cross_zone.enabled'] === 'true');
 }
 
 function createGroup(name: string, group: DesiredGroup, desired: Desired): readonly AwsStep[] {
@@ -56,7 +71,7 @@ function groupTags(group: DesiredGroup, desired: Desired): Tags {
   return { ...tags, [TAG.services]: group.uids.join(' '), [TAG.listener]: group.serves };
 }
 
-function changeGroup(seen: SeenGroup, group: DesiredGroup, desired: Desired): Planned {
+function changeGroup(seen: SeenGroup, group: DesiredGroup, desired: Desired, fits: boolean): Planned {
   const steps: AwsStep[] = [];
   const changes = checkChanges(seen.check, group.check);
   if (changes.length > 0) {
@@ -65,7 +80,7 @@ function changeGroup(seen: SeenGroup, group: DesiredGroup, desired: Desired): Pl
   }
   if (seen.attributes) steps.push(...setAttributes(seen.name, differing(group.attributes, seen.attributes, 'group')));
   steps.push(...tagSteps(seen, groupTags(group, desired)));
-  const targets = planTargets(seen, wantedTargets(group, desired));
+  const targets = planTargets(seen, wantedTargets(group, desired), fits);
   return { steps: [...steps, ...targets.steps], waiting: targets.waiting };
 }
 
@@ -103,7 +118,7 @@ function wantedTargets(group: DesiredGroup, desired: Desired): readonly TargetSp
  * New targets come before old ones go. An instance whose port changes keeps the old one until the new one has been checked,
  * as long as the old one still serves.
  */
-function planTargets(seen: SeenGroup, wanted: readonly TargetSpec[]): Planned {
+function planTargets(seen: SeenGroup, wanted: readonly TargetSpec[], fits: boolean): Planned {
   if (seen.targets === undefined) return { steps: [], waiting: [] }; // the tags prove that they are as they should be
   const targets = seen.targets;
   const had = new Set(targets.map(targetId));
@@ -115,17 +130,28 @@ function planTargets(seen: SeenGroup, wanted: readonly TargetSpec[]): Planned {
   const moved = extra.filter(({ id }) => stay.has(id));
   const more = register(seen.name, missing, 'nodes or ports have changed');
   const less = deregister(seen.name, gone, 'the node is no target any more');
-  const fits = targets.length + missing.length <= PER_GROUP;
   const steps = fits ? [...more, ...less] : [...less, ...more];
   if (moved.length === 0) return { steps, waiting: [] };
   const reason = `the nodePort is ${wanted[0]?.port ?? 'another one'} now`;
-  const isUndecided =
-    missing.length > 0 || targets.some((target) => want.has(targetId(target)) && UNDECIDED.includes(target.state));
+  const isUndecided = targets.some((target) => want.has(targetId(target)) && UNDECIDED.includes(target.state));
   const serves = moved.some(({ state }) => state === 'healthy' || state === 'unread');
-  const last = deregister(seen.name, moved, reason);
-  if (!fits && moved.length > 0) return { steps: [...less, ...last, ...more], waiting: [] };
-  if (isUndecided && serves) return { steps, waiting: last.map((one) => ({ ...one, waitsFor: { what: 'healthy' } })) };
-  return { steps: [...steps, ...last], waiting: [] };
+  const wait = (list: readonly SeenTarget[]): readonly AwsStep[] =>
+    deregister(seen.name, list, reason).map((one) => ({ ...one, waitsFor: { what: 'healthy' } }));
+  if (!serves)
+    return { steps: [...(fits ? steps : less), ...deregister(seen.name, moved, reason), ...(fits ? [] : more)], waiting: [] };
+  if (!fits && isUndecided) return { steps: less, waiting: wait(moved) };
+  if (!fits) {
+    const first = moved.slice(0, Math.ceil(moved.length / 2)); // the others serve until these have been checked
+    const others = new Set(moved.slice(first.length).map(({ id }) => id));
+    const next = register(
+      seen.name,
+      missing.filter(({ id }) => !others.has(id)),
+      reason,
+    );
+    return { steps: [...less, ...deregister(seen.name, first, reason), ...next], waiting: wait(moved.slice(first.length)) };
+  }
+  if (isUndecided || missing.length > 0) return { steps, waiting: wait(moved) };
+  return { steps: [...steps, ...deregister(seen.name, moved, reason)], waiting: [] };
 }
 
 function register(group: string, targets: readonly TargetSpec[], reason: string): readonly AwsStep[] {

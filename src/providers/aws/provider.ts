@@ -93,6 +93,7 @@ class AwsProvider implements Provider<Observed> {
   #changed: (key: string) => void = () => {};
   #isClosed = false;
   #swept: Promise<void> | undefined;
+  #led = false;
   /** Keys that were refused for what others have at AWS. */
   readonly #refused = new Set<string>();
 
@@ -134,6 +135,7 @@ class AwsProvider implements Provider<Observed> {
   }
 
   async open(start: ProviderStart): Promise<void> {
+    if (start.mayWrite) this.#bench.calls.withholdWrites(start.mayWrite);
     const region = await this.#bench.calls.region().catch((cause: unknown) => {
       throw new UsageError([{ where: '--aws-region', message: `AWS must be told the region: ${explain(cause)}` }], { cause });
     });
@@ -167,6 +169,13 @@ class AwsProvider implements Provider<Observed> {
     if (denied.length === 0 || this.#isClosed) return;
     const what = denied.length === 1 ? 'an action that is needed' : `${denied.length} actions that are needed`;
     this.#context.log.error({ region, denied }, `AWS denies ${what}: ${denied.join(', ')}. ${cures.AwsDenied}`);
+  }
+
+  /** `open` has read everything for the first time that this process leads. */
+  async lead(): Promise<void> {
+    if (this.#led) this.#swept = undefined;
+    this.#led = true;
+    await this.#ensureSwept();
   }
 
   async close(): Promise<void> {
@@ -277,6 +286,7 @@ class AwsProvider implements Provider<Observed> {
       ...(goal ? { goal } : {}),
       nodes: desired?.targets.nodes ?? {},
       skipped: desired?.targets.skipped ?? [],
+      ...(desired?.targets.limit === undefined ? {} : { limit: desired.targets.limit }),
     };
   }
 

@@ -1,4 +1,4 @@
-import type { ListenerReport, Protocol, PublishedAddress, Report, TargetReport } from '../../model.ts';
+import type { ListenerReport, Note, Protocol, PublishedAddress, Report, TargetReport } from '../../model.ts';
 import { TAG, uidsOf } from './names.ts';
 import type { Observed, SeenBalancer, SeenGroup, SeenTarget } from './picture.ts';
 
@@ -15,7 +15,22 @@ export function reportObserved(observed: Observed): Report {
       : [...dedupeTargets(groups.flatMap((group) => targetsOf(group, observed, serving!))), ...skippedTargets(observed)],
     settled: serving !== undefined && isSettled(observed, serving, groups),
     gone,
+    ...(serving ? { notes: [...noteLimit(observed), ...noteZones(observed, serving)] } : {}),
   };
+}
+
+function noteLimit({ limit }: Observed): readonly Note[] {
+  return limit === undefined ? [] : [{ code: 'QuotaExceeded', message: limit }];
+}
+
+/** By zone and not by node, so that it stays the same while nodes come and go. */
+function noteZones({ nodes, facts }: Observed, { zones }: SeenBalancer): readonly Note[] {
+  const covered = new Set(zones.map(({ zone }) => zone));
+  const lost = new Set(Object.keys(nodes).flatMap((id) => facts?.instances[id]?.zone ?? []));
+  for (const zone of covered) lost.delete(zone);
+  if (lost.size === 0) return [];
+  const message = `Nodes in ${[...lost].sort().join(', ')} get no traffic: the NLB covers ${[...covered].sort().join(', ')} only`;
+  return [{ code: 'SubnetUnavailable', message }];
 }
 
 /** The oldest NLB that serves and has no successor yet. */

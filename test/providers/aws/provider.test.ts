@@ -59,7 +59,7 @@ async function once(wish: Balancer): Promise<Report> {
 function registered(): readonly string[] {
   return aws
     .targetGroups()
-    .flatMap(({ arn }) => aws.targetsOf(arn).map(({ id, port }) => `${id.slice(-1)}:${port}`))
+    .flatMap(({ arn }) => aws.targetsOf(arn).map(({ id, port }) => `${Number.parseInt(id.slice(-4), 16)}:${port}`))
     .sort();
 }
 
@@ -116,6 +116,9 @@ describe('nodes that cannot be targets are skipped and named, and block nobody',
     expect(targets.filter(({ health }) => health === 'unhealthy').map(({ node: name, reason }) => `${name}: ${reason}`)).toEqual([
       'n2: the NLB does not cover its zone eu-west-1b',
       'n3: the NLB does not cover its zone eu-west-1c',
+    ]);
+    expect((await reportOf(provider, 'default/web')).notes).toEqual([
+      { code: 'SubnetUnavailable', message: 'Nodes in eu-west-1b, eu-west-1c get no traffic: the NLB covers eu-west-1a only' },
     ]);
   });
 });
@@ -391,6 +394,43 @@ describe('trouble', () => {
     expect(late.report(await late.observe('default/web')).gone).toBe(true);
     await late.close(0);
   });
+});
+
+test('more nodes than an NLB takes: as many as it takes are targets, whoever joins moves one at most, and the reason is noted', async () => {
+  await provider.close(0);
+  await aws.close();
+  await begin({ seed: typicalAccount({ instances: 260 }) });
+  const nodes = Array.from({ length: 260 }, (_, at) => worker(at + 1));
+  const crossed = { [`${AWS}attributes`]: 'load_balancing.cross_zone.enabled=true' };
+  const ports = [{ port: 80 }, { port: 443 }];
+  await want(provider, nlb({ ports, nodes: nodes.slice(0, 259) }, crossed));
+  const before = registered();
+  expect(before).toHaveLength(500);
+  await want(provider, nlb({ ports, nodes }, crossed));
+  expect(registered().filter((one) => !before.includes(one)).length).toBeLessThanOrEqual(2);
+  expect((await reportOf(provider, 'default/web')).notes).toEqual([
+    {
+      code: 'QuotaExceeded',
+      message:
+        'Only 250 nodes are targets: with cross-zone balancing an NLB takes 500 registrations, and each node counts once for each of its 2 target groups',
+    },
+  ]);
+});
+
+test('a nodePort changes where the quota has no room for both: half of the targets serve at any time', async () => {
+  await provider.close(0);
+  await aws.close();
+  await begin({ seed: typicalAccount({ instances: 300 }) });
+  const nodes = Array.from({ length: 300 }, (_, at) => worker(at + 1));
+  const crossed = { [`${AWS}attributes`]: 'load_balancing.cross_zone.enabled=true' };
+  await want(provider, nlb({ nodes }, crossed));
+  let least = 300;
+  await want(provider, nlb({ nodes, ports: [{ port: 80, nodePort: 31_000 }] }, crossed), async (step) => {
+    await provider.apply(step);
+    least = Math.min(least, registered().length);
+  });
+  expect(least).toBeGreaterThanOrEqual(150);
+  expect(registered().map((one) => one.split(':')[1])).toEqual(nodes.map(() => '31000'));
 });
 
 test('an account without role tags: subnets are found by their routes', async () => {
