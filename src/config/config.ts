@@ -16,6 +16,10 @@ export interface Config {
   readonly leaderElect?: boolean;
   /** Namespace of the leader's Lease; undefined: the pod's own, else kube-system. */
   readonly leaderElectNamespace?: string;
+  /** Name of the Lease; undefined: after class and namespaces. */
+  readonly leaderElectName?: string;
+  /** How long the Lease lives without a renewal; undefined: the default. */
+  readonly leaderElectLeaseMs?: number;
   readonly nodeAddressTypes: readonly string[];
   /** Undefined: off. */
   readonly http?: { readonly host: string; readonly port: number };

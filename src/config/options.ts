@@ -101,6 +101,18 @@ export const options = {
     help: 'namespace of the Lease',
     example: 'nodeport-lb',
   },
+  leaderElectName: {
+    kind: textKind('NAME', 'the name of a Lease: lower-case letters, digits, "." and "-"', new RegExp(`^${dnsName}$`)),
+    default: 'after class and namespaces',
+    help: 'name of the Lease; controllers of one name take turns',
+    example: 'nodeport-lb-blue',
+  },
+  leaderElectLeaseDuration: {
+    kind: textKind('DURATION', 'whole seconds from 2s to 60s', /^([2-9]|[1-5][0-9]|60)s?$/),
+    default: '4s',
+    help: 'after so long without a renewal another may lead; it is renewed four times in that',
+    example: '15s',
+  },
   nodeAddressTypes: {
     kind: addressTypes,
     default: 'InternalIP,ExternalIP',
@@ -200,6 +212,15 @@ export const options = {
     example: 'shop/web',
   },
   keep: { kind: switchKind, default: 'false', help: 'leaves everything running until interrupted', example: 'true' },
+  file: {
+    kind: path,
+    default: '',
+    help: 'Services and Nodes as they would be applied; YAML or JSON, - for standard input',
+    example: 'web.yaml',
+    short: 'f',
+    notInFile: true,
+  },
+  exitCode: { kind: switchKind, default: 'false', help: 'exits 1 when there is something to do', example: 'true' },
   rules: { kind: path, default: '', help: 'file with a rules document, followed as it changes', example: 'rules.json' },
   datapath: {
     kind: choiceKind('auto', 'userspace', 'nftables'),
@@ -235,6 +256,8 @@ export const controllerOptions = [
   'namespaces',
   'leaderElect',
   'leaderElectNamespace',
+  'leaderElectName',
+  'leaderElectLeaseDuration',
   'nodeAddressTypes',
   'http',
   'dryRun',

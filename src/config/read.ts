@@ -154,6 +154,10 @@ export function toConfig(values: OptionValues): Config {
     namespaces: values.namespaces ?? [],
     ...(leaderElect === undefined ? {} : { leaderElect }),
     ...(leaderElectNamespace === undefined ? {} : { leaderElectNamespace }),
+    ...(values.leaderElectName === undefined ? {} : { leaderElectName: values.leaderElectName }),
+    ...(values.leaderElectLeaseDuration === undefined
+      ? {}
+      : { leaderElectLeaseMs: Number.parseInt(values.leaderElectLeaseDuration, 10) * 1_000 }),
     nodeAddressTypes: values.nodeAddressTypes ?? ['InternalIP', 'ExternalIP'],
     ...(http === undefined || http === 'off' ? {} : { http }),
     dryRun: values.dryRun ?? false,

@@ -27,6 +27,10 @@ export interface Cluster {
   /** The node objects behind `targets().nodes`. */
   targetNodes(): readonly Node[];
   nodesFor(selector: Readonly<Record<string, string>> | undefined): readonly NodeTarget[];
+  /** The Service of this UID; undefined: it is no more. */
+  serviceOf(uid: string): Service | undefined;
+  /** Any node of the cluster, whether it may be a target or not. */
+  nodeNamed(name: string): Node | undefined;
   readonly surroundings: Surroundings;
 }
 
@@ -43,6 +47,7 @@ const WAITS_FOR_ADDRESS: ReadonlySet<string> = new Set<Code>(['AddressReserved',
 export function makeCluster(options: ClusterOptions): Cluster {
   const membersByKey = new Map<string, Set<string>>();
   const uses = makeAddressBook();
+  const nameByUid = new Map<string, string>();
   const selected = new Map<string, readonly NodeTarget[]>(); // by selector, as JSON; emptied with every change of nodes
   let nodes: readonly Node[] = [];
   let targets: Targets = { nodes: [], skipped: [], controlPlaneOnly: false };
@@ -53,6 +58,8 @@ export function makeCluster(options: ClusterOptions): Cluster {
     const keyAfter = after && balancerKeyOf(after, options.shareAcrossNamespaces);
     if (before && keyBefore !== undefined) leave(keyBefore, nameOf(before));
     if (after && keyAfter !== undefined) join(keyAfter, nameOf(after));
+    if (before) nameByUid.delete(before.uid);
+    if (after) nameByUid.set(after.uid, nameOf(after));
     uses.replace(before ? addressesOf(before) : [], after ? addressesOf(after) : []);
     return [...new Set([keyBefore, keyAfter].filter((key) => key !== undefined))];
   }
@@ -111,6 +118,11 @@ export function makeCluster(options: ClusterOptions): Cluster {
     targets: () => targets,
     targetNodes: () => nodes.filter((node) => targets.nodes.some((target) => target.name === node.name)),
     nodesFor,
+    serviceOf(uid) {
+      const service = options.find(nameByUid.get(uid) ?? '');
+      return service?.uid === uid ? service : undefined;
+    },
+    nodeNamed: (name) => nodes.find((node) => node.name === name),
     surroundings: { reservedBy: uses.reservedBy },
   };
 }

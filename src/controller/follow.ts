@@ -11,7 +11,15 @@ export interface Followed {
   readonly services: Services;
   /** From now on `told` hears what has changed: balancer keys, or the nodes as a whole. */
   tell(told: Listener): void;
+  /** Of the watches together. */
+  healthy(): Health;
   stop(): Promise<void>;
+}
+
+/** Whether every watch stands, and for how many milliseconds that has been so. */
+export interface Health {
+  readonly connected: boolean;
+  readonly sinceMs: number;
 }
 
 export interface Listener {
@@ -25,8 +33,11 @@ export interface Listener {
 
 const NOBODY: Listener = { keys() {}, nodes() {}, gone() {}, reservations() {} };
 
+/** What decides which Services are followed, and how they and the nodes are read. */
+export type FollowOptions = Pick<Config, 'namespaces' | 'shareAcrossNamespaces' | 'nodeAddressTypes'>;
+
 /** Watches Services and nodes. Resolves when both have been listed once. */
-export async function followCluster(api: KubeApi, config: Config, log: Log): Promise<Followed> {
+export async function followCluster(api: KubeApi, config: FollowOptions, log: Log): Promise<Followed> {
   let told = NOBODY;
   let synced = false;
   const services = watchObjects<Service>({
@@ -67,9 +78,17 @@ export async function followCluster(api: KubeApi, config: Config, log: Log): Pro
     tell: (next) => {
       told = next;
     },
+    healthy: () => worseOf(services.healthy(), nodes.healthy()),
     async stop() {
       told = NOBODY;
       await Promise.all([services.stop(), nodes.stop()]);
     },
   };
+}
+
+/** What is apart counts, and of two that are the one for longer; of two that stand the one that has for less long. */
+function worseOf(a: Health, b: Health): Health {
+  if (a.connected !== b.connected) return a.connected ? b : a;
+  const [newer, older] = a.sinceMs < b.sinceMs ? [a, b] : [b, a];
+  return a.connected ? newer : older;
 }

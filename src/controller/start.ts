@@ -4,19 +4,21 @@ import { FIELD_MANAGER, type KubeApi, type Services } from '../kube/api.ts';
 import { type EventRecorder, recordEvents } from '../kube/events.ts';
 import type { Service } from '../kube/objects.ts';
 import { nameOf } from '../model.ts';
-import type { Log, Provider, ProviderStart } from '../providers/provider.ts';
-import { type Carriers, makeCarriers } from './carriers.ts';
+import type { Log, Provider } from '../providers/provider.ts';
+import { makeCarriers } from './carriers.ts';
 import { claim, heldByClass, nameHolder } from './claim.ts';
 import { type Claims, decideClaims } from './claims.ts';
 import type { Cluster } from './cluster.ts';
 import { tellFailure } from './failures.ts';
-import { followCluster } from './follow.ts';
+import { followCluster, type Health } from './follow.ts';
 import { describeInput, wantedBalancers } from './input.ts';
+import { holds } from './intent.ts';
 import { chooseLeadership } from './leadership.ts';
 import { makeQueue, type Next } from './queue.ts';
 import { type Desk, reconcile } from './reconcile.ts';
 import { isKeyIn } from './share.ts';
 import { type Meter, makeTally, type Tally } from './tally.ts';
+import { makeTerms } from './terms.ts';
 import { type EventSink, makeWriter, NotLeader, Stale } from './writer.ts';
 
 export interface ControllerOptions {
@@ -35,6 +37,10 @@ export interface RunningController {
   readonly synced: Promise<void>;
   /** Never resolves while all is well; rejects when the controller cannot go on. */
   readonly done: Promise<void>;
+  /** Why no work can be expected of it; undefined: it works, or stands by for the leader. */
+  unready(): string | undefined;
+  /** Whether every watch stands, and for how long that has been so. */
+  watches(): Health;
   /** Ends writes, then the provider's forwarding: established connections may live on for `drainMs` (30 s). */
   stop(drainMs?: number): Promise<void>;
 }
@@ -49,10 +55,9 @@ const LOST_MS = 1_000;
 /** A write met a newer object: time for the watch to bring it, if it has not yet. */
 const STALE_MS = 50;
 
-/** Runs the controller: watches, rebuilds what is held, opens the provider, and works off balancer keys while it leads. */
+/** Runs the controller: watches, and while it leads rebuilds what is held, opens the provider, and works off balancer keys. */
 export async function startController(options: ControllerOptions): Promise<RunningController> {
   const { api, config, log, provider } = options;
-  let stopping = false;
   const followed = await followCluster(api, config, log);
   const { cluster, services } = followed;
   tellHeldElsewhere(services, config, log);
@@ -61,7 +66,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const inputFor = describeInput({ provider: provider.name, config, cluster, claims, carriers });
   const leadership = chooseLeadership(options);
   const mayWrite = (): boolean => !config.dryRun && leadership.holds();
-  const recorder = config.dryRun ? undefined : recordFor(options, () => queue.idle());
+  const recorder = config.dryRun ? undefined : recordFor(options, () => queue.idle(), mayWrite);
   const events = recorder ? whileLeading(logWarnings(recorder, log), mayWrite) : logEvents(log);
   const isOurs = (service: Service): boolean =>
     claim(service, { loadBalancerClass: config.loadBalancerClass, claimUnset: claims.unset() }).kind === 'ours';
@@ -87,25 +92,34 @@ export async function startController(options: ControllerOptions): Promise<Runni
     tellNodes(cluster, events, log);
     addKeys(cluster.keys());
   };
-  const start = { balancers: wantedBalancers(cluster, inputFor), surroundings: cluster.surroundings, changed: queue.add };
-  const owned = await openProvider(provider, start, carriers);
+  const terms = makeTerms({
+    provider,
+    describeStart: () => ({
+      balancers: wantedBalancers(cluster, inputFor),
+      surroundings: { ...cluster.surroundings, leaves: (uid: string) => leaves(cluster.serviceOf(uid), isOurs) },
+      changed: queue.add,
+      mayWrite,
+    }),
+    carriers,
+    queue,
+    addAll: nodes,
+    log,
+  });
   const reservations = (): void => addKeys(cluster.keysTouched(services.all()));
   followed.tell({ keys: addKeys, nodes, reservations, gone: writer.forget });
-  addKeys(owned);
-  const sweeping = startSweeping(async () => addKeys(await compare(claims, cluster, provider)), log);
-  const gained = (): void => {
-    if (stopping) return;
-    nodes(); // and with them every balancer: another leader may have done anything meanwhile
-    queue.start();
-  };
-  const done = leadership.run({ gained, lost: queue.pause });
+  const sweeping = startSweeping(async () => addKeys(await compare(claims, cluster, terms.opened() ? provider : undefined)), log);
+  const done = Promise.race([leadership.run(terms), terms.begun.then(() => new Promise<void>(() => {}))]);
   done.catch(() => {}); // whoever holds the controller awaits `done`; an early failure must not be unhandled
+  const synced = terms.begun.then(() => queue.idle());
+  synced.catch(() => {});
   return {
-    synced: leadership.first.then(() => queue.idle()),
+    synced,
     done,
+    unready: () => sayUnready(followed.healthy(), terms.beginning()),
+    watches: followed.healthy,
     async stop(drainMs = DRAIN_MS) {
-      stopping = true;
       clearInterval(sweeping);
+      await terms.end();
       await Promise.all([followed.stop(), queue.pause()]);
       await recorder?.flush();
       await leadership.release();
@@ -114,12 +128,9 @@ export async function startController(options: ControllerOptions): Promise<Runni
   };
 }
 
-/** @returns the keys of all that the provider has from an earlier life */
-async function openProvider(provider: Provider, start: ProviderStart, carriers: Carriers): Promise<readonly string[]> {
-  await provider.open(start);
-  const owned = await provider.keys();
-  for (const key of owned) carriers.note(key, provider.report(await provider.observe(key)));
-  return owned;
+/** Whether a Service that we hold wants nothing any more. */
+function leaves(service: Service | undefined, isOurs: (service: Service) => boolean): boolean {
+  return service !== undefined && holds(service) && !isOurs(service);
 }
 
 function layDesk(
@@ -137,13 +148,22 @@ function layDesk(
   };
 }
 
+/** A watch that the server has ended, or that a rolling API server has cut, stands again in seconds. */
+const APART_MS = 15_000;
+
+function sayUnready({ connected, sinceMs }: Health, beginning: boolean): string | undefined {
+  if (beginning) return 'it leads, and has not read yet what the provider has';
+  if (connected || sinceMs < APART_MS) return undefined;
+  return `nothing has been heard from the API server for ${Math.round(sinceMs / 1000)} s`;
+}
+
 async function pass(key: string, desk: Desk<unknown>, tally: Tally): Promise<Next> {
   const began = performance.now();
   try {
     return await reconcile(key, desk);
   } catch (thrown) {
     if (thrown instanceof Stale) return { afterMs: STALE_MS };
-    if (thrown instanceof NotLeader) return { afterMs: LOST_MS };
+    if (thrown instanceof NotLeader || !(desk.dryRun || desk.mayWrite())) return { afterMs: LOST_MS };
     throw thrown;
   } finally {
     tally.reconciled((performance.now() - began) / 1000);
@@ -151,10 +171,12 @@ async function pass(key: string, desk: Desk<unknown>, tally: Tally): Promise<Nex
 }
 
 /** @returns the keys whose claim may have changed, and those that the provider has and no Service wants */
-async function compare(claims: Claims, cluster: Cluster, provider: Provider): Promise<readonly string[]> {
-  if (await claims.refresh()) return [...cluster.keys(), ...(await provider.keys())];
+async function compare(claims: Claims, cluster: Cluster, provider: Provider | undefined): Promise<readonly string[]> {
+  const changed = await claims.refresh();
+  const owned = (await provider?.keys()) ?? [];
+  if (changed) return [...cluster.keys(), ...owned];
   const known = new Set(cluster.keys());
-  return (await provider.keys()).filter((key) => !known.has(key));
+  return owned.filter((key) => !known.has(key));
 }
 
 function startSweeping(sweep: () => Promise<void>, log: Log): NodeJS.Timeout {
@@ -164,8 +186,8 @@ function startSweeping(sweep: () => Promise<void>, log: Log): NodeJS.Timeout {
 }
 
 /** Statuses go before events. */
-function recordFor({ api, log }: ControllerOptions, turn: () => Promise<void>): EventRecorder {
-  return recordEvents({ api, component: FIELD_MANAGER, now: Date.now, log, turn });
+function recordFor({ api, log }: ControllerOptions, turn: () => Promise<void>, may: () => boolean): EventRecorder {
+  return recordEvents({ api, component: FIELD_MANAGER, now: Date.now, log, turn, may });
 }
 
 /** Who does not lead writes no events either: another tells the same. */

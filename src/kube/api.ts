@@ -17,6 +17,12 @@ export const calls = {
   listLeases: { verb: 'list', group: 'coordination.k8s.io', version: 'v1', resource: 'leases' },
   createLease: { verb: 'create', group: 'coordination.k8s.io', version: 'v1', resource: 'leases' },
   updateLease: { verb: 'update', group: 'coordination.k8s.io', version: 'v1', resource: 'leases' },
+  watchLeases: { verb: 'watch', group: 'coordination.k8s.io', version: 'v1', resource: 'leases' },
+  listConfigMaps: { verb: 'list', group: '', version: 'v1', resource: 'configmaps' },
+  watchConfigMaps: { verb: 'watch', group: '', version: 'v1', resource: 'configmaps' },
+  getConfigMap: { verb: 'get', group: '', version: 'v1', resource: 'configmaps' },
+  createConfigMap: { verb: 'create', group: '', version: 'v1', resource: 'configmaps' },
+  updateConfigMap: { verb: 'update', group: '', version: 'v1', resource: 'configmaps' },
   listDaemonSets: { verb: 'list', group: 'apps', version: 'v1', resource: 'daemonsets' },
   listDeployments: { verb: 'list', group: 'apps', version: 'v1', resource: 'deployments' },
   listEndpointSlices: { verb: 'list', group: 'discovery.k8s.io', version: 'v1', resource: 'endpointslices' },
@@ -31,7 +37,7 @@ export class KubeError extends Error {
   readonly status: number;
   /**
    * metav1.Status reason: NotFound, Conflict, Forbidden, Invalid, Expired, …; NamespaceTerminating instead of Forbidden when that
-   * is the cause; `Unreachable` or `Timeout` when no answer came.
+   * is the cause; `Unreachable` or `Timeout` when no answer came; `Withheld` when it was not sent, because the caller may not write.
    */
   readonly reason: string;
   /** From the Retry-After header, when there was one. */
@@ -58,16 +64,21 @@ export interface WatchEvent {
   readonly object: unknown;
 }
 
+/** Which objects of a collection; absent: all. */
+export interface Selectors {
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+}
+
+/** Asked right before a request leaves, and again before each repeat of it: false, and it is not sent. */
+export type MaySend = () => boolean;
+
 /** Plain calls with plain JSON; every method rejects with `KubeError`. One instance is shared by the whole process. */
 export interface KubeApi {
   /** For people: context name, server URL. */
   readonly where: { readonly context: string; readonly server: string };
   /** @param namespace empty: all namespaces, or a resource without any */
-  list(
-    call: CallName,
-    namespace: string,
-    query: { readonly limit?: number; readonly next?: string; readonly labelSelector?: string; readonly fieldSelector?: string },
-  ): Promise<Page>;
+  list(call: CallName, namespace: string, query: { readonly limit?: number; readonly next?: string } & Selectors): Promise<Page>;
   /**
    * One watch connection, with bookmarks. Resolves when the server ends it; rejects when it breaks, falls silent, or `signal`
    * aborts, and after an ERROR event with that event's status (410 when the resourceVersion is too old).
@@ -75,17 +86,24 @@ export interface KubeApi {
   watch(
     call: CallName,
     namespace: string,
-    query: { readonly resourceVersion: string; readonly timeoutSeconds: number },
+    query: { readonly resourceVersion: string; readonly timeoutSeconds: number } & Selectors,
     onEvent: (event: WatchEvent) => void,
     signal: AbortSignal,
     /** The server has accepted the watch; events may be long in coming. */
     onOpen?: () => void,
   ): Promise<void>;
   get(call: CallName, namespace: string, name: string): Promise<unknown>;
-  create(call: CallName, namespace: string, body: object): Promise<unknown>;
+  create(call: CallName, namespace: string, body: object, may?: MaySend): Promise<unknown>;
   update(call: CallName, namespace: string, name: string, body: object): Promise<unknown>;
   /** Strategic merge patch, or JSON merge patch. Sent with our field manager. */
-  patch(call: CallName, namespace: string, name: string, body: object, type: 'strategic' | 'merge'): Promise<unknown>;
+  patch(
+    call: CallName,
+    namespace: string,
+    name: string,
+    body: object,
+    type: 'strategic' | 'merge',
+    may?: MaySend,
+  ): Promise<unknown>;
   close(): Promise<void>;
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pRetry from 'p-retry';
 import { type Attempt, describeAttempt, errorOfAnswer, errorOfEvent, errorOfFailure } from './answers.ts';
-import { type CallName, calls, FIELD_MANAGER, type KubeApi, KubeError, type Page, type WatchEvent } from './api.ts';
+import { type CallName, calls, FIELD_MANAGER, type KubeApi, KubeError, type MaySend, type Page, type WatchEvent } from './api.ts';
 import type { Credentials, Session } from './credentials.ts';
 import { splitJsonLines } from './lines.ts';
 import { at, list, text } from './objects.ts';
@@ -54,17 +54,24 @@ class JsonCalls implements KubeApi {
     return this.#read(name, namespace, object, '');
   }
 
-  create(name: CallName, namespace: string, body: object): Promise<unknown> {
-    return this.#write('POST', name, { namespace, name: '' }, { type: 'application/json', body });
+  create(name: CallName, namespace: string, body: object, may?: MaySend): Promise<unknown> {
+    return this.#write('POST', name, { namespace, name: '' }, { type: 'application/json', body }, may);
   }
 
   update(name: CallName, namespace: string, object: string, body: object): Promise<unknown> {
     return this.#write('PUT', name, { namespace, name: object }, { type: 'application/json', body });
   }
 
-  patch(name: CallName, namespace: string, object: string, body: object, type: 'strategic' | 'merge'): Promise<unknown> {
+  patch(
+    name: CallName,
+    namespace: string,
+    object: string,
+    body: object,
+    type: 'strategic' | 'merge',
+    may?: MaySend,
+  ): Promise<unknown> {
     const mediaType = type === 'merge' ? 'application/merge-patch+json' : 'application/strategic-merge-patch+json';
-    return this.#write('PATCH', name, { namespace, name: object }, { type: mediaType, body });
+    return this.#write('PATCH', name, { namespace, name: object }, { type: mediaType, body }, may);
   }
 
   async watch(
@@ -113,14 +120,15 @@ class JsonCalls implements KubeApi {
     call: CallName,
     target: { readonly namespace: string; readonly name: string },
     { type, body }: { readonly type: string; readonly body: object },
+    may?: MaySend,
   ): Promise<unknown> {
     const path = `${this.#prefix}${pathOf(call, target.namespace, target.name)}?fieldManager=${FIELD_MANAGER}`;
     const request: Request = { method, path, headers: { 'content-type': type }, body: JSON.stringify(body) };
-    return this.#call({ call, ...target, where: this.where }, request);
+    return this.#call({ call, ...target, where: this.where }, request, may);
   }
 
-  async #call(attempt: Attempt, request: Request): Promise<unknown> {
-    const answer = await pRetry(() => this.#once(attempt, request), {
+  async #call(attempt: Attempt, request: Request, may: MaySend = () => true): Promise<unknown> {
+    const answer = await pRetry(() => this.#once(attempt, request, may), {
       ...REPEATS,
       onFailedAttempt: ({ error, retriesLeft }) => (retriesLeft > 0 ? waitAsAsked(error) : undefined),
       shouldRetry: ({ error }) => mayRepeat(error, request.method === 'GET'),
@@ -130,8 +138,10 @@ class JsonCalls implements KubeApi {
     return parseAnswer(answer, attempt);
   }
 
-  async #once(attempt: Attempt, request: Request): Promise<Answer> {
+  async #once(attempt: Attempt, request: Request, may: MaySend): Promise<Answer> {
     const answer = await this.#withCredentials((session) => {
+      if (!may())
+        throw new KubeError(0, 'Withheld', `${describeAttempt(attempt)}: not sent, because the leader's Lease is not held`);
       const headers = { ...this.#headers, ...request.headers, ...session.headers };
       const { requestTimeoutMs } = this.#options;
       const timeoutMs = request.method === 'GET' ? requestTimeoutMs : Math.min(requestTimeoutMs, WRITE_TIMEOUT_MS);

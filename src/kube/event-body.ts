@@ -32,6 +32,7 @@ const NAME_BYTES = 253;
 /** Pure. What follows from a write that failed. @param known the API server had the event before */
 export function decideAfter(error: unknown, known: boolean): 'done' | 'recreate' | 'gone' | 'denied' | 'refused' | 'retry' {
   const status = error instanceof KubeError ? error.status : 0;
+  if (error instanceof KubeError && error.reason === 'Withheld') return 'gone'; // whoever leads now tells the same
   if (status === 404) return known ? 'recreate' : 'gone';
   if (status === 403) return error instanceof KubeError && error.reason === 'NamespaceTerminating' ? 'gone' : 'denied';
   if (status === 409 && !known) return 'done'; // names are ours alone: an earlier try has arrived after all

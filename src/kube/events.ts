@@ -1,7 +1,7 @@
 import { setTimeout as sleepFor } from 'node:timers/promises';
 import { explain } from '../errors.ts';
 import type { Log } from '../providers/provider.ts';
-import type { KubeApi } from './api.ts';
+import type { KubeApi, MaySend } from './api.ts';
 import {
   cutBytes,
   decideAfter,
@@ -27,6 +27,8 @@ export interface EventOptions {
   readonly log: Log;
   /** Resolves when nothing more urgent is to be written. An event waits for it, for at most 30 s. */
   turn?(): Promise<void>;
+  /** Asked before each write. Who may not write forgets what was to be told. */
+  readonly may?: MaySend;
   /** Milliseconds since the epoch. */
   now?(): number;
   sleep?(ms: number): Promise<void>;
@@ -204,9 +206,10 @@ class Recorder implements EventRecorder {
 
   #send(entry: Entry): Promise<unknown> {
     const namespace = entry.about.namespace || 'default';
-    if (entry.written === 0) return this.#options.api.create('createEvent', namespace, eventBody(entry, this.#options.component));
+    const { api, component, may } = this.#options;
+    if (entry.written === 0) return api.create('createEvent', namespace, eventBody(entry, component), may);
     const news = { count: entry.count, lastTimestamp: timestamp(entry.last) };
-    return this.#options.api.patch('patchEvent', namespace, entry.name, news, 'merge');
+    return api.patch('patchEvent', namespace, entry.name, news, 'merge', may);
   }
 
   #forget(entry: Entry): void {
@@ -215,6 +218,10 @@ class Recorder implements EventRecorder {
   }
 
   #giveUp(entry: Entry, next: ReturnType<typeof decideAfter>, error: unknown): void {
+    if (next === 'gone') {
+      this.#table.delete(entry.key);
+      entry.written = entry.count; // nor again by itself
+    }
     const told = { about: `${entry.about.kind} ${entry.about.namespace}/${entry.about.name}`, reason: entry.reason };
     if (next === 'gone') this.#options.log.debug(told, `event not recorded: ${explain(error)}`);
     else if (next === 'denied' && this.#denied) this.#options.log.debug(told, `event not recorded: ${explain(error)}`);

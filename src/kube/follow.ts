@@ -1,7 +1,7 @@
 import { setTimeout as sleepFor } from 'node:timers/promises';
 import { explain } from '../errors.ts';
 import type { Log } from '../providers/provider.ts';
-import { type CallName, calls, type KubeApi, KubeError, type WatchEvent } from './api.ts';
+import { type CallName, calls, type KubeApi, KubeError, type Selectors, type WatchEvent } from './api.ts';
 import { at, type ObjectMeta, text } from './objects.ts';
 import { compareVersions, type Replica } from './replica.ts';
 
@@ -11,6 +11,7 @@ export interface WatchOptions<T extends ObjectMeta> {
   readonly watch: CallName;
   /** Empty: all. */
   readonly namespaces: readonly string[];
+  readonly select?: Selectors;
   /** @returns undefined for what cannot be read; it is logged once and passed over */
   read(raw: unknown): T | undefined;
   /** Told of every change in the order of the server; before undefined: new; after undefined: gone. */
@@ -92,7 +93,7 @@ export class Follower<T extends ObjectMeta> {
     let next = '';
     let version = '';
     do {
-      const page = await orAborted(api.list(list, this.#namespace, { limit: pageSize, next }), signal);
+      const page = await orAborted(api.list(list, this.#namespace, { limit: pageSize, next, ...this.#options.select }), signal);
       version = page.resourceVersion;
       pass ??= this.#replica.relist(this.#namespace, isOlder(version, this.#newest));
       for (const raw of page.items) pass.take(raw);
@@ -108,7 +109,8 @@ export class Follower<T extends ObjectMeta> {
     const { api, watch } = this.#options;
     const ended = new AbortController();
     const begun = this.#now();
-    const query = { resourceVersion: this.#version, timeoutSeconds: Math.round(WATCH_SECONDS * (1 + this.#random())) };
+    const timeoutSeconds = Math.round(WATCH_SECONDS * (1 + this.#random()));
+    const query = { resourceVersion: this.#version, timeoutSeconds, ...this.#options.select };
     let heard = false;
     let opened = false;
     let failure: KubeError | undefined;

@@ -17,6 +17,13 @@ export interface Provider<O = unknown> {
    */
   open(start: ProviderStart): Promise<void>;
 
+  /**
+   * Called each time that this process begins to lead, after `open` and before the first `adjust` of that time: another may have
+   * led meanwhile and given out or made anything, so what is in memory is made good from what the cluster says and from what
+   * exists. Absent: nothing is kept in memory that another could have changed.
+   */
+  lead?(start: ProviderStart): Promise<void> | void;
+
   /** Gives up: established connections may live on for at most `drainMs`. Resources that outlive the process stay. */
   close(drainMs: number): Promise<void>;
 
@@ -55,6 +62,11 @@ export interface ProviderStart {
   readonly surroundings: Surroundings;
   /** Tells the controller that health, drift or room for a refused balancer has changed; the key is looked at again. */
   changed(key: string): void;
+  /**
+   * Whether this process leads. Asked right before each request that changes something outside the process, repeats included: a
+   * leader that was paused and has lost its Lease must send none. Absent: it needs nobody's leave.
+   */
+  mayWrite?(): boolean;
   /** Somebody only wants to know what would be done. */
   readonly lookOnly?: LookOnly;
 }
@@ -75,6 +87,8 @@ export interface LookOnly {
 export interface Surroundings {
   /** Who in the cluster uses this address already (a Service's externalIPs, a node, the API server), or undefined. */
   reservedBy(address: string): string | undefined;
+  /** Whether the Service of this UID is there, holds a balancer of ours, and wants none any more; absent: not known. */
+  leaves?(uid: string): boolean;
 }
 
 /** What a provider module is opened with; a third party's module exports `createProvider(context)`. */
@@ -83,6 +97,37 @@ export interface ProviderContext {
   readonly log: Log;
   /** Options that the provider itself understands, from flags, environment and file. */
   readonly options: Readonly<Record<string, unknown>>;
+  /** Programs of ours on other machines that work for the provider; absent: there can be none. */
+  agents?(): AgentBoard;
+  /** How this controller reads Services, for those who shall read them alike. */
+  readonly reading?: Reading;
+}
+
+/** What decides which Services are a controller's, and how they and the nodes are read. */
+export interface Reading {
+  /** As it is noted on each Service that is held. */
+  readonly holder: string;
+  readonly loadBalancerClass: string;
+  readonly shareAcrossNamespaces: boolean;
+  readonly nodeAddressTypes: readonly string[];
+  readonly namespaces: readonly string[];
+}
+
+/** What agents report, whether they live, and what all of them are told. */
+export interface AgentBoard {
+  /** Resolves when every agent that there is has been told of once; from then on each change of one. */
+  open(changed: (notice: AgentNotice) => void): Promise<void>;
+  /** Says that there may be new orders for all agents. @param render called when they are written; it is tried until they are */
+  order(render: () => string): void;
+  close(): Promise<void>;
+}
+
+export interface AgentNotice {
+  readonly name: string;
+  /** Its Lease is renewed. */
+  readonly alive: boolean;
+  /** As it wrote it; empty: it has written none, or has gone. */
+  readonly report: string;
 }
 
 /** The part of a logger that providers use; pino fits. */

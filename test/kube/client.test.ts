@@ -188,6 +188,21 @@ describe('repeats', () => {
     expect(performance.now() - begun).toBeGreaterThanOrEqual(990);
   });
 
+  test('a write that may not be sent is not, and one that is to be repeated is asked about again', async () => {
+    let seen = 0;
+    let may = true;
+    const kube = await against((_, response) => {
+      seen += 1;
+      may = false; // the process is paused while it waits
+      reply(response, 429, refusal(429, 'TooManyRequests', 'later'), { 'retry-after': '0' });
+    });
+    expect(await failureOf(kube.create('createEvent', 'a', {}, () => may))).toMatchObject({ status: 0, reason: 'Withheld' });
+    expect(seen).toBe(1);
+    const patch = kube.patch('patchServiceStatus', 'a', 'b', {}, 'strategic', () => may);
+    expect(await failureOf(patch)).toMatchObject({ reason: 'Withheld' });
+    expect(seen).toBe(1);
+  });
+
   test('a longer wait is left to the caller', async () => {
     const kube = await against((_, response) => reply(response, 429, '', { 'retry-after': '60' }));
     expect(await failureOf(kube.get('getService', 'a', 'b'))).toMatchObject({ status: 429, retryAfterMs: 60_000 });

@@ -9,6 +9,8 @@
   "namespaces"
   "leaderElect"
   "leaderElectNamespace"
+  "leaderElectName"
+  "leaderElectLeaseDuration"
   "nodeAddressTypes"
   "http"
   "dryRun"
@@ -24,6 +26,9 @@
   "awsApiThrottle"
 }}
 {{- $value := index $.Values $key }}
+{{- if and (eq $key "leaderElectName") (include "nodeport-lb.usesLease" $) }}
+{{- $value = include "nodeport-lb.leaseName" $ }}
+{{- end }}
 {{- if or $value (kindIs "bool" $value) }}
 {{ $key }}: {{ toJson $value }}
 {{- end }}

@@ -40,13 +40,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- regexFind "[0-9]+$" (toString .Values.http) }}
 {{- end }}
 
-{{- /* As src/controller/leadership.ts names it. */}}
+{{- /*
+One for each release, whatever its values: while a rollout changes `namespaces` or the class, the old pod and the new one take
+turns, and releases side by side do not wait for each other.
+*/}}
 {{- define "nodeport-lb.leaseName" -}}
-{{- if eq .Values.loadBalancerClass "nodeport-lb.io/lb" -}}
-nodeport-lb
-{{- else -}}
-nodeport-lb-{{ regexReplaceAll "[^a-z0-9.]+" (lower .Values.loadBalancerClass) "-" }}
-{{- end }}
+{{- default (include "nodeport-lb.fullname" .) .Values.leaderElectName }}
 {{- end }}
 
 {{- define "nodeport-lb.leaseNamespace" -}}

@@ -50,7 +50,7 @@ test/charts/rights.test.ts reads both.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   resourceNames: [{{ include "nodeport-lb.leaseName" . }}]
-  verbs: [get, update]
+  verbs: [get, watch, update]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create]
