@@ -16,6 +16,11 @@ const rooms: readonly { readonly room: string; readonly may: readonly string[] }
   },
   { room: 'kube/client.ts', may: ['@kubernetes/client-node'] },
   { room: 'controller', may: ['kube', 'providers/provider.ts', 'config', 'model.ts', 'errors.ts', 'node:'] },
+  {
+    room: 'agent',
+    may: ['controller', 'kube', 'providers/local', 'providers/provider.ts', 'forwarder', 'config', 'model.ts', 'errors.ts', 'node:'],
+  },
+  { room: 'agent/report.ts', may: ['forwarder/rules.ts'] },
   { room: 'providers/provider.ts', may: ['model.ts', 'errors.ts'] },
   { room: 'providers/none.ts', may: ['model.ts', 'errors.ts', 'providers/provider.ts', 'node:'] },
   { room: 'providers/registry.ts', may: ['providers', 'errors.ts', 'node:'] },
@@ -25,6 +30,7 @@ const rooms: readonly { readonly room: string; readonly may: readonly string[] }
       'forwarder/rules.ts',
       'forwarder/forwarder.ts',
       'forwarder/child.ts',
+      'agent/report.ts',
       'providers/provider.ts',
       'model.ts',
       'errors.ts',
@@ -52,6 +58,7 @@ const rooms: readonly { readonly room: string; readonly may: readonly string[] }
   {
     room: 'cli',
     may: [
+      'agent',
       'config',
       'controller',
       'doctor',
@@ -70,6 +77,7 @@ const rooms: readonly { readonly room: string; readonly may: readonly string[] }
   { room: 'main.ts', may: ['cli', 'config', 'errors.ts', 'node:'] },
   { room: 'bin.js', may: ['node:'] },
   { room: 'build.ts', may: ['node:', 'esbuild', 'undici'] },
+  { room: 'sbom.ts', may: ['node:'] },
 ];
 
 /** Files that a room may not touch although the rest of their folder is open to it. */

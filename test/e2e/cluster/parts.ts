@@ -1,0 +1,71 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { run } from '../lab/command.ts';
+import { find, findGo, fromCache, installCommands, prepareTools, type Tools, ToolsMissing, unpackPackages } from '../tools.ts';
+
+/** What nodes with real pods need beyond the other labs. */
+export interface Parts extends Tools {
+  /** Directories with containerd, its shim, ctr and runc, for PATH. */
+  readonly path: readonly string[];
+  /** Directory of the CNI plugins. */
+  readonly cni: string;
+  readonly pause: string;
+}
+
+/** Debian's package of each command. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  buildah: 'buildah',
+  mmdebstrap: 'mmdebstrap',
+  iptables: 'iptables', // the CNI plugins masquerade with it
+  unshare: 'util-linux',
+};
+
+/** What of Debian's containerd is unpacked; runc links libseccomp2, which may be missing on a small machine. */
+const UNPACKED = ['containerd', 'runc', 'containernetworking-plugins', 'libseccomp2'] as const;
+const BUILD_MS = 5 * 60_000;
+
+/**
+ * Finds, installs or builds everything that the cluster runs.
+ * @throws {ToolsMissing} saying what this machine cannot give, and why
+ */
+export async function prepareParts(say: (line: string) => void): Promise<Parts> {
+  const tools = await prepareTools(say);
+  const lacking = await cgroupProblem();
+  if (lacking) throw new ToolsMissing([lacking]);
+  await installCommands(say, PACKAGES);
+  const unpacked = await unpackPackages('containerd-debian', UNPACKED, say);
+  if (!unpacked) throw new ToolsMissing(['containerd and runc come from Debian packages, and there is no apt-get']);
+  const path = ['usr/bin', 'usr/sbin'].map((place) => join(unpacked, place));
+  return { ...tools, path, cni: join(unpacked, 'usr/lib/cni'), pause: await buildPause(say) };
+}
+
+/** The hierarchies below /sys/fs/cgroup that a node gets a group in. */
+export function cgroupControllers(): readonly string[] {
+  return readdirSync('/sys/fs/cgroup').filter((name) => !name.includes('.') && !name.includes(','));
+}
+
+/** @returns what is wrong with the machine's control groups, or undefined */
+async function cgroupProblem(): Promise<string | undefined> {
+  if (find('systemd-detect-virt') === undefined && readdirSync('/sys/fs/cgroup').length === 0)
+    return '/sys/fs/cgroup is empty: mount the control groups, which the kubelet puts pods into';
+  if (readdirSync('/sys/fs/cgroup').includes('cgroup.controllers'))
+    return 'this machine has control groups v2 alone, on which this lab was never run: it needs a machine with those of v1';
+  try {
+    const probe = `/sys/fs/cgroup/memory/nplb-probe-${process.pid}`;
+    await run('sh', ['-ec', `mkdir ${probe}; rmdir ${probe}`]);
+    return undefined;
+  } catch (error) {
+    return `control groups cannot be made below /sys/fs/cgroup/memory, so no pod can run: ${error instanceof Error ? error.message : error}`;
+  }
+}
+
+async function buildPause(say: (line: string) => void): Promise<string> {
+  const made = await fromCache('pause-1', async (directory) => {
+    const go = await findGo(say);
+    const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false' };
+    const args = ['build', '-ldflags', '-s -w', '-o', join(directory, 'pause'), join(import.meta.dirname, 'pause.go')];
+    await run(go, args, { timeoutMs: BUILD_MS, env });
+    return true;
+  });
+  return join(made ?? '', 'pause');
+}

@@ -1,0 +1,21 @@
+import { explain } from '../../../src/errors.ts';
+import { runSuite } from '../jest.ts';
+import { removeLeftovers } from '../lab/claim.ts';
+import { prepareParts } from './parts.ts';
+
+/**
+ * `npm run test:install [-- -t NAME --json --outputFile FILE]`: the chart and the image on nodes with kubelets. Exits as jest does,
+ * with 2 when it cannot run here at all.
+ */
+const TEST_MS = 240_000;
+const say = (line: string) => console.error(`cluster: ${line}`);
+
+try {
+  await prepareParts(say);
+  await removeLeftovers();
+  process.exitCode = await runSuite({ match: 'test/e2e/install*.test.ts', testMs: TEST_MS });
+  await removeLeftovers(); // what a test file that was cut off has left
+} catch (error) {
+  say(explain(error));
+  process.exitCode = 2;
+}
