@@ -7,12 +7,21 @@ const PAGE_SIZE = 500;
 
 /** Every Service of the namespaces (none given: of all), in the API's order; what cannot be read is left out. */
 export async function listServices(api: KubeApi, namespaces: readonly string[]): Promise<readonly Service[]> {
+  return (await listRawServices(api, namespaces)).flatMap((raw) => readService(raw) ?? []);
+}
+
+/** The same as the API's own JSON. */
+export async function listRawServices(api: KubeApi, namespaces: readonly string[]): Promise<readonly unknown[]> {
   const lists = await Promise.all(
     (namespaces.length === 0 ? [''] : namespaces).map((ns) => listAll(api, 'listServices', ns, { limit: PAGE_SIZE })),
   );
-  return lists.flat().flatMap((raw) => readService(raw) ?? []);
+  return lists.flat();
 }
 
 export async function listNodes(api: KubeApi): Promise<readonly Node[]> {
-  return (await listAll(api, 'listNodes', '', { limit: PAGE_SIZE })).flatMap((raw) => readNode(raw) ?? []);
+  return (await listRawNodes(api)).flatMap((raw) => readNode(raw) ?? []);
+}
+
+export function listRawNodes(api: KubeApi): Promise<readonly unknown[]> {
+  return listAll(api, 'listNodes', '', { limit: PAGE_SIZE });
 }

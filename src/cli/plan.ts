@@ -1,0 +1,172 @@
+import type { Config } from '../config/config.ts';
+import { optionsForProvider, toConfig } from '../config/read.ts';
+import { type Claims, decideClaims } from '../controller/claims.ts';
+import { explain, UsageError } from '../errors.ts';
+import type { KubeApi } from '../kube/api.ts';
+import { connectKube, describeKube, inCluster } from '../kube/client.ts';
+import { readNode, readService } from '../kube/objects.ts';
+import { nameOf } from '../model.ts';
+import { createLog, logOptionsFor } from '../ops/log.ts';
+import type { Log } from '../providers/provider.ts';
+import { createProvider } from '../providers/registry.ts';
+import type { Call } from './command.ts';
+import { kubeChoice, readServiceName } from './connect.ts';
+import { renderData } from './output.ts';
+import { type BalancerPlan, markShared, PLAN_VERSION, type PlanDocument, type PlannedStep, summarise } from './plan-document.ts';
+import type { FileObject } from './plan-file.ts';
+import { describeOthers, makePlans, type PlanInput } from './plan-make.ts';
+import type { Mover } from './plan-notes.ts';
+import { layOver, type Overlay } from './plan-overlay.ts';
+import { makePicture } from './plan-picture.ts';
+import { renderPlan } from './plan-text.ts';
+import { listRawNodes, listRawServices } from './read.ts';
+
+/**
+ * `plan`: what a controller of this configuration would create, change and delete, and why; writes nothing.
+ * @returns 0; with `--exit-code` 1 when there is something to do, 2 when it could not be planned or a Service of the file is refused
+ */
+export async function runPlan(call: Call): Promise<number> {
+  const { values, out } = call;
+  const strict = values.exitCode === true;
+  try {
+    const { plan, named, isNarrowed } = await makePlan(call);
+    const text = () => renderPlan(plan, { columns: out.columns, colour: out.colour, now: Date.now(), verbose: isNarrowed });
+    out.write(values.output === 'json' ? await renderData(plan, 'json') : text());
+    return strict ? judge(plan, named) : 0;
+  } catch (thrown) {
+    if (!strict || thrown instanceof UsageError) throw thrown;
+    call.err.write(`nodeport-lb plan: ${explain(thrown)}\n`); // 1 would say that there is something to do
+    return 2;
+  }
+}
+
+function judge({ balancers, summary }: PlanDocument, named: readonly string[]): number {
+  if (balancers.some(({ refused }) => refused.some(({ service }) => named.includes(service)))) return 2;
+  return summary.create + summary.change + summary.delete > 0 ? 1 : 0;
+}
+
+interface Made {
+  readonly plan: PlanDocument;
+  /** The file's Services. */
+  readonly named: readonly string[];
+  /** The plan is about certain Services only. */
+  readonly isNarrowed: boolean;
+}
+
+async function makePlan(call: Call): Promise<Made> {
+  const config = toConfig(call.values);
+  const interest = await readInterest(call);
+  const objects = await readObjects(call);
+  const api = await connectKube(kubeChoice(config));
+  try {
+    const { context, server } = api.where;
+    call.err.write(`context ${context}, server ${server}, provider ${config.provider}\n`);
+    const log = await openLog(call);
+    const [claims, input] = await Promise.all([decideClaims(api, config, log), readInput(api, config, objects)]);
+    refuseUnknown(call, input.overlay, interest.only);
+    const plan = await planWith({ config, log, claims, ...input, ...interest });
+    return { plan, named: input.overlay.named, isNarrowed: interest.isOfInterest !== undefined };
+  } finally {
+    await api.close();
+  }
+}
+
+function openLog(call: Call): Promise<Log> {
+  const options = logOptionsFor(call.values.logLevel ?? 'warn', false);
+  return createLog({ ...options, write: (line) => call.err.write(line) });
+}
+
+interface Interest {
+  /** The one Service that was named. */
+  readonly only?: string;
+  readonly isOfInterest?: (service: string) => boolean;
+}
+
+async function readInterest({ operands, values }: Call): Promise<Interest> {
+  if (operands[0] !== undefined) {
+    const only = nameOf(await readServiceName(operands[0], values));
+    return { only, isOfInterest: (service) => service === only };
+  }
+  if (values.namespace === undefined) return {};
+  return { isOfInterest: (service) => service.startsWith(`${values.namespace}/`) };
+}
+
+/** The file's objects, each Service with a namespace. */
+async function readObjects({ values, err }: Call): Promise<readonly FileObject[]> {
+  if (values.file === undefined) return [];
+  const { readManifests } = await import('./plan-file.ts'); // brings the YAML reader
+  const { objects, others } = await readManifests(values.file);
+  if (others.size > 0) {
+    const kinds = [...others].map(([kind, count]) => (count === 1 ? kind : `${count} ${kind}s`));
+    err.write(`${values.file}: only Services and Nodes count here; passed over: ${kinds.join(', ')}\n`);
+  }
+  const fallback = values.namespace ?? ((await describeKube(kubeChoice(values))).namespace || 'default');
+  return objects.map((one) => (one.kind === 'Service' && one.namespace === '' ? { ...one, namespace: fallback } : one));
+}
+
+interface Read extends Pick<PlanInput, 'before' | 'after'> {
+  readonly overlay: Overlay;
+}
+
+async function readInput(api: KubeApi, config: Config, objects: readonly FileObject[]): Promise<Read> {
+  const [services, nodes] = await Promise.all([listRawServices(api, config.namespaces), listRawNodes(api)]);
+  const overlay = layOver({ services, nodes }, objects, new Date().toISOString());
+  const picture = (raw: { readonly services: readonly unknown[]; readonly nodes: readonly unknown[] }) =>
+    makePicture(
+      raw.services.flatMap((one) => readService(one) ?? []),
+      raw.nodes.flatMap((one) => readNode(one) ?? []),
+      config,
+    );
+  return { overlay, before: picture({ services, nodes }), after: picture(overlay) };
+}
+
+function refuseUnknown({ operands, values }: Call, { services }: Overlay, only: string | undefined): void {
+  if (only === undefined || services.some((raw) => nameOf(readService(raw) ?? { namespace: '', name: '' }) === only)) return;
+  const message = `there is no Service ${only}${values.file === undefined ? '' : `, neither in the cluster nor in ${values.file}`}`;
+  throw new UsageError([{ where: 'argument', value: operands[0] ?? '', message }]);
+}
+
+interface Planning extends Read, Interest {
+  readonly config: Config;
+  readonly log: Log;
+  readonly claims: Claims;
+}
+
+async function planWith({ config, log, overlay, ...rest }: Planning): Promise<PlanDocument> {
+  const options = optionsForProvider(config);
+  const provider = await createProvider(config.provider, { clusterName: config.clusterName, log, options });
+  const input = { ...rest, config, provider, now: Date.now(), whyMoved: await findMover(config) };
+  const balancers = markShared(await makePlans(input)).map((one) => unveil(one, overlay));
+  return {
+    version: PLAN_VERSION,
+    provider: provider.name,
+    balancers,
+    leftAlone: describeOthers(input),
+    summary: summarise(balancers),
+  };
+}
+
+async function findMover(config: Config): Promise<Mover> {
+  if (config.provider !== 'local') return () => undefined;
+  return (await import('./plan-moves.ts')).explainPools(config, inCluster());
+}
+
+/** Numbers that nobody has allocated yet are shown as what they are. */
+function unveil(plan: BalancerPlan, { stand }: Overlay): BalancerPlan {
+  const waiting = plan.services.filter((service) => stand.services.has(service));
+  if (waiting.length === 0) return plan;
+  const note = `nodePorts in <> are allocated by the API server when ${waiting.join(', ')} is applied; names that depend on them differ then`;
+  const show = (step: PlannedStep): PlannedStep => ({
+    ...step,
+    summary: stand.unveil(step.summary),
+    reason: stand.unveil(step.reason),
+    ...(step.call === undefined ? {} : { call: stand.unveil(step.call) }),
+  });
+  return {
+    ...plan,
+    steps: plan.steps.map(show),
+    refused: plan.refused.map((one) => ({ ...one, message: stand.unveil(one.message) })),
+    ...(plan.withConsent ? { withConsent: plan.withConsent.map(show) } : {}),
+    notes: [note, ...plan.notes.map((one) => stand.unveil(one))],
+  };
+}

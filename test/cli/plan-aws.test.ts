@@ -1,0 +1,144 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
+import type { PlanDocument } from '../../src/cli/plan-document.ts';
+import type { SandboxAws } from '../../src/sandbox/aws/aws.ts';
+import { type Running, runSandbox } from '../controller/running.ts';
+import { credentials, makeAws, makeProvider, workers } from '../providers/aws/stage.ts';
+import { endAll, run } from './run.ts';
+
+jest.setTimeout(60_000); // each starts processes, on a machine that may be busy
+
+const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';
+let aws: SandboxAws;
+let cluster: Running;
+let folder: string;
+let kubeconfig: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'nodeport-lb-test-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+beforeEach(async () => {
+  aws = await makeAws();
+  cluster = await runSandbox();
+  kubeconfig = join(folder, 'kubeconfig');
+  await cluster.kube.writeKubeconfig(kubeconfig);
+  for (const { name, addresses, providerId } of workers) {
+    const status = { addresses: [{ type: 'InternalIP', address: addresses[0] }] };
+    cluster.kube.objects.create({ resource: 'nodes' }, { metadata: { name }, spec: { providerID: providerId }, status });
+  }
+});
+afterEach(async () => {
+  endAll();
+  await cluster.close();
+  await aws.close();
+});
+
+/** Plans in a process of its own, and holds that neither the cluster nor AWS was written to. */
+async function plan(...words: readonly string[]) {
+  const from = cluster.kube.audit.length;
+  aws.calls.reset();
+  const env = {
+    AWS_ENDPOINT_URL: aws.url,
+    AWS_REGION: aws.region,
+    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+  };
+  const ended = await run(['plan', '--kubeconfig', kubeconfig, '--provider', 'aws', ...words], { env });
+  expect(cluster.writes(from)).toEqual([]);
+  expect(Object.keys(aws.calls.counts()).filter((action) => !action.startsWith('Describe'))).toEqual([]);
+  return ended;
+}
+
+async function planJson(...words: readonly string[]): Promise<PlanDocument> {
+  const { stdout, stderr } = await plan('-o', 'json', ...words);
+  if (stdout === '') throw new Error(stderr);
+  return JSON.parse(stdout) as PlanDocument;
+}
+
+/** Lets a controller bring everything about. */
+async function serve(...names: readonly string[]): Promise<void> {
+  const controller = await cluster.start(makeProvider(aws));
+  await cluster.until('served', () => names.every((name) => cluster.service(name)?.conditions[0]?.status === 'True'));
+  await controller.stop(0);
+}
+
+test('the calls that would be made, by name, with their parameters and reasons', async () => {
+  cluster.create('web');
+  const { stdout, code } = await plan();
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^\+ create default\/web\n {2}because /);
+  const actions = [...stdout.matchAll(/^ +(?:elasticloadbalancing|ec2):(\w+)/gm)].map(([, action]) => action);
+  expect(actions).toEqual(expect.arrayContaining(['CreateSecurityGroup', 'CreateTargetGroup', 'RegisterTargets']));
+  expect(actions.slice(-2)).toEqual(['CreateLoadBalancer', 'CreateListener']);
+  expect(stdout).toMatch(/Scheme=internet-facing/);
+  expect(stdout).toMatch(/Plan: 1 to create, 0 to change, 0 to delete; none of them cuts traffic\.\n$/);
+});
+
+test('what all balancers have in common is made once', async () => {
+  cluster.create('one');
+  cluster.create('two');
+  const { balancers } = await planJson();
+  const shared = balancers.map(({ steps }) =>
+    steps.flatMap(({ kind, sharedWith }) => (sharedWith ? [`${kind}: ${sharedWith}`] : [])),
+  );
+  expect(shared).toEqual([[], ['create-security-group: default/one', 'allow-traffic: default/one']]);
+});
+
+test('what stands asks for nothing; a change is planned make before break, with what waits', async () => {
+  cluster.create('web');
+  await serve('web');
+  expect(await planJson()).toMatchObject({ balancers: [{ change: 'none', steps: [] }] });
+  cluster.patch('web', { metadata: { annotations: { [`${AWS}scheme`]: 'internal' } } });
+  const [{ change, steps } = { change: '', steps: [] }] = (await planJson('--exit-code', 'default/web')).balancers;
+  expect(change).toBe('change');
+  expect(steps.find(({ kind }) => kind === 'create-balancer')?.call).toMatch(/CreateLoadBalancer .*Scheme=internal/);
+  expect(steps.at(-1)).toMatchObject({ waitsFor: { what: 'healthy' } });
+});
+
+test('a gap needs consent, and what it would bring is shown', async () => {
+  const named = { [`${AWS}name`]: 'fixed' };
+  cluster.create('web', {}, { annotations: named });
+  await serve('web');
+  cluster.patch('web', { metadata: { annotations: { [`${AWS}scheme`]: 'internal' } } });
+  const { stdout } = await plan();
+  expect(stdout).toMatch(/^! refuse default\/web at .*\n {2}DisruptionNotAllowed: /);
+  expect(stdout).toMatch(
+    /With nodeport-lb.io\/allow-disruption: "true" it would:\n(.*\n)* +1\. delete NLB fixed \[CUTS TRAFFIC\]\n/,
+  );
+});
+
+test('what no Service wants any more is taken down, also where only AWS knows of it', async () => {
+  cluster.create('web');
+  cluster.create('gone');
+  await serve('web', 'gone');
+  cluster.patch('gone', { metadata: { finalizers: null } });
+  cluster.remove('gone');
+  const { balancers, summary } = await planJson();
+  expect(balancers.find(({ key }) => key === 'default/gone')).toMatchObject({
+    change: 'delete',
+    services: [],
+    steps: expect.arrayContaining([expect.objectContaining({ kind: 'delete-balancer', disrupts: true })]),
+  });
+  expect(summary).toMatchObject({ create: 0, change: 0, delete: 1, unchanged: 1 });
+});
+
+test('a manifest that names what is not there is refused, and exits 2', async () => {
+  const spec = { type: 'LoadBalancer', ports: [{ port: 80 }] };
+  const metadata = { name: 'web', annotations: { [`${AWS}subnets`]: 'subnet-0' } };
+  const file = join(folder, 'web.yaml');
+  await writeFile(file, JSON.stringify({ apiVersion: 'v1', kind: 'Service', metadata, spec }));
+  const { code, stdout } = await plan('-f', file, '--exit-code');
+  expect(code).toBe(2);
+  expect(stdout).toMatch(/^! refuse default\/web\n {2}AwsResourceUnknown: /);
+});
+
+test('an AWS that cannot be read is told, and nothing is called a plan', async () => {
+  cluster.create('web');
+  aws.inject({ action: 'DescribeLoadBalancers', code: 'AccessDenied', status: 403 });
+  const { code, stdout, stderr } = await plan('--exit-code');
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr).toContain('elasticloadbalancing:DescribeLoadBalancers');
+});

@@ -1,0 +1,123 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type Output, tryRun } from './lab/command.ts';
+import { type Lab, startLab } from './lab/lab.ts';
+import { LabService, makeService, startController } from './lab/product.ts';
+
+interface Plan {
+  readonly balancers: readonly {
+    readonly key: string;
+    readonly change: string;
+    readonly addresses: { readonly now: readonly string[]; readonly planned: readonly string[] };
+    readonly steps: readonly { readonly kind: string; readonly summary: string; readonly disrupts: boolean }[];
+    readonly refused: readonly { readonly reason: string }[];
+    readonly notes: readonly string[];
+  }[];
+}
+
+/** What `plan` says beside a controller that runs is what that controller then does; plan itself writes nothing. */
+describe('plan', () => {
+  let lab: Lab;
+  let web: LabService;
+  const namespace = 'shop';
+
+  beforeAll(async () => {
+    lab = await startLab({ nodes: 2 });
+    await lab.namespace(namespace);
+    const ports = [{ name: 'http', port: 8080 }];
+    await lab.deployment({ namespace, name: 'web', labels: { app: 'web' }, nodes: lab.nodes, ports });
+    startController(lab);
+    web = await makeService(lab, namespace, 'web');
+    await web.address();
+  });
+
+  afterAll(async () => {
+    await lab?.close();
+  });
+
+  /** As a person calls it, with a kubeconfig of his own. */
+  async function plan(args: readonly string[], input = ''): Promise<Output> {
+    const since = Date.now();
+    const { user, kubeconfig } = lab.plane.users.admin;
+    const program = [
+      process.execPath,
+      join(import.meta.dirname, '../../src/bin.js'),
+      'plan',
+      '--kubeconfig',
+      kubeconfig,
+      '--provider',
+      'local',
+    ];
+    const inside = [`--net=/run/netns/${lab.plane.hub}`, ...program, ...args];
+    const output = await tryRun('nsenter', inside, { input, env: { ...process.env, KUBECONFIG: '' } });
+    expect(lab.audit({ since, user, writes: true })).toEqual([]);
+    return output;
+  }
+
+  async function planJson(args: readonly string[], input = ''): Promise<Plan['balancers']> {
+    return (JSON.parse((await plan(['-o', 'json', ...args], input)).stdout) as Plan).balancers;
+  }
+
+  test('what is served needs nothing, and says so to scripts, too', async () => {
+    const { code, stdout } = await plan(['shop/web', '--exit-code']);
+    expect(stdout).toMatch(/^= leave shop\/web at 127\.0\.0\.\d+\n {2}nothing to do/);
+    expect(code).toBe(0);
+  });
+
+  test('a manifest that is not applied yet: what it will get is what it gets', async () => {
+    const manifest = `apiVersion: v1
+kind: Service
+metadata: { name: new, namespace: shop }
+spec:
+  type: LoadBalancer
+  selector: { app: web }
+  ports: [{ port: 80, targetPort: http }]
+`;
+    const [found] = await planJson(['-f', '-', 'shop/new'], manifest);
+    expect(found).toMatchObject({ key: 'shop/new', change: 'create', steps: [{ kind: 'open-listener', disrupts: false }] });
+    expect(found?.steps[0]?.summary).toContain('<nodePort-80> of 2 nodes');
+    expect((await plan(['-f', '-', '--exit-code'], manifest)).code).toBe(1);
+    const made = await makeService(lab, namespace, 'new');
+    expect([await made.address()]).toEqual(found?.addresses.planned);
+  });
+
+  test('an applied manifest that is changed', async () => {
+    const manifest = (port: number): string =>
+      JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: 'applied', namespace },
+        spec: { type: 'LoadBalancer', selector: { app: 'web' }, ports: [{ name: 'http', port, targetPort: 'http' }] },
+      });
+    await lab.apply(manifest(80));
+    const service = new LabService(lab, namespace, 'applied');
+    const address = await service.address();
+    const nodePort = (await service.read()).spec.ports?.[0]?.nodePort;
+    const [found] = await planJson(['-f', '-', 'shop/applied'], manifest(81));
+    expect(found).toMatchObject({
+      change: 'change',
+      steps: [
+        { kind: 'open-listener', summary: `listen on TCP ${address}:81 and forward to port ${nodePort} of 2 nodes` },
+        { kind: 'close-listener', disrupts: true },
+      ],
+    });
+    await lab.apply(manifest(81));
+    await service.answers(address, 81);
+    await service.closed(address, 80);
+    expect((await service.read()).spec.ports?.map((port) => port.nodePort)).toEqual([nodePort]);
+  });
+
+  test('pools that have no room for what is held: who would move', async () => {
+    const pool = ['--local-pool', '127.0.0.96-127.0.0.127'];
+    const moved = (await planJson([...pool, 'shop/web']))[0];
+    expect(moved).toMatchObject({ change: 'change', steps: [{ disrupts: false }, { kind: 'close-listener', disrupts: true }] });
+    expect(moved?.notes.join()).toMatch(/^moves from 127\.0\.0\.\d+ to 127\.0\.0\.\d+: it is in no pool/);
+    expect((await web.read()).status.loadBalancer.ingress?.map(({ ip }) => ip)).toEqual(moved?.addresses.now);
+  });
+
+  test('a Service that would be refused', async () => {
+    await makeService(lab, namespace, 'odd', { annotations: { 'nodeport-lb.io/addresses': '203.0.113.7' } });
+    const { stdout } = await plan(['shop/odd']);
+    expect(stdout).toMatch(/^! refuse shop\/odd\n {2}AddressNotInPool: .*203\.0\.113\.7/);
+  });
+});
