@@ -63,15 +63,6 @@ export const commands: readonly CommandRow[] = [
     run: async (call) => (await import('./plan.ts')).runPlan(call),
   },
   {
-    name: 'forwarder',
-    summary: 'the agent on a node or an edge machine: takes its rules from the cluster, and forwards, until SIGTERM',
-    operands: '',
-    least: 0,
-    most: 0,
-    options: forwarderOptions,
-    run: async (call) => (await import('./forwarder.ts')).runForwarder(call),
-  },
-  {
     name: 'gc',
     summary: 'what is held at the provider that no Service wants any more',
     operands: '',
