@@ -66,6 +66,9 @@ export interface AwsHealthCheck {
 /** Without `aws-`, as Kubernetes' own controllers spell it. */
 const SOURCE_RANGES = 'service.beta.kubernetes.io/load-balancer-source-ranges';
 const MAX_LIST = 100;
+/** @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/tls-listener-certificates.html */
+const CERTIFICATE =
+  /^arn:aws[a-z-]{0,12}:(acm:[a-z0-9-]{3,30}:\d{12}:certificate\/[A-Za-z0-9-]{1,64}|iam::\d{12}:server-certificate\/[\w+=.@/-]{1,600})$/;
 const ALPN = ['HTTP1Only', 'HTTP2Only', 'HTTP2Optional', 'HTTP2Preferred', 'None'] as const;
 
 /** Names that are known and that an NLB with instance targets has no use for; each is refused with its reason. */
@@ -116,7 +119,7 @@ export function readAwsAnnotations(annotations: Readonly<Record<string, string>>
     ...given('proxyProtocol', proxy ? ('all' as const) : proxyPorts.length > 0 ? proxyPorts : undefined),
     attributes: { ...readLegacyAttributes(desk), ...desk.map('attributes') },
     listenerAttributes: desk.maps('listener-attributes.'),
-    certificates: desk.list('ssl-cert', (text) => /^arn:aws[a-z-]*:(acm|iam):/.test(text), 'ARNs of certificates'),
+    certificates: desk.list('ssl-cert', (text) => CERTIFICATE.test(text), 'ARNs of certificates of ACM or IAM'),
     ...given('tlsPorts', tlsPorts(desk)),
     ...given('tlsPolicy', desk.text('ssl-negotiation-policy')),
     backendTls: desk.read('backend-protocol', 'ssl or tcp', readChoice('ssl', 'tcp')) === 'ssl',

@@ -179,11 +179,12 @@ export function writeRule({ protocol, from, to, source, description }: Rule): Ip
   return { ...base, IpRanges: [{ CidrIp: source, ...said }] };
 }
 
-export function readInstance(answer: Instance): SeenInstance {
+export function readInstance(answer: Instance, accountId: string | undefined): SeenInstance {
   const primary = answer.NetworkInterfaces?.find((one) => one.Attachment?.DeviceIndex === 0);
   const groups = primary?.Groups?.length ? primary.Groups : (answer.SecurityGroups ?? []);
   return {
     id: answer.InstanceId ?? '',
+    ...given('accountId', accountId),
     state: answer.State?.Name ?? 'unknown',
     vpcId: answer.VpcId ?? '',
     zone: answer.Placement?.AvailabilityZone ?? '',

@@ -7,6 +7,7 @@ import {
   SetSecurityGroupsCommand,
   SetSubnetsCommand,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
+import { Refusal } from '../../errors.ts';
 import { readBalancer, writeAttributes, writeTags } from './answers.ts';
 import { type ActOf, type Bench, balancerOf, Vanished } from './bench.ts';
 import type { DesiredZone } from './desired.ts';
@@ -35,6 +36,10 @@ export async function createBalancer({ calls, reader, inventory }: Bench, { spec
     const answer = await calls.elb('CreateLoadBalancer', (elb) => elb.send(new CreateLoadBalancerCommand(input)));
     inventory.put('balancers', { ...readBalancer(answer.LoadBalancers![0]!, spec.tags), ...fresh });
   } catch (thrown) {
+    const fixed = spec.zones.flatMap(({ allocationId }) => allocationId ?? []);
+    if (isCalled(thrown, 'ResourceInUseException') && fixed.length > 0) {
+      throw new Refusal('AddressInUse', `Elastic IPs ${fixed.join(', ')}: something else has one of them`, { cause: thrown });
+    }
     if (!isCalled(thrown, 'DuplicateLoadBalancerNameException')) throw thrown;
     const [found] = await reader.balancers({ Names: [spec.name] });
     const tags = found && (await reader.tags([found.LoadBalancerArn!])).get(found.LoadBalancerArn!);

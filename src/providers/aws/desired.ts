@@ -63,6 +63,8 @@ export interface DesiredSecurity {
 export interface DescribeOptions {
   readonly clusterName: string;
   readonly defaultScheme: 'internal' | 'internet-facing';
+  /** Where the NLBs are; undefined: not known yet. */
+  readonly region?: string;
   /** Overrides how long what has been replaced lives on. */
   readonly graceSeconds?: number;
 }
@@ -78,7 +80,11 @@ const PROTECTED_TAGS = ['aws:', 'nodeport-lb.io/'];
  */
 export function describe(balancer: Balancer, facts: Facts, options: DescribeOptions): Desired {
   const asked = readAwsAnnotations(balancer.members[0]?.annotations ?? {}); // on balancer-wide settings the oldest member's word counts
-  for (const member of balancer.members) refuseUnreadable(nameOf(member), readAwsAnnotations(member.annotations));
+  for (const member of balancer.members) {
+    const wanted = readAwsAnnotations(member.annotations);
+    refuseUnreadable(nameOf(member), wanted);
+    refuseForeignCertificates(nameOf(member), wanted.certificates, options.region, facts.accountId);
+  }
   refuseUnsupported(balancer);
   const [scheme, schemeReason] = chooseScheme(asked, options);
   const listeners = describeListeners(balancer);
@@ -137,6 +143,20 @@ function refuseUnreadable(name: string, { problems, unsupported }: AwsAnnotation
   }
   const beyond = unsupported[0];
   if (beyond) throw new Refusal('NotSupported', `${name}: annotation ${beyond.annotation}: ${beyond.why}`);
+}
+
+/** Elastic Load Balancing has no way to ask for a certificate; what its ARN says is known before anything is made. */
+function refuseForeignCertificates(name: string, arns: readonly string[], region?: string, accountId?: string): void {
+  for (const arn of arns) {
+    const [, , , itsRegion = '', itsAccount = ''] = arn.split(':');
+    const foreign =
+      itsRegion !== '' && region !== undefined && itsRegion !== region
+        ? `region ${itsRegion}, and the NLB is in ${region}`
+        : accountId !== undefined && itsAccount !== accountId
+          ? `account ${itsAccount}, and the NLB is in ${accountId}`
+          : undefined;
+    if (foreign !== undefined) throw new Refusal('AwsResourceUnknown', `${name}: certificate ${arn} is in ${foreign}`);
+  }
 }
 
 function refuseUnsupported(balancer: Balancer): void {

@@ -19,6 +19,8 @@ export interface PatrolParts {
   sweep(): Promise<void>;
   /** Looks again at what others must put right: a subnet's tag, an Elastic IP. */
   recheck(): Promise<void>;
+  /** Takes away what could not be taken away yet. */
+  finish(): Promise<void>;
   /** Each NLB is read closely once in this time. */
   readonly closeLookMs: number;
   /** @returns about how many calls it took, and whether something was news */
@@ -81,6 +83,7 @@ export class Patrol {
         this.#sweepIfDue(),
         this.#lookCloselyIfDue(),
         this.#recheckIfDue(),
+        this.#parts.finish(),
       ]);
     } catch (thrown) {
       this.#parts.log.debug({ error: explain(thrown) }, 'AWS could not be looked at; tried again');

@@ -134,6 +134,7 @@ export interface SeenSubnet {
 
 export interface SeenInstance {
   readonly id: string;
+  readonly accountId?: string;
   readonly state: string;
   readonly vpcId: string;
   readonly zone: string;
@@ -153,6 +154,8 @@ export interface SeenShared {
 /** Things that are needed to describe what is wanted, and that others made. */
 export interface Facts {
   readonly vpcId: string;
+  /** Whose instances they are; undefined: not known. */
+  readonly accountId?: string;
   readonly subnets: readonly SeenSubnet[];
   readonly instances: Readonly<Record<string, SeenInstance>>;
   /** Ids of security groups that annotations name, by id and by Name tag; and of Elastic IPs, by their own. */

@@ -2,6 +2,7 @@ import pRetry from 'p-retry';
 import { cures, explain, Refusal, UsageError } from '../../errors.ts';
 import type { Balancer, Report, Step } from '../../model.ts';
 import type { Provider, ProviderContext, ProviderStart } from '../provider.ts';
+import { Abandoned } from './abandoned.ts';
 import { applyAct } from './apply.ts';
 import type { Bench } from './bench.ts';
 import { AwsCalls, type Connection } from './calls.ts';
@@ -83,7 +84,7 @@ class AwsProvider implements Provider<Observed> {
   readonly #context: ProviderContext;
   readonly #parts: AwsParts;
   readonly #options: AwsOptions;
-  readonly #describing: DescribeOptions;
+  #describing: DescribeOptions;
   readonly #bench: Bench;
   readonly #surveyor: Surveyor;
   readonly #sweep: Sweep;
@@ -94,6 +95,7 @@ class AwsProvider implements Provider<Observed> {
   #isClosed = false;
   #swept: Promise<void> | undefined;
   #led = false;
+  readonly #abandoned: Abandoned;
   /** Keys that were refused for what others have at AWS. */
   readonly #refused = new Set<string>();
 
@@ -116,6 +118,8 @@ class AwsProvider implements Provider<Observed> {
     const reader = new Reader(calls);
     const inventory = new Inventory(now);
     this.#bench = { calls, reader, inventory, tagging: new Tagging(calls), clusterName, now };
+    const picture = (key: string): Observed => this.#picture(key, undefined, undefined);
+    this.#abandoned = new Abandoned({ bench: this.#bench, log, picture, wishOf: (key) => this.#wishes.get(key)?.balancer });
     this.#surveyor = new Surveyor({ reader, inventory, clusterName, now, ...(vpcId === undefined ? {} : { vpcId }) });
     this.#sweep = new Sweep({ reader, inventory, clusterName, now });
     const changed = (key: string): void => this.#changed(key);
@@ -129,6 +133,7 @@ class AwsProvider implements Provider<Observed> {
       changed,
       sweep: () => this.#resweep(),
       recheck: () => this.#recheck(),
+      finish: () => this.#abandoned.finish(),
       closeLookMs: parts.closeLookMs,
       lookAgain: (arn) => lookAgain(this.#bench, arn),
     });
@@ -139,6 +144,7 @@ class AwsProvider implements Provider<Observed> {
     const region = await this.#bench.calls.region().catch((cause: unknown) => {
       throw new UsageError([{ where: '--aws-region', message: `AWS must be told the region: ${explain(cause)}` }], { cause });
     });
+    this.#describing = { ...this.#describing, region };
     const nodes = [...new Set(start.balancers.map((one) => one.nodes))].flat(); // most share one array
     for (const balancer of start.balancers) this.#wishes.set(balancer.key, makeWish(balancer));
     const { log } = this.#context;
@@ -204,6 +210,8 @@ class AwsProvider implements Provider<Observed> {
   adjust(balancer: Balancer): Balancer {
     const wish = makeWish(balancer);
     this.#wishes.set(balancer.key, wish);
+    const abandoned = this.#abandoned.refusalFor(balancer);
+    if (abandoned) throw abandoned;
     const known = this.#surveyor.knows([], wish.names) ? this.#surveyor.facts() : undefined;
     try {
       const desired = describe(balancer, known ?? NO_FACTS, this.#describing);
@@ -234,8 +242,14 @@ class AwsProvider implements Provider<Observed> {
     if (desired) await this.#lookIfNeeded(desired);
     const picture = await this.#withAddresses(this.#picture(key, wish, desired), () => this.#picture(key, wish, desired));
     if (wish?.isNew) this.#wishes.set(key, { ...wish, isNew: false });
-    else if (reportObserved(picture).gone) this.#wishes.delete(key); // what is wanted is said anew in each pass
+    else if (reportObserved(picture).gone) this.#drop(key); // what is wanted is said anew in each pass
+    if (reportObserved(picture).settled) this.#abandoned.complete(key);
     return picture;
+  }
+
+  #drop(key: string): void {
+    this.#wishes.delete(key);
+    this.#abandoned.forget(key);
   }
 
   async #withAddresses(picture: Observed, again: () => Observed): Promise<Observed> {
@@ -301,11 +315,13 @@ class AwsProvider implements Provider<Observed> {
   async apply(step: Step): Promise<void> {
     const isLag = (error: unknown): boolean =>
       isCalled(error, ...NOT_THERE) && this.#bench.inventory.wroteSince(this.#parts.now() - FRESH_MS);
+    this.#abandoned.begin(step as AwsStep);
     try {
       // the controller hands back what `plan` gave it
       await pRetry(() => applyAct(this.#bench, step as AwsStep), { ...NOT_THERE_YET, shouldRetry: ({ error }) => isLag(error) });
     } catch (thrown) {
       if (isCalled(thrown, ...NOT_THERE)) await this.#forget(step as AwsStep);
+      if (thrown instanceof Refusal) await this.#abandoned.consider(step as AwsStep, thrown);
       throw thrown;
     }
     const left = this.#bench.inventory.keys();
@@ -326,6 +342,7 @@ class AwsProvider implements Provider<Observed> {
 
   /** Whoever has put right what a Service was refused for shall not have to touch the Service. */
   async #recheck(): Promise<void> {
+    for (const key of this.#abandoned.keys()) this.#changed(key);
     const keys = [...this.#refused];
     this.#refused.clear();
     for (const key of keys) {

@@ -187,7 +187,9 @@ export class Reader {
           };
           const answer = await this.#calls.ec2('DescribeInstances', (ec2) => ec2.send(new DescribeInstancesCommand(input)));
           return {
-            items: (answer.Reservations ?? []).flatMap(({ Instances }) => Instances ?? []).map(readInstance),
+            items: (answer.Reservations ?? []).flatMap(({ Instances = [], OwnerId }) =>
+              Instances.map((one) => readInstance(one, OwnerId)),
+            ),
             next: answer.NextToken,
           };
         }),

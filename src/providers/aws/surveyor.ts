@@ -48,8 +48,10 @@ export class Surveyor {
   /** What is known now; undefined while the VPC or its subnets are not. */
   facts(): Facts | undefined {
     if (this.#vpcId === undefined || !this.#subnets) return undefined;
+    const accountId = this.#instances.values().next().value?.accountId;
     return {
       vpcId: this.#vpcId,
+      ...(accountId === undefined ? {} : { accountId }),
       subnets: this.#subnets.list,
       instances: Object.fromEntries(this.#instances),
       named: this.#named,
