@@ -30,6 +30,24 @@ export const cures = {
   ShareAcrossNamespaces: 'Share within one namespace, or start the controller with --share-across-namespaces.',
   SharePortClash: 'Give the Services of a share group different ports.',
   ForwarderDown: 'The forwarder is being restarted; if this stays, read the log of the controller.',
+  NftMissing: 'Install nftables, so that the command nft is there, or use the userspace data path.',
+  NetAdminMissing: 'Run as root or with CAP_NET_ADMIN, or use the userspace data path.',
+  ForwardingOff:
+    'Run `sysctl -w net.ipv4.ip_forward=1` (IPv6: `net.ipv6.conf.all.forwarding=1`), and keep it in /etc/sysctl.d; it is never set for you.',
+  NeedsUserspace: 'Use --datapath auto, which serves in userspace what the kernel cannot.',
+  KernelRefused: 'It is tried again by itself; see what else changes nftables on this machine with `nft monitor`.',
+  ConntrackFull: 'Raise `sysctl net.netfilter.nf_conntrack_max`: when the table is full the kernel drops new connections.',
+  ConntrackMissing: 'Install conntrack, so that flows of UDP leave targets that went and drained connections are cut in time.',
+  KeepalivedMissing: 'Install keepalived and iproute2 on the machine of the agent, or use its image, which has them.',
+  KeepalivedFailed: 'Read the log of the agent; it is tried again by itself.',
+  VipsNotPermitted: 'Run the agent as root with CAP_NET_ADMIN and CAP_NET_RAW.',
+  InterfaceMissing: 'Bring the interface back, or name another with --local-vip-interface.',
+  AddressOffLink:
+    "Take addresses of a subnet that the agents' machines are in, or name the interface with --local-vip-interface.",
+  AddressDuplicate: 'Take the address out of the pool, or away from the machine that answers for it.',
+  NoForwarder: 'Start agents: `forwarder.enabled` of the chart, or `nodeport-lb forwarder` on machines that have the addresses.',
+  NodePortReserved:
+    'Give the Service another port, or addresses of its own with --local-pool: the nodes need this one themselves.',
   NotSupported: 'Take the annotation or field away, or ask for something that the provider can do.',
   AwsResourceUnknown: 'Name a resource that exists in this account, region and VPC.',
   SubnetUnavailable:

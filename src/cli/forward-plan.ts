@@ -5,12 +5,8 @@ import { RULES_VERSION, type RuleListener, type Rules, RulesError } from '../for
 import { emptyTable, revise } from '../forwarder/table.ts';
 
 /** Pure. Everything that is wrong with how `forward` was called, but for what is inside a rules file. */
-export function judgeForward(operands: readonly string[], values: Pick<OptionValues, 'rules' | 'datapath'>): readonly Problem[] {
+export function judgeForward(operands: readonly string[], values: Pick<OptionValues, 'rules'>): readonly Problem[] {
   const problems: Problem[] = [];
-  if (values.datapath === 'nftables') {
-    const message = 'is not available in this version: give userspace, or leave it out';
-    problems.push({ where: '--datapath', value: 'nftables', message });
-  }
   if (values.rules === undefined) readOperands(operands, problems);
   else if (operands.length > 0) {
     problems.push({ where: '--rules', value: values.rules, message: 'stands for listener and targets: give one or the other' });
@@ -90,7 +86,7 @@ function parseRules(text: string, path: string): Rules {
 
 function judgeListener(listener: RuleListener, sets: ReadonlySet<string>, path: string): Problem[] {
   const unknown = sets.has(listener.nodeSet) ? [] : [`nodeSet ${JSON.stringify(listener.nodeSet)} is none of the file`];
-  const protocol = listener.protocol === 'TCP' || listener.protocol === 'UDP' ? [] : ['protocol must be TCP or UDP'];
+  const protocol = ['TCP', 'UDP', 'SCTP'].includes(listener.protocol) ? [] : ['protocol must be TCP, UDP or SCTP'];
   return [...listenerProblems(listener), ...unknown, ...protocol].map((message) => ({
     where: `${path}: listener ${listener.id}`,
     message,

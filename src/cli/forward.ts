@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto';
 import { unwatchFile, watchFile } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { explain, Refusal, UsageError } from '../errors.ts';
-import { startForwarder } from '../forwarder/forwarder.ts';
+import { openForwarder, TABLE } from '../forwarder/datapath.ts';
 import { formatEndpoint } from '../forwarder/problems.ts';
 import type { Forwarder, ForwarderLog, ForwarderReport, ListenerState, Rules, TargetState } from '../forwarder/rules.ts';
 import type { Call } from './command.ts';
@@ -22,14 +24,19 @@ export async function runForward(call: Call): Promise<number> {
   const stopped = call.interrupted();
   const told = new Teller(call, rules);
   const log = logTo(call);
-  const forwarder = startForwarder({ onReport: (report) => told.take(report), log });
+  const forwarder = openForwarder({
+    datapath: (call.values.datapath ?? 'auto') as 'auto' | 'userspace' | 'nftables',
+    table: tableOf(call),
+    onReport: (report) => told.take(report),
+    log,
+  });
   forwarder.apply(rules);
   const path = call.values.rules;
   if (path === undefined) await told.firstOutcome(forwarder);
   else follow(path, call, (next) => told.apply(forwarder, next));
-  await new Promise<void>((resolve) => {
-    if (stopped.aborted) resolve();
-    stopped.addEventListener('abort', () => resolve());
+  await new Promise<void>((done) => {
+    if (stopped.aborted) done();
+    stopped.addEventListener('abort', () => done());
   });
   if (path !== undefined) unwatchFile(path);
   const drainSeconds = call.values.drainSeconds;
@@ -37,6 +44,12 @@ export async function runForward(call: Call): Promise<number> {
     drainSeconds === undefined && path !== undefined ? undefined : Number(drainSeconds ?? DRAIN_SECONDS) * 1_000,
   );
   return 0;
+}
+
+/** The same for the same call, so that a new run takes the place of one that was killed, and of no other. */
+function tableOf({ operands, values }: Call): string {
+  const what = values.rules === undefined ? (operands[0] ?? '') : resolve(values.rules);
+  return `${TABLE}-forward-${createHash('sha256').update(what).digest('hex').slice(0, 8)}`;
 }
 
 async function readAsked({ operands, values }: Call): Promise<Rules> {
@@ -84,14 +97,16 @@ class Teller {
   take(report: ForwarderReport): void {
     for (const [id, state] of Object.entries(report.listeners)) this.#tellListener(id, state);
     for (const [key, state] of Object.entries(report.targets)) this.#tellTarget(key, state);
+    for (const [code, message] of Object.entries(report.warnings ?? {}))
+      if (message !== null) this.#call.err.write(`${code}: ${message}\n`);
     this.#wake();
   }
 
   /** @throws {Refusal} when the only listener cannot be served; the forwarder is closed then */
   async firstOutcome(forwarder: Forwarder): Promise<void> {
     while (this.#listeners.size === 0) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
+      await new Promise<void>((done) => {
+        this.#wake = done;
       });
     }
     const [state] = this.#listeners.values();
@@ -108,8 +123,9 @@ class Teller {
     if (state?.state === 'listening') {
       const targets = this.#rules.nodeSets[rule?.nodeSet ?? '']?.length ?? 0;
       const where = formatEndpoint(state.address, state.port);
+      const path = state.datapath === 'nftables' ? ' (nftables)' : '';
       const protocol = rule?.protocol.toLowerCase() ?? 'tcp';
-      this.#call.out.write(`listening ${protocol} ${where} -> ${targets} ${targets === 1 ? 'target' : 'targets'}\n`);
+      this.#call.out.write(`listening ${protocol} ${where} -> ${targets} ${targets === 1 ? 'target' : 'targets'}${path}\n`);
     } else if (state?.state === 'failed' && this.#call.values.rules !== undefined) {
       this.#call.err.write(`${id} is not served: ${state.message}\n`);
     } else if (state === null && before?.state !== 'failed') {

@@ -160,12 +160,13 @@ class ChildForwarder implements Forwarder {
     }
   }
 
-  #takeReport({ generation, listeners, targets }: ForwarderReport): void {
+  #takeReport({ generation, listeners, targets, warnings = {} }: ForwarderReport): void {
     clearTimeout(this.#reportDown);
     this.#reportDown = undefined;
     this.#reports.generation(generation);
     for (const [id, state] of Object.entries(listeners)) this.#reports.listener(id, state);
     for (const [key, state] of Object.entries(targets)) this.#reports.target(key, state);
+    for (const [code, message] of Object.entries(warnings)) this.#reports.warning(code, message);
     this.#reports.flush();
   }
 
@@ -201,6 +202,7 @@ function changeBetween(before: RulesTable, after: RulesTable): RulesChange {
     nodes: changedEntries(before.nodes, after.nodes),
     nodeSets: changedEntries(before.nodeSets, after.nodeSets),
     listeners: changedEntries(before.listeners, after.listeners),
+    ...(before.exclusive === after.exclusive ? {} : { exclusive: after.exclusive }),
   };
 }
 

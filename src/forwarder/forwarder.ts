@@ -2,9 +2,13 @@ import { isIP } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { addCounters, zeroCounters } from './counters.ts';
 import type { Ground } from './ground.ts';
-import { Health } from './health.ts';
+import { Health, type Watch } from './health.ts';
+import { Kernel } from './kernel/kernel.ts';
+import { KernelListener } from './kernel/listener.ts';
+import { canonical, keyOf } from './kernel/plan.ts';
 import { connectionLimit, flowLimit } from './limits.ts';
 import { TcpListener } from './listener.ts';
+import { choosePath, type Machine, type PathChoice, type Paths } from './paths.ts';
 import { listenerProblems, nodeProblems } from './problems.ts';
 import { Reports } from './reports.ts';
 import type {
@@ -36,6 +40,8 @@ export interface ForwarderOptions {
   /** Flows of UDP at once, over all listeners; for more the one that was silent for longest goes. Default: `flowLimit`. */
   readonly maxFlows?: number;
   readonly wiring?: Wiring;
+  /** Undefined: userspace alone. Given by `openForwarder`. */
+  readonly paths?: Paths;
   /** Ceiling of all health checks together; default: MAX_PROBES_PER_SECOND. */
   readonly probesPerSecond?: number;
   /** Wall clock for `asOf`, milliseconds since the epoch. */
@@ -44,7 +50,7 @@ export interface ForwarderOptions {
   nowMs?(): number;
 }
 
-type PortListener = TcpListener | UdpListener;
+type PortListener = TcpListener | UdpListener | KernelListener;
 
 /** Forwards in this process. */
 export function startForwarder(options: ForwarderOptions): Forwarder {
@@ -61,16 +67,20 @@ class LocalForwarder implements Forwarder {
   #table: RulesTable = emptyTable;
   #sweep: NodeJS.Timeout | undefined;
   #onEmpty: (() => void) | undefined;
+  readonly #paths: Paths | undefined;
+  readonly #kernel: Kernel | undefined;
 
   constructor(options: ForwarderOptions) {
     const nodes = new Nodes();
     const reports = new Reports(options.onReport);
     const wiring = options.wiring ?? bestWiring();
     const { now = Date.now, nowMs = () => performance.now(), probesPerSecond } = options;
+    const onMoved = (watches: ReadonlySet<Watch> | undefined) => this.#kernel?.moved(watches);
+    const pace = probesPerSecond === undefined ? {} : { probesPerSecond };
     const maxConnections = options.maxConnections ?? connectionLimit();
     this.#ground = {
       wiring,
-      health: new Health({ nodes, wiring, reports, nowMs, now, ...(probesPerSecond === undefined ? {} : { probesPerSecond }) }),
+      health: new Health({ nodes, wiring, reports, nowMs, now, onMoved, ...pace }),
       nodes,
       reports,
       log: options.log,
@@ -79,9 +89,12 @@ class LocalForwarder implements Forwarder {
       flows: new FlowTable(options.maxFlows ?? flowLimit(maxConnections)),
       hasToldRoom: false,
       nowMs,
+      pathOf: (rule) => (this.#paths ? this.#pathOf(rule) : {}),
       ipv6Only: (rule) => sharesPortAcrossFamilies(rule, this.#table.listeners.values()),
       wakeSweep: () => this.#wakeSweep(),
     };
+    this.#paths = options.paths;
+    if (options.paths && !options.paths.fault) this.#kernel = new Kernel(this.#ground, { ...options.paths, log: options.log });
   }
 
   apply(next: Rules | RulesChange): void {
@@ -92,30 +105,36 @@ class LocalForwarder implements Forwarder {
     for (const id of revision.listeners) this.#closeUnlessSame(before.listeners.get(id), table.listeners.get(id));
     for (const id of revision.listeners) this.#openOrUpdate(id);
     const moved = revision.nodes.size > 0 || revision.nodeSets.size > 0;
+    if (moved) this.#changePaths();
     for (const listener of this.#listeners.values()) {
       if (moved) listener.retarget();
       void listener.open();
     }
-    this.#ground.reports.generation(table.generation);
+    this.#tellGeneration();
   }
 
   async close(drainMs?: number): Promise<void> {
     const gone = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
+    if (this.#paths?.keepRules) this.#abandonKernel();
     for (const id of [...this.#listeners.keys()]) this.#closeListener(id, drainMs);
     if (drainMs !== undefined) for (const listener of this.#draining) listener.close(drainMs);
     this.#checkEmpty();
     await gone;
     clearInterval(this.#sweep);
     this.#ground.health.stop();
+    await this.#kernel?.close();
     this.#ground.reports.flush();
   }
 
   async counters(): Promise<ForwarderCounters> {
+    await this.#kernel?.readCounters();
+    const conntrack = this.#kernel?.conntrack();
     const listeners = Object.fromEntries([...this.#listeners].map(([id, listener]) => [id, listener.counters()]));
     const draining = [...this.#draining].map((listener) => listener.counters());
-    return { sum: [...Object.values(listeners), ...draining].reduce(addCounters, this.#past), listeners };
+    const sum = [...Object.values(listeners), ...draining].reduce(addCounters, this.#past);
+    return { sum, listeners, ...(conntrack ? { conntrack } : {}) };
   }
 
   #updateNodes(revision: Revision): void {
@@ -132,13 +151,66 @@ class LocalForwarder implements Forwarder {
 
   /** All that must go is closed before anything is opened, so that a port can pass from one listener to another. */
   #closeUnlessSame(before: RuleListener | undefined, after: RuleListener | undefined): void {
-    if (before && !(after && isSameSocket(before, after) && faultOf(after) === undefined)) this.#closeListener(before.id);
+    if (!before) return;
+    const stays = after && isSameSocket(before, after) && this.#faultOf(after) === undefined && this.#isOnItsPath(after);
+    if (!stays) this.#closeListener(before.id);
+  }
+
+  /** With its targets a rule may have come to need another data path. */
+  #changePaths(): void {
+    if (!this.#paths) return;
+    for (const rule of this.#table.listeners.values()) {
+      if (!this.#listeners.has(rule.id) || this.#isOnItsPath(rule)) continue;
+      this.#closeListener(rule.id);
+      this.#openOrUpdate(rule.id);
+    }
+  }
+
+  #isOnItsPath(rule: RuleListener): boolean {
+    const listener = this.#listeners.get(rule.id);
+    if (!listener || !this.#paths) return true;
+    return (this.#pathOf(rule).datapath === 'nftables') === listener instanceof KernelListener;
+  }
+
+  #pathOf(rule: RuleListener): PathChoice {
+    if (!this.#paths) return { datapath: 'userspace' };
+    const machine = this.#kernel?.machine ?? nowhere;
+    return choosePath(this.#paths, rule, this.#ground.nodes.set(rule.nodeSet), machine);
+  }
+
+  #faultOf(rule: RuleListener): ReturnType<typeof faultOf> {
+    return faultOf(rule, this.#paths !== undefined) ?? this.#pathOf(rule).fault;
+  }
+
+  /** A generation is in force when the kernel has it. */
+  #tellGeneration(): void {
+    const tell = () => this.#ground.reports.generation(this.#table.generation);
+    if (!this.#kernel) {
+      tell();
+      return;
+    }
+    const inSockets = [...this.#listeners].filter(([, listener]) => !(listener instanceof KernelListener));
+    const open = inSockets.flatMap(([id]) => this.#table.listeners.get(id) ?? []);
+    this.#kernel.setExclusive(
+      this.#table.exclusive,
+      open.map(({ address, protocol, port }) => keyOf(canonical(address), protocol, port)),
+    );
+    void this.#kernel.settled().then(tell);
+  }
+
+  #abandonKernel(): void {
+    for (const [id, listener] of this.#listeners) {
+      if (!(listener instanceof KernelListener)) continue;
+      this.#listeners.delete(id);
+      this.#draining.add(listener);
+      listener.abandon();
+    }
   }
 
   #openOrUpdate(id: string): void {
     const rule = this.#table.listeners.get(id);
     if (!rule) return;
-    const fault = faultOf(rule);
+    const fault = this.#faultOf(rule);
     const had = this.#listeners.get(id);
     if (fault) this.#ground.reports.listener(id, { state: 'failed', ...fault });
     else if (had) had.update(rule);
@@ -147,6 +219,10 @@ class LocalForwarder implements Forwarder {
 
   #newListener(rule: RuleListener): PortListener {
     const gone = () => this.#gone(rule.id, listener);
+    if (this.#kernel && this.#pathOf(rule).datapath === 'nftables') {
+      const listener: PortListener = new KernelListener(rule, this.#ground, this.#kernel, () => this.#gone(rule.id, listener));
+      return listener;
+    }
     const listener: PortListener =
       rule.protocol === 'UDP' ? new UdpListener(rule, this.#ground, gone) : new TcpListener(rule, this.#ground, gone);
     if (rule.protocol === 'UDP') this.#freePort(rule);
@@ -196,15 +272,17 @@ class LocalForwarder implements Forwarder {
   }
 }
 
+/** Nothing is asked of the machine where there is no kernel path. */
+const nowhere: Machine = { own: new Set(), forwards: new Set() };
+
 /** Pure. Why a listener cannot be served at all. */
-function faultOf(rule: RuleListener): { readonly code: ListenFailure; readonly message: string } | undefined {
-  if (rule.protocol !== 'TCP' && rule.protocol !== 'UDP') {
-    return {
-      code: 'ProtocolUnsupported',
-      message: `${String(rule.protocol)} is not forwarded by this version, only TCP and UDP`,
-    };
+function faultOf(rule: RuleListener, hasKernel: boolean): { readonly code: ListenFailure; readonly message: string } | undefined {
+  const carried: readonly string[] = hasKernel ? ['TCP', 'UDP', 'SCTP'] : ['TCP', 'UDP'];
+  if (!carried.includes(rule.protocol)) {
+    const message = `${String(rule.protocol)} is not forwarded in userspace, only TCP and UDP; SCTP is in the nftables data path`;
+    return { code: 'ProtocolUnsupported', message };
   }
-  if (rule.protocol === 'UDP' && rule.proxyProtocol !== undefined) {
+  if (rule.protocol !== 'TCP' && rule.proxyProtocol !== undefined) {
     const message =
       'the PROXY protocol is for TCP: servers do not read it in datagrams, and without it they would not see their clients';
     return { code: 'ProtocolUnsupported', message };

@@ -1,6 +1,6 @@
 import type { Health } from './health.ts';
 import type { Reports } from './reports.ts';
-import type { ForwarderLog, RuleListener } from './rules.ts';
+import type { Datapath, ForwarderLog, RuleListener } from './rules.ts';
 import type { Nodes } from './targets.ts';
 import type { Flow } from './udp-flow.ts';
 import type { FlowTable } from './udp-flows.ts';
@@ -23,6 +23,8 @@ export interface Ground {
   hasToldRoom: boolean;
   /** Monotonic. */
   nowMs(): number;
+  /** What is said of a listener's data path, where both could have been had. */
+  pathOf(rule: RuleListener): { readonly datapath?: Datapath; readonly why?: string };
   ipv6Only(rule: RuleListener): boolean;
   /** Something has begun that has a time limit. */
   wakeSweep(): void;

@@ -50,6 +50,8 @@ export interface HealthOptions {
   /** Wall clock, milliseconds since the epoch. */
   now(): number;
   readonly probesPerSecond?: number;
+  /** The prospects of these may have changed; undefined: of all. */
+  onMoved?(watches: ReadonlySet<Watch> | undefined): void;
 }
 
 /** Knows which targets are healthy, from checks and from what clients' connections meet. */
@@ -200,6 +202,7 @@ export class Health implements PatrolHost<Watch> {
     const delayMs = retryDelayMs(check.judgement(node), check.spec);
     if (delayMs !== undefined) this.#patrol.lookSoon(check, node, delayMs);
     if (!changed) return;
+    this.#options.onMoved?.(check.users);
     this.#reportTargets(check, node);
     // What has changed at one node has often moved from or to another: pods are replaced, endpoints come and go.
     const settled = before === verdicts.healthy || before === verdicts.unhealthy || before === verdicts.suspect;
@@ -208,6 +211,7 @@ export class Health implements PatrolHost<Watch> {
 
   wayChanged(check: Check<Watch>, node: NodeEntry): void {
     check.epoch++;
+    this.#options.onMoved?.(check.users);
     this.#reportTargets(check, node);
   }
 
@@ -215,6 +219,7 @@ export class Health implements PatrolHost<Watch> {
     const before = state.verdict;
     if (!state.heard(isAlive)) return;
     this.#epoch++;
+    this.#options.onMoved?.(undefined);
     this.#reportNode(state);
     if (before !== verdicts.unhealthy || !isAlive) return;
     for (const check of this.#checks.values())
@@ -223,6 +228,7 @@ export class Health implements PatrolHost<Watch> {
 
   addressChanged(state: NodeState): void {
     this.#epoch++;
+    this.#options.onMoved?.(undefined);
     this.#reportNode(state);
   }
 

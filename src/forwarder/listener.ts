@@ -192,7 +192,7 @@ export class TcpListener implements DialHost {
     this.#server = server;
     this.#backoff.succeeded();
     server.on('error', (error) => this.#ground.log.warn({ listener: this.#rule.id, error: error.message }, 'accepting failed'));
-    this.#ground.reports.listener(this.#rule.id, { state: 'listening', ...at });
+    this.#ground.reports.listener(this.#rule.id, { state: 'listening', ...at, ...this.#ground.pathOf(this.#rule) });
   }
 
   #failedToOpen(fault: ListenFault): void {

@@ -6,7 +6,7 @@ const MAX_PROCESSES = 5_000;
 const LISTEN_STATE = '0A';
 
 interface Place {
-  readonly protocol: 'TCP' | 'UDP';
+  readonly protocol: 'TCP' | 'UDP' | 'SCTP';
   readonly address: string;
   readonly port: number;
 }

@@ -88,6 +88,7 @@ function splitRange(range: unknown): [string, number] {
 const checkKinds: Readonly<Record<string, readonly unknown[]>> = {
   TCP: ['nodePort', 'tcp', 'http'],
   UDP: ['nodePort', 'tcp', 'http', 'none'],
+  SCTP: ['nodePort', 'tcp', 'http', 'none'],
 };
 
 function checkProblems({ check, protocol }: RuleListener): string[] {

@@ -8,6 +8,8 @@ export class Reports {
   readonly #toldTargets = new Map<string, TargetState>();
   #listeners = new Map<string, ListenerState | null>();
   #targets = new Map<string, TargetState | null>();
+  readonly #toldWarnings = new Map<string, string>();
+  #warnings = new Map<string, string | null>();
   #generation = -1;
   #toldGeneration = -1;
   #scheduled = false;
@@ -32,6 +34,12 @@ export class Reports {
     this.#schedule();
   }
 
+  /** @param message null: it is over */
+  warning(code: string, message: string | null): void {
+    this.#warnings.set(code, message);
+    this.#schedule();
+  }
+
   /** Keys of the targets that were told and not taken back. */
   get toldTargets(): readonly string[] {
     return [...this.#toldTargets.keys()];
@@ -48,14 +56,18 @@ export class Reports {
     this.#scheduled = false;
     const listeners = takeNews(this.#listeners, this.#toldListeners, isDeepStrictEqual);
     const targets = takeNews(this.#targets, this.#toldTargets, sameTarget);
+    const warnings = takeNews(this.#warnings, this.#toldWarnings, Object.is);
     this.#listeners = new Map();
     this.#targets = new Map();
-    if (listeners.length === 0 && targets.length === 0 && this.#generation === this.#toldGeneration) return;
+    this.#warnings = new Map();
+    const isNews = listeners.length > 0 || targets.length > 0 || warnings.length > 0;
+    if (!isNews && this.#generation === this.#toldGeneration) return;
     this.#toldGeneration = this.#generation;
     this.#send({
       generation: this.#generation,
       listeners: Object.fromEntries(listeners),
       targets: Object.fromEntries(targets),
+      ...(warnings.length === 0 ? {} : { warnings: Object.fromEntries(warnings) }),
     });
   }
 }

@@ -14,6 +14,11 @@ export interface Rules {
   /** Sets of node ids, shared by many listeners, so that a node's coming is one change and not thousands. */
   readonly nodeSets: Readonly<Record<string, readonly string[]>>;
   readonly listeners: readonly RuleListener[];
+  /**
+   * Addresses that are for these listeners alone (never an address of the machine itself): the kernel path rejects every other port
+   * of TCP, UDP and SCTP on them, and has their rules in place also while the address is not on this machine.
+   */
+  readonly exclusive?: readonly string[];
 }
 
 /**
@@ -27,6 +32,8 @@ export interface RulesChange {
   readonly nodes: Readonly<Record<string, RuleNode | null>>;
   readonly nodeSets: Readonly<Record<string, readonly string[] | null>>;
   readonly listeners: Readonly<Record<string, RuleListener | null>>;
+  /** The whole list; undefined: as before. */
+  readonly exclusive?: readonly string[];
 }
 
 /** A machine to send to. */
@@ -43,7 +50,8 @@ export interface RuleNode {
 export interface RuleListener {
   /** Stable: the same id with the same protocol, address and port is the same open socket over every change. */
   readonly id: string;
-  readonly protocol: 'TCP' | 'UDP';
+  /** SCTP: in the kernel path only. */
+  readonly protocol: 'TCP' | 'UDP' | 'SCTP';
   readonly address: string;
   /** 0 to 65535; 0 lets the kernel choose (tests, `forward` with port 0). */
   readonly port: number;
@@ -98,7 +106,12 @@ export interface ForwarderReport {
    * differs from its node, so that 1,000 Services on 100 nodes are not 100,000 entries: read it with `targetState`.
    */
   readonly targets: Readonly<Record<string, TargetState | null>>;
+  /** What holds back the forwarder as a whole, though it serves: a code of the error table and what is the matter; null: no more. */
+  readonly warnings?: Readonly<Record<string, string | null>>;
 }
+
+/** What moves a listener's packets. */
+export type Datapath = 'userspace' | 'nftables';
 
 /** What is known of a NodePort at a node: its own entry, else its node's; undefined: nothing yet. */
 export function targetState(
@@ -110,7 +123,15 @@ export function targetState(
 }
 
 export type ListenerState =
-  | { readonly state: 'listening'; readonly address: string; readonly port: number }
+  | {
+      readonly state: 'listening';
+      readonly address: string;
+      readonly port: number;
+      /** Said where both data paths could have been had. */
+      readonly datapath?: Datapath;
+      /** Why this data path, for people. */
+      readonly why?: string;
+    }
   | { readonly state: 'draining'; readonly connections: number }
   | { readonly state: 'failed'; readonly code: ListenFailure; readonly message: string };
 
@@ -121,7 +142,12 @@ export type ListenFailure =
   | 'AddressUnavailable'
   | 'ProtocolUnsupported'
   | 'SyncFailed'
-  | 'ForwarderDown';
+  | 'ForwarderDown'
+  | 'NftMissing'
+  | 'NetAdminMissing'
+  | 'ForwardingOff'
+  | 'NeedsUserspace'
+  | 'KernelRefused';
 
 export interface TargetState {
   readonly health: 'healthy' | 'unhealthy' | 'unknown' | 'draining';
@@ -175,6 +201,8 @@ export interface ListenerCounters {
 }
 
 export interface ForwarderCounters {
+  /** Connection tracking of the kernel path: entries now, and how many there may be; undefined: not in use. */
+  readonly conntrack?: { readonly entries: number; readonly limit: number };
   readonly sum: ListenerCounters;
   readonly listeners: Readonly<Record<string, ListenerCounters>>;
 }

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { RULES_VERSION, type RuleListener, type RuleNode, type Rules, type RulesChange, RulesError } from './rules.ts';
 
@@ -7,6 +8,7 @@ export interface RulesTable {
   readonly nodes: ReadonlyMap<string, RuleNode>;
   readonly nodeSets: ReadonlyMap<string, readonly string[]>;
   readonly listeners: ReadonlyMap<string, RuleListener>;
+  readonly exclusive: readonly string[];
 }
 
 /** Ids that were added, changed or removed. */
@@ -17,7 +19,13 @@ export interface Revision {
 }
 
 /** Before the first rules. No `RulesChange` builds on it: generations start at 0. */
-export const emptyTable: RulesTable = { generation: -1, nodes: new Map(), nodeSets: new Map(), listeners: new Map() };
+export const emptyTable: RulesTable = {
+  generation: -1,
+  nodes: new Map(),
+  nodeSets: new Map(),
+  listeners: new Map(),
+  exclusive: [],
+};
 
 /**
  * Pure. What is in force after `next`, and which ids differ from before.
@@ -36,6 +44,7 @@ export function wholeRules(table: RulesTable): Rules {
     nodes: [...table.nodes.values()],
     nodeSets: Object.fromEntries(table.nodeSets),
     listeners: [...table.listeners.values()],
+    ...(table.exclusive.length === 0 ? {} : { exclusive: table.exclusive }),
   };
 }
 
@@ -45,6 +54,7 @@ function replace(before: RulesTable, next: Rules): { table: RulesTable; revision
     nodes: new Map(next.nodes.map((node) => [node.id, node])),
     nodeSets: new Map(Object.entries(next.nodeSets)),
     listeners: new Map(next.listeners.map((listener) => [listener.id, listener])),
+    exclusive: next.exclusive ?? [],
   };
   const revision = {
     nodes: differing(before.nodes, table.nodes),
@@ -63,6 +73,7 @@ function change(before: RulesTable, next: RulesChange): { table: RulesTable; rev
     nodes: patched(before.nodes, next.nodes),
     nodeSets: patched(before.nodeSets, next.nodeSets),
     listeners: patched(before.listeners, next.listeners),
+    exclusive: next.exclusive ?? before.exclusive,
   };
   const revision = {
     nodes: differing(before.nodes, table.nodes, Object.keys(next.nodes)),
@@ -108,6 +119,7 @@ function demandDocument(next: unknown): void {
     ...wrongEntries(next, 'nodes', whole),
     ...wrongEntries(next, 'listeners', whole),
     ...wrongSets(next['nodeSets'], whole),
+    ...wrongAddresses(next['exclusive']),
   ];
   if (wrong.length > 0) throw new RulesError('Malformed', `rules are malformed: ${wrong.slice(0, 10).join('; ')}`);
 }
@@ -138,6 +150,12 @@ function wrongSets(value: unknown, whole: boolean): string[] {
       ? []
       : [`nodeSets.${name} must be a list of node ids`],
   );
+}
+
+function wrongAddresses(value: unknown): string[] {
+  return value === undefined || (Array.isArray(value) && value.every((address) => isIP(address) !== 0))
+    ? []
+    : ['exclusive must be a list of IP addresses'];
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

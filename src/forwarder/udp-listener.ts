@@ -221,7 +221,8 @@ export class UdpListener implements FlowHost {
     for (const mouth of mouths) this.#listenAt(mouth);
     const { address } = this.#rule;
     if (isWildcard(address)) this.#follow = setInterval(() => void this.#followAddresses(), LOOK_AT_ADDRESSES_MS);
-    this.#ground.reports.listener(this.#rule.id, { state: 'listening', address, port: mouths[0]?.port ?? 0 });
+    const at = { address, port: mouths[0]?.port ?? 0 };
+    this.#ground.reports.listener(this.#rule.id, { state: 'listening', ...at, ...this.#ground.pathOf(this.#rule) });
     this.#tellRoom(mouths[0]?.receiveBytes ?? RECEIVE_BYTES);
   }
 

@@ -76,7 +76,7 @@ test('the drain ends after --drain-seconds', async () => {
 
 test('every problem of the command line is told at once, with exit 2', async () => {
   const { code, stdout, stderr } = await run([
-    ...['forward', '--datapath', 'nftables', '--drain-seconds', 'soon', '--what'],
+    ...['forward', '--datapath', 'kernel', '--drain-seconds', 'soon', '--what'],
     ...['tcp://localhost:80', 'node-1:30123', '10.0.0.1:99999', '10.0.0.2:1', '10.0.0.2:1'],
   ]);
   expect(code).toBe(2);

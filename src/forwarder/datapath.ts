@@ -1,0 +1,32 @@
+import { type ForwarderOptions, startForwarder } from './forwarder.ts';
+import { tryNft } from './kernel/nft.ts';
+import { emptyPlan } from './kernel/plan.ts';
+import { renderRuleset } from './kernel/ruleset.ts';
+import type { Forwarder } from './rules.ts';
+
+/** Of the ruleset, unless another name is asked for. */
+export const TABLE = 'nodeport-lb';
+
+export interface DatapathOptions extends ForwarderOptions {
+  /** `auto`: each listener is served by the kernel where rights, machine and rule allow it, else in userspace. */
+  readonly datapath: 'auto' | 'userspace' | 'nftables';
+  /** Name of our table in the family inet, letters, digits, - and _; two forwarders on one machine need two. Default: TABLE. */
+  readonly table?: string;
+  /** Count bytes of each listener in the kernel path, at the price of a lookup for each packet. Default: true. */
+  readonly countBytes?: boolean;
+  /** On close the kernel goes on forwarding, until the next forwarder takes over or `cleanUpKernel` ends it. Default: false. */
+  readonly keepRules?: boolean;
+}
+
+/** Forwards in this process, or by the kernel for it. What cannot be served is reported, never thrown. */
+export function openForwarder({
+  datapath,
+  table = TABLE,
+  countBytes = true,
+  keepRules = false,
+  ...options
+}: DatapathOptions): Forwarder {
+  if (datapath === 'userspace') return startForwarder(options);
+  const fault = tryNft(renderRuleset(emptyPlan, { table, countBytes }));
+  return startForwarder({ ...options, paths: { asked: datapath, fault, table, countBytes, keepRules } });
+}

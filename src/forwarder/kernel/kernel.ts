@@ -1,0 +1,385 @@
+import type { Ground } from '../ground.ts';
+import type { Watch } from '../health.ts';
+import type { Machine } from '../paths.ts';
+import { describePortHolder } from '../port-holder.ts';
+import type { ForwarderLog } from '../rules.ts';
+import { readConntrackFill } from './conntrack.ts';
+import { parseCounted } from './counted.ts';
+import type { KernelListener } from './listener.ts';
+import { type KernelFault, Nft } from './nft.ts';
+import { type Aim, canonical, emptyPlan, type Family, type KernelRule, type Plan, planRuleset } from './plan.ts';
+import { movedKeys, type RulesetOptions, renderChange, renderRuleset } from './ruleset.ts';
+import { forwardedFamilies, isHeld, ownAddresses, readHeldPorts } from './surroundings.ts';
+import { Sweeper } from './sweeper.ts';
+
+/** How often it is looked whether the kernel and the machine are still as they were. */
+const AUDIT_MS = 5_000;
+/** What the kernel did not take is tried again after this, doubled each time. */
+const RETRY_LEAST_MS = 500;
+const RETRY_MOST_MS = 30_000;
+/** Aims that no listener has any more are forgotten when there are so many. */
+const SPARE_AIMS = 1_000;
+/** Elements that one command asks for. */
+const ASKED_AT_ONCE = 500;
+/** Of the table of tracked connections; beyond it somebody should be told. */
+const NEARLY_FULL = 0.9;
+
+const WHY = 'the kernel moves its packets; targets see an address of this machine instead of the client’s (masquerade)';
+
+export interface KernelOptions extends RulesetOptions {
+  readonly log: ForwarderLog;
+  /** On close the kernel goes on forwarding, until another forwarder takes over or `cleanUpKernel` ends it. */
+  readonly keepRules: boolean;
+}
+
+/** Keeps the kernel's ruleset as the listeners want it. One transaction at a time; what changes meanwhile goes into the next. */
+export class Kernel {
+  readonly #options: KernelOptions;
+  readonly #ground: Ground;
+  readonly #nft = new Nft();
+  readonly #sweeper: Sweeper;
+  readonly #listeners = new Map<string, KernelListener>();
+  readonly #byWatch = new Map<Watch, KernelListener>();
+  /** Their port is not free. */
+  readonly #waiting = new Set<KernelListener>();
+  readonly #rules = new Map<KernelListener, KernelRule>();
+  readonly #aims = new Map<string, Aim>();
+  readonly #audit: NodeJS.Timeout;
+  #dirty = new Set<KernelListener>();
+  /** Removed; they drain once the kernel knows. */
+  #leaving: KernelListener[] = [];
+  #fresh: KernelListener[] = [];
+  #plan: Plan = emptyPlan;
+  #isLoaded = false;
+  #hasLooked = false;
+  #machine: Machine = { own: ownAddresses(), forwards: forwardedFamilies() };
+  #exclusive: ReadonlySet<string> = new Set();
+  #open: ReadonlySet<string> = new Set();
+  #hasMoved = false;
+  #isRunning = false;
+  #isAgain = false;
+  #isClosed = false;
+  #retryMs = RETRY_LEAST_MS;
+  #retry: NodeJS.Timeout | undefined;
+  #settled: (() => void)[] = [];
+
+  constructor(ground: Ground, options: KernelOptions) {
+    this.#ground = ground;
+    this.#options = options;
+    this.#sweeper = new Sweeper(
+      ground.reports,
+      () => ground.nowMs(),
+      (key) => this.#listeners.has(key),
+    );
+    this.#audit = setInterval(() => void this.#look(), AUDIT_MS);
+    this.#audit.unref();
+  }
+
+  get machine(): Machine {
+    return this.#machine;
+  }
+
+  add(listener: KernelListener): void {
+    const holder = this.#listeners.get(listener.key);
+    if (holder) {
+      this.#wait(listener, `listener ${holder.rule.id}`);
+      return;
+    }
+    this.#listeners.set(listener.key, listener);
+    this.#fresh.push(listener);
+    this.touch(listener);
+  }
+
+  remove(listener: KernelListener): void {
+    this.#byWatch.delete(listener.watch);
+    if (this.#waiting.delete(listener) || this.#listeners.get(listener.key) !== listener) {
+      listener.gone();
+      return;
+    }
+    this.#listeners.delete(listener.key);
+    this.#dirty.add(listener);
+    this.#leaving.push(listener);
+    for (const waiting of this.#waiting) if (waiting.key === listener.key) this.#readmit(waiting);
+    this.#schedule();
+  }
+
+  /** Something that matters to this listener has changed. */
+  touch(listener: KernelListener): void {
+    this.#byWatch.set(listener.watch, listener);
+    this.#dirty.add(listener);
+    this.#schedule();
+  }
+
+  /** The prospects of these have changed; undefined: of all. */
+  moved(watches: ReadonlySet<Watch> | undefined): void {
+    const listeners = watches ? [...watches].flatMap((watch) => this.#byWatch.get(watch) ?? []) : this.#listeners.values();
+    for (const listener of listeners) this.#dirty.add(listener);
+    if (this.#dirty.size > 0) this.#schedule();
+  }
+
+  /** @param open keys of what userspace serves */
+  setExclusive(exclusive: readonly string[], open: readonly string[]): void {
+    const addresses = new Set(exclusive.map(canonical));
+    const keys = new Set(open.filter((key) => addresses.has(key.split(' ')[0]!)));
+    if (sameSet(addresses, this.#exclusive) && sameSet(keys, this.#open)) return;
+    this.#exclusive = addresses;
+    this.#open = keys;
+    this.#hasMoved = true;
+    this.#schedule();
+  }
+
+  /** One object for each content. */
+  aim(
+    family: Family,
+    ways: readonly { readonly address: string; readonly port: number }[],
+    { nodePort, isSticky }: { readonly nodePort: number; readonly isSticky: boolean },
+  ): Aim {
+    const shared = ways.every(({ port }) => port === nodePort);
+    const text = ways.map(({ address, port }) => (shared ? address : `${address}/${port}`)).join(' ');
+    const content = `${family} ${isSticky ? 'sticky' : 'turn'} ${text}`;
+    const had = this.#aims.get(content);
+    if (had) return had;
+    const addresses = ways.map(({ address }) => canonical(address));
+    const ports = shared ? undefined : ways.map(({ port }) => port);
+    const aim = { content, family, addresses, ports, sticky: isSticky };
+    this.#aims.set(content, aim);
+    return aim;
+  }
+
+  /** Once the kernel has what the listeners wanted when this was called, or has refused it. Also looks at what an earlier run left. */
+  settled(): Promise<void> {
+    this.#schedule();
+    return new Promise((resolve) => this.#settled.push(resolve));
+  }
+
+  /** Brings the listeners' counters up to date. */
+  async readCounters(): Promise<void> {
+    if (!this.#isLoaded) return;
+    const { table, countBytes } = this.#options;
+    const read = async (kind: string, name: string) => {
+      const texts = await Promise.all([4, 6].map((family) => this.#nft.list('list', kind, 'inet', table, `${name}${family}`)));
+      return parseCounted(texts.join('\n'));
+    };
+    const targets = await read('map', 'targets');
+    const refused = await read('set', 'refused');
+    const up = countBytes ? await read('set', 'up') : new Map();
+    const down = countBytes ? await read('set', 'down') : new Map();
+    for (const [key, listener] of this.#listeners) {
+      listener.take({
+        connections: targets.get(key)?.packets ?? 0,
+        refused: refused.get(key)?.packets ?? 0,
+        bytesFromClients: up.get(key)?.bytes ?? 0,
+        bytesToClients: down.get(key)?.bytes ?? 0,
+      });
+    }
+    await this.#sweeper.count([...this.#listeners.values()]);
+  }
+
+  conntrack(): { readonly entries: number; readonly limit: number } | undefined {
+    return this.#isLoaded ? readConntrackFill() : undefined;
+  }
+
+  /** Every listener must be gone, unless the rules are kept. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#audit);
+    clearTimeout(this.#retry);
+    while (this.#isRunning) await new Promise<void>((resolve) => this.#settled.push(resolve));
+    this.#sweeper.stop();
+    const { table, keepRules } = this.#options;
+    if (this.#isLoaded && !keepRules) await this.#nft.apply(`delete table inet ${table}`);
+    this.#nft.end();
+  }
+
+  #schedule(): void {
+    this.#isAgain = true;
+    if (this.#isRunning || this.#isClosed) return;
+    this.#isRunning = true;
+    setImmediate(() => void this.#run());
+  }
+
+  async #run(): Promise<void> {
+    while (this.#isAgain) {
+      this.#isAgain = false;
+      await this.#sync();
+    }
+    this.#isRunning = false;
+    for (const resolve of this.#settled.splice(0)) resolve();
+  }
+
+  async #sync(): Promise<void> {
+    await this.#dropLeftovers();
+    this.#admitFresh();
+    const dirty = this.#dirty;
+    const leaving = this.#leaving;
+    this.#dirty = new Set();
+    this.#leaving = [];
+    const changed = this.#describe(dirty);
+    const isNeeded = this.#isLoaded ? changed.length > 0 || leaving.length > 0 || this.#hasMoved : this.#rules.size > 0;
+    if (isNeeded) {
+      const fault = await this.#load();
+      if (fault) {
+        this.#failed(fault, dirty, leaving);
+        return;
+      }
+      this.#retryMs = RETRY_LEAST_MS;
+    }
+    for (const listener of changed) this.#tell(listener);
+    for (const listener of leaving) this.#sweeper.drain(listener);
+    this.#sweeper.changed([...dirty].filter((listener) => !listener.isClosed));
+  }
+
+  /** @returns those whose rule is another one now */
+  #describe(dirty: ReadonlySet<KernelListener>): KernelListener[] {
+    const changed: KernelListener[] = [];
+    for (const listener of dirty) {
+      const before = this.#rules.get(listener);
+      if (listener.isClosed || this.#waiting.has(listener)) {
+        this.#rules.delete(listener);
+        continue;
+      }
+      const rule = listener.describe(this.#machine.own);
+      if (rule === before) continue;
+      this.#rules.set(listener, rule);
+      changed.push(listener);
+    }
+    return changed;
+  }
+
+  async #load(): Promise<KernelFault | undefined> {
+    this.#hasMoved = false;
+    const before = this.#plan;
+    const rules = this.#rules.values();
+    const after = planRuleset({ rules, exclusive: this.#exclusive, open: this.#open }, before);
+    if (this.#isLoaded) {
+      await this.#keepCounters(movedKeys(before, after));
+      const text = renderChange(before, after, this.#options);
+      const fault = text === '' ? undefined : await this.#nft.apply(text);
+      if (!fault) return this.#took(after);
+      this.#options.log.warn({ fault: fault.message }, 'the kernel is not as it was left; all rules are loaded anew');
+    }
+    const fault = await this.#nft.apply(renderRuleset(after, this.#options));
+    if (fault) return fault;
+    for (const listener of this.#listeners.values()) listener.renewAll();
+    return this.#took(after);
+  }
+
+  #took(plan: Plan): undefined {
+    this.#plan = plan;
+    this.#isLoaded = true;
+    if (this.#aims.size <= plan.chains.size + SPARE_AIMS) return;
+    this.#aims.clear();
+    for (const { aim } of plan.chains.values()) this.#aims.set(aim.content, aim);
+  }
+
+  #failed(fault: KernelFault, dirty: ReadonlySet<KernelListener>, leaving: readonly KernelListener[]): void {
+    this.#options.log.error({ ...fault }, 'the kernel did not take the rules; those before stay in force');
+    for (const listener of dirty) {
+      this.#rules.delete(listener);
+      this.#dirty.add(listener);
+      listener.failed(fault);
+    }
+    this.#leaving.push(...leaving);
+    this.#hasMoved = true;
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.#schedule(), this.#retryMs);
+    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MOST_MS);
+  }
+
+  /** A listener that is sent to another chain loses its counters. */
+  async #keepCounters(keys: readonly string[]): Promise<void> {
+    const { table } = this.#options;
+    for (const family of [4, 6] as const) {
+      const mine = keys.filter((key) => this.#listeners.get(key)?.family === family);
+      for (let i = 0; i < mine.length; i += ASKED_AT_ONCE) {
+        const part = mine.slice(i, i + ASKED_AT_ONCE).join(', ');
+        const text = await this.#nft.list('get', 'element', 'inet', table, `targets${family}`, `{ ${part} }`);
+        for (const [key, { packets }] of parseCounted(text ?? '')) this.#listeners.get(key)?.renew(packets);
+      }
+    }
+  }
+
+  /** The table of an earlier run is replaced with the first load; if nothing is loaded it goes. */
+  async #dropLeftovers(): Promise<void> {
+    if (this.#hasLooked) return;
+    this.#hasLooked = true;
+    await this.#sweeper.look();
+    if (this.#listeners.size > 0 || !(await this.#isThere())) return;
+    await this.#nft.apply(`delete table inet ${this.#options.table}`);
+  }
+
+  async #isThere(): Promise<boolean> {
+    const tables = (await this.#nft.list('list', 'tables', 'inet')) ?? '';
+    return tables.split('\n').includes(`table inet ${this.#options.table}`);
+  }
+
+  /** A port that a process of this machine has would be taken from it, except on addresses that are for us alone. */
+  #admitFresh(): void {
+    const fresh = this.#fresh.filter((one) => !one.isClosed && !this.#exclusive.has(one.address));
+    this.#fresh = [];
+    if (fresh.length === 0) return;
+    const held = readHeldPorts();
+    for (const listener of fresh) {
+      if (!isHeld(held, listener.protocol, listener.address, listener.rule.port)) continue;
+      this.#listeners.delete(listener.key);
+      this.#wait(listener, undefined);
+    }
+  }
+
+  #wait(listener: KernelListener, holder: string | undefined): void {
+    this.#waiting.add(listener);
+    const { address, port, protocol } = listener.rule;
+    const where = `${address} port ${port}/${protocol}`;
+    const tell = (by: string) => listener.failed({ code: 'PortInUse', message: `${where} is held by ${by}` });
+    if (holder !== undefined) tell(holder);
+    else void describePortHolder(listener.rule).then((by) => this.#waiting.has(listener) && tell(by));
+  }
+
+  #readmit(listener: KernelListener): void {
+    this.#waiting.delete(listener);
+    this.add(listener);
+  }
+
+  /** How a listener is that the kernel has. */
+  #tell(listener: KernelListener): void {
+    const { family, address } = listener;
+    if (!this.#machine.forwards.has(family)) {
+      const message = `this machine does not forward IPv${family}: ${family === 4 ? 'net.ipv4.ip_forward' : 'net.ipv6.conf.all.forwarding'} is 0`;
+      listener.failed({ code: 'ForwardingOff', message });
+    } else if (!this.#machine.own.has(address) && !this.#exclusive.has(address)) {
+      listener.failed({ code: 'AddressUnavailable', message: `${listener.rule.address} is no address of this machine` });
+    } else {
+      listener.served(WHY);
+    }
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isClosed || (this.#listeners.size === 0 && this.#waiting.size === 0)) return;
+    this.#machine = { own: ownAddresses(), forwards: forwardedFamilies() };
+    for (const listener of this.#waiting) this.#readmit(listener);
+    this.#tellFill();
+    if (this.#isLoaded && !this.#isRunning && !(await this.#isThere())) {
+      this.#options.log.warn({ table: this.#options.table }, 'somebody has removed our table; it is loaded anew');
+      this.#isLoaded = false;
+      this.#plan = emptyPlan;
+    }
+    for (const listener of this.#rules.keys()) this.#tell(listener);
+    this.#dirty = new Set([...this.#dirty, ...this.#listeners.values()]);
+    this.#schedule();
+  }
+
+  #tellFill(): void {
+    const fill = readConntrackFill();
+    const isFull = fill !== undefined && fill.entries >= fill.limit * NEARLY_FULL;
+    const said =
+      fill && `the kernel tracks ${fill.entries} connections and has room for ${fill.limit}; beyond that it drops new ones`;
+    this.#ground.reports.warning('ConntrackFull', isFull ? said! : null);
+    const without =
+      'the command conntrack is missing: flows of UDP stay at targets that went, and drained connections are not cut';
+    this.#ground.reports.warning('ConntrackMissing', this.#sweeper.isMissing ? without : null);
+  }
+}
+
+function sameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  return a.size === b.size && [...a].every((one) => b.has(one));
+}

@@ -1,0 +1,210 @@
+import { zeroCounters } from '../counters.ts';
+import type { Ground } from '../ground.ts';
+import type { Watch } from '../health.ts';
+import { allowedSources, isAllowed } from '../problems.ts';
+import type { ListenerCounters, ListenFailure, RuleListener } from '../rules.ts';
+import { endpointsOf, type NodeEntry } from '../targets.ts';
+import type { Kernel } from './kernel.ts';
+import { isHere, isLoopback, sourcesOf } from './needs.ts';
+import { canonical, type Family, familyOf, type KernelRule, keyOf } from './plan.ts';
+
+export interface Read {
+  readonly connections: number;
+  readonly refused: number;
+  readonly bytesFromClients: number;
+  readonly bytesToClients: number;
+}
+
+const nothingRead: Read = { connections: 0, refused: 0, bytesFromClients: 0, bytesToClients: 0 };
+
+/** One port that the kernel serves, and what may still be left of its connections after it was closed. */
+export class KernelListener {
+  readonly key: string;
+  readonly family: Family;
+  readonly protocol: string;
+  readonly address: string;
+  readonly #ground: Ground;
+  readonly #kernel: Kernel;
+  readonly #onGone: () => void;
+  #rule: RuleListener;
+  #watch: Watch;
+  #described: KernelRule | undefined;
+  /** `address port` of every target that may go on with what it has. */
+  #keeps = new Set<string>();
+  #isOpen = false;
+  #isClosed = false;
+  /** When what is left is cut; monotonic. */
+  cutAtMs = Number.POSITIVE_INFINITY;
+  /** Open connections, where they have been counted. */
+  connections = 0;
+  /** What the kernel's counters said before they began anew. */
+  #past = nothingRead;
+  #read = nothingRead;
+
+  constructor(rule: RuleListener, ground: Ground, kernel: Kernel, onGone: () => void) {
+    this.#rule = rule;
+    this.#ground = ground;
+    this.#kernel = kernel;
+    this.#onGone = onGone;
+    this.#watch = ground.health.watch(rule);
+    this.address = canonical(rule.address);
+    this.family = familyOf(rule.address);
+    this.protocol = rule.protocol.toLowerCase();
+    this.key = keyOf(this.address, this.protocol, rule.port);
+  }
+
+  get rule(): RuleListener {
+    return this.#rule;
+  }
+
+  get watch(): Watch {
+    return this.#watch;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  counters(): ListenerCounters {
+    const sum = added(this.#past, this.#read);
+    const { connections, bytesFromClients, bytesToClients, refused } = sum;
+    const active = this.connections;
+    return { ...zeroCounters, connections, active, bytesFromClients, bytesToClients, refusedByRange: refused };
+  }
+
+  /** What the kernel's counters say now. */
+  take(read: Partial<Read>): void {
+    this.#read = { ...this.#read, ...read };
+  }
+
+  /** The kernel's own counters begin anew. @param connections of them alone the last value is known */
+  renew(connections: number): void {
+    this.#past = added(this.#past, { ...nothingRead, connections });
+    this.#read = { ...this.#read, connections: 0 };
+  }
+
+  /** All of the kernel's counters have begun anew. */
+  renewAll(): void {
+    this.#past = added(this.#past, this.#read);
+    this.#read = nothingRead;
+  }
+
+  update(rule: RuleListener): void {
+    this.#rule = rule;
+    this.#watch = this.#ground.health.watch(rule);
+    this.#kernel.touch(this);
+  }
+
+  /** Safe to repeat. */
+  async open(): Promise<void> {
+    if (this.#isOpen || this.#isClosed) return;
+    this.#isOpen = true;
+    this.#kernel.add(this);
+  }
+
+  retarget(): void {
+    if (!this.#isClosed) this.#kernel.touch(this);
+  }
+
+  /** Takes no new connection from now on. What is established may live on for the rule's drain time, and for at most `mostMs`. */
+  close(mostMs = Number.POSITIVE_INFINITY): void {
+    const drainMs = Math.min(mostMs, this.#rule.drainMs);
+    this.cutAtMs = Math.min(this.cutAtMs, this.#ground.nowMs() + drainMs);
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#kernel.remove(this);
+  }
+
+  /** The kernel goes on without us. */
+  abandon(): void {
+    this.#isClosed = true;
+    this.gone();
+  }
+
+  /** Time limits are the kernel's. */
+  sweep(): void {}
+
+  /** The rules are in the kernel. */
+  served(why: string): void {
+    if (this.#isClosed) return;
+    const { id, address, port } = this.#rule;
+    this.#ground.reports.listener(id, { state: 'listening', address, port, datapath: 'nftables', why });
+  }
+
+  failed(fault: { readonly code: ListenFailure; readonly message: string }): void {
+    if (!this.#isClosed) this.#ground.reports.listener(this.#rule.id, { state: 'failed', ...fault });
+  }
+
+  /** So many connections live on after the end. */
+  drains(connections: number): void {
+    this.connections = connections;
+    this.#ground.reports.listener(this.#rule.id, { state: 'draining', connections });
+  }
+
+  gone(): void {
+    this.connections = 0;
+    this.#onGone();
+  }
+
+  /** What it wants of the kernel; the same object while that stays the same. */
+  describe(own: ReadonlySet<string>): KernelRule {
+    const { id, nodePort, affinitySeconds } = this.#rule;
+    const { address, family, key } = this;
+    const ways = this.#ways(own);
+    const aim = this.#kernel.aim(family, ways, { nodePort, isSticky: affinitySeconds !== undefined });
+    const sources = sourcesOf(this.#rule, family);
+    const had = this.#described;
+    const same = had?.aim === aim && had.nodePort === nodePort && had.id === id && had.sources?.join() === sources?.join();
+    if (had && same) return had;
+    this.#described = { id, family, key, address, nodePort, aim, sources };
+    return this.#described;
+  }
+
+  /**
+   * Whom its connections may stay with: every target that the rules name and that is not known to be down; of TCP, also one that is
+   * down, since a connection that it has left is broken in any case.
+   * @returns those that have gone from the list since the last call
+   */
+  leavers(): readonly string[] {
+    const before = this.#keeps;
+    const isTcp = this.protocol === 'tcp';
+    const nodes = this.#ground.nodes.set(this.#rule.nodeSet);
+    const staying = nodes.filter((node) => isTcp || !this.#ground.health.isDown(this.#watch, node));
+    this.#keeps = new Set(
+      staying.flatMap((node) => this.#endpoints(node).map(({ address, port }) => `${canonical(address)} ${port}`)),
+    );
+    return [...before].filter((target) => !this.#keeps.has(target));
+  }
+
+  /** Whether the source ranges let this client in. */
+  admits(client: string): boolean {
+    return isAllowed(allowedSources(this.#rule.sourceRanges), client);
+  }
+
+  mayStay(target: { readonly address: string; readonly port: number }): boolean {
+    return this.#keeps.has(`${target.address} ${target.port}`);
+  }
+
+  #endpoints(node: NodeEntry): readonly { readonly address: string; readonly port: number }[] {
+    return endpointsOf(node, this.#rule.nodePort).filter(({ address }) => familyOf(address) === this.family);
+  }
+
+  /** One address and port of each target in use; those on this machine only when there are no others. */
+  #ways(own: ReadonlySet<string>): readonly { readonly address: string; readonly port: number }[] {
+    const { healthy, others } = this.#ground.health.prospects(this.#watch);
+    const ways = (healthy.length > 0 ? healthy : others).flatMap(({ node, endpoint }) => {
+      const fits = familyOf(endpoint.address) === this.family ? endpoint : this.#endpoints(node)[0];
+      return fits && !isLoopback(fits.address) && !isHere(node, fits.address, own) ? [fits] : [];
+    });
+    return ways;
+  }
+}
+
+function added(a: Read, b: Read): Read {
+  return {
+    connections: a.connections + b.connections,
+    refused: a.refused + b.refused,
+    bytesFromClients: a.bytesFromClients + b.bytesFromClients,
+    bytesToClients: a.bytesToClients + b.bytesToClients,
+  };
+}

@@ -1,0 +1,44 @@
+import { isIP } from 'node:net';
+import type { RuleListener } from '../rules.ts';
+import { endpointsOf, type NodeEntry } from '../targets.ts';
+import { canonical, type Family, familyOf } from './plan.ts';
+
+/**
+ * Pure. Why a rule cannot be the kernel's, as the end of a sentence; undefined: it can.
+ * @param own canonical addresses of this machine
+ */
+export function needOfUserspace(rule: RuleListener, nodes: readonly NodeEntry[], own: ReadonlySet<string>): string | undefined {
+  if (rule.proxyProtocol !== undefined) return 'the PROXY protocol is written by userspace';
+  if (rule.port === 0) return 'a port that the kernel shall choose needs a socket';
+  if (isIP(rule.address) === 0 || rule.address.includes('%')) return 'an address of one link alone needs a socket';
+  if (/^(0\.0\.0\.0|[0:]+)$/.test(rule.address)) return 'every address at once needs sockets';
+  if (isLoopback(rule.address)) return 'the kernel does not send on what comes for a loopback address';
+  if (nodes.length === 0) return undefined;
+  const family = familyOf(rule.address);
+  const ways = nodes.flatMap((node) => endpointsOf(node, rule.nodePort).map(({ address }) => ({ node, address })));
+  const reached = ways.filter(({ address }) => familyOf(address) === family && !isLoopback(address));
+  if (reached.length === 0)
+    return `the kernel does not translate between IP families or to loopback, and no target has an IPv${family} address`;
+  if (reached.every(({ node, address }) => isHere(node, address, own))) {
+    return 'its only targets are NodePorts of this very machine, and what the kernel has translated once kube-proxy does not translate again';
+  }
+  return undefined;
+}
+
+/** Pure. A NodePort of this machine is no socket but kube-proxy's translation, which does not come after ours. */
+export function isHere(node: NodeEntry, address: string, own: ReadonlySet<string>): boolean {
+  return node.rule.port === undefined && node.rule.portMap === undefined && own.has(canonical(address));
+}
+
+export function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || canonical(address) === '::1';
+}
+
+/** Pure. The source ranges of one family, each as a CIDR; undefined: all clients are let in. */
+export function sourcesOf({ sourceRanges }: RuleListener, family: Family): readonly string[] | undefined {
+  if (sourceRanges.length === 0) return undefined;
+  const ranges = sourceRanges.map((range) => range.trim()).filter((range) => familyOf(range.split('/')[0] ?? '') === family);
+  // An interval of everything is no set that nft takes.
+  if (ranges.some((range) => range.endsWith('/0'))) return undefined;
+  return [...new Set(ranges)].sort();
+}

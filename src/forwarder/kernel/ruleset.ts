@@ -1,0 +1,229 @@
+import { type Aim, type Chain, type Entry, emptyPlan, type Family, type Guard, type Plan } from './plan.ts';
+import { fillSlots, SLOTS } from './slots.ts';
+
+/** Before kube-proxy's and Docker's translation (-100), so that a packet for one of our listeners is ours. */
+const DSTNAT = -105;
+const SRCNAT = 95;
+/** Listeners with refusals or bytes that are counted, at most; what comes beyond is not counted. */
+const COUNTED = 65_535;
+/** Of the clients' addresses: the same on every machine, so that a client keeps its target when an address moves. */
+const HASH_SEED = '0x6e706c62';
+
+export interface RulesetOptions {
+  /** Name of the table, of the family inet. */
+  readonly table: string;
+  /** Count bytes of each listener; costs a lookup for every packet. */
+  readonly countBytes: boolean;
+}
+
+const families = [4, 6] as const;
+const protocols = ['tcp', 'udp', 'sctp'] as const;
+
+/**
+ * Pure. The whole ruleset as one text for `nft -f -`: it takes the place of whatever the table held, in one transaction.
+ * A listener is an element of three maps: `targets` sends its first packet to the chain of its target set, `ports` knows its nodePort
+ * there, and `via` tells afterwards that the connection came through it, so that it is masqueraded and answers come back.
+ */
+export function renderRuleset(plan: Plan, options: RulesetOptions): string {
+  const { table } = options;
+  return [
+    `table inet ${table} {}`,
+    `delete table inet ${table}`,
+    `table inet ${table} {`,
+    ...families.flatMap((family) => renderMaps(family)),
+    '  chain none {',
+    '    meta l4proto tcp reject with tcp reset',
+    '    reject',
+    '  }',
+    ...renderHooks(options.countBytes),
+    '}',
+    renderChange(emptyPlan, plan, options),
+  ].join('\n');
+}
+
+/** Pure. The commands that lead from one plan to the next, as one transaction; '' when there is nothing to do. */
+export function renderChange(before: Plan, after: Plan, { table, countBytes }: RulesetOptions): string {
+  const lines: string[] = [];
+  const say = (line: string) => lines.push(line);
+  for (const guard of after.guards.values()) if (!before.guards.has(guard.name)) renderGuard(guard, table).forEach(say);
+  for (const chain of after.chains.values()) {
+    const had = before.chains.get(chain.name);
+    if (!had) say(`add chain inet ${table} ${chain.name}`);
+    else if (had.aim.content !== chain.aim.content) say(`flush chain inet ${table} ${chain.name}`);
+    if (had?.aim.content !== chain.aim.content) say(`add rule inet ${table} ${chain.name} ${renderAim(chain)}`);
+  }
+  for (const family of families) {
+    for (const [name, of] of Object.entries(places)) {
+      renderElements(`${name}${family}`, table, elements(before, family, of), elements(after, family, of)).forEach(say);
+    }
+    renderElements(`own${family}`, table, addresses(before.exclusive, family), addresses(after.exclusive, family)).forEach(say);
+    renderElements(`open${family}`, table, addresses(before.open, family), addresses(after.open, family)).forEach(say);
+    renderForgotten(before, after, family, { table, countBytes }).forEach(say);
+  }
+  for (const chain of before.chains.values()) if (!after.chains.has(chain.name)) say(`delete chain inet ${table} ${chain.name}`);
+  for (const guard of before.guards.values()) {
+    if (after.guards.has(guard.name)) continue;
+    say(`delete chain inet ${table} ${guard.name}`);
+    say(`delete set inet ${table} ${guard.name}s`);
+  }
+  return lines.join('\n');
+}
+
+/** Keys of listeners that go on but are sent to another chain: their counters begin anew. */
+export function movedKeys(before: Plan, after: Plan): readonly string[] {
+  const moved: string[] = [];
+  for (const [key, entry] of after.entries) {
+    const had = before.entries.get(key);
+    if (had && had !== entry && had.chain !== entry.chain) moved.push(key);
+  }
+  return moved;
+}
+
+/** What stands in each map for an entry; undefined: nothing. */
+const places: Readonly<Record<string, (entry: Entry, plan: Plan) => string | undefined>> = {
+  targets: ({ chain }) => `goto ${chain}`,
+  ports: ({ rule }) => String(rule.nodePort),
+  guards: ({ guard }) => guard && `jump ${guard}`,
+  via: ({ rule }, plan) => (plan.exclusive.has(rule.address) ? undefined : ''),
+};
+
+function elements(plan: Plan, family: Family, of: (entry: Entry, plan: Plan) => string | undefined): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const [key, entry] of plan.entries) {
+    const value = entry.rule.family === family ? of(entry, plan) : undefined;
+    if (value !== undefined) found.set(key, value);
+  }
+  return found;
+}
+
+function addresses(set: ReadonlySet<string>, family: Family): Map<string, string> {
+  return new Map([...set].filter((key) => key.includes(':') === (family === 6)).map((key) => [key, '']));
+}
+
+/** What goes is deleted before anything is added, so that an element can get another value. */
+function renderElements(
+  name: string,
+  table: string,
+  before: ReadonlyMap<string, string>,
+  after: ReadonlyMap<string, string>,
+): string[] {
+  const gone: string[] = [];
+  const come: string[] = [];
+  for (const [key, value] of before) if (after.get(key) !== value) gone.push(key);
+  for (const [key, value] of after) if (before.get(key) !== value) come.push(value === '' ? key : `${key} : ${value}`);
+  return [
+    ...(gone.length === 0 ? [] : [`delete element inet ${table} ${name} { ${gone.join(', ')} }`]),
+    ...(come.length === 0 ? [] : [`add element inet ${table} ${name} { ${come.join(', ')} }`]),
+  ];
+}
+
+/** Counters that the packets themselves have made: added first, because what is not there cannot be deleted. */
+function renderForgotten(before: Plan, after: Plan, family: Family, { table, countBytes }: RulesetOptions): string[] {
+  const gone = [...before.entries.values()].filter(({ rule }) => rule.family === family && !after.entries.has(rule.key));
+  if (gone.length === 0) return [];
+  const keys = gone.map(({ rule }) => rule.key).join(', ');
+  const sets = ['refused', ...(countBytes ? ['up', 'down'] : [])];
+  return sets.flatMap((name) => ['add', 'delete'].map((verb) => `${verb} element inet ${table} ${name}${family} { ${keys} }`));
+}
+
+function renderMaps(family: Family): string[] {
+  const key = `ipv${family}_addr . inet_proto . inet_service`;
+  const counted = `flags dynamic; size ${COUNTED}; counter;`;
+  return [
+    `  map targets${family} { type ${key} : verdict; counter; }`,
+    `  map ports${family} { type ${key} : inet_service; }`,
+    `  map guards${family} { type ${key} : verdict; }`,
+    `  set via${family} { type ${key}; }`,
+    `  set own${family} { type ipv${family}_addr; }`,
+    `  set open${family} { type ${key}; }`,
+    `  set refused${family} { type ${key}; ${counted} }`,
+    `  set up${family} { type ${key}; ${counted} }`,
+    `  set down${family} { type ${key}; ${counted} }`,
+  ];
+}
+
+/** The first packet of a connection alone comes by the nat hooks; what follows is translated as it was. */
+function renderHooks(countBytes: boolean): string[] {
+  const [ip, ip6] = ['ip', 'ip6'];
+  const asked = ['guards', 'targets'].flatMap((map) => [
+    `${ip} daddr . meta l4proto . th dport vmap @${map}4`,
+    `${ip6} daddr . meta l4proto . th dport vmap @${map}6`,
+  ]);
+  return [
+    ...renderHook('prerouting', `type nat hook prerouting priority ${DSTNAT}`, asked),
+    ...renderHook('output', `type nat hook output priority ${DSTNAT}`, asked), // clients on this very machine
+    ...renderHook('postrouting', `type nat hook postrouting priority ${SRCNAT}`, [
+      ...families.map((family) => `ct status dnat ct original ${word(family)} daddr @own${family} masquerade`),
+      ...families.flatMap((family) => protocols.map((protocol) => `${origin(family, protocol)} @via${family} masquerade`)),
+    ]),
+    ...renderHook('input', 'type filter hook input priority 0', families.flatMap(renderInput)),
+    ...(countBytes ? renderHook('count', 'type filter hook postrouting priority 90', renderCount('count')) : []),
+    ...(countBytes ? renderHook('counthere', 'type filter hook input priority 10', renderCount('here')) : []),
+  ];
+}
+
+function renderHook(name: string, type: string, rules: readonly string[]): string[] {
+  return [`  chain ${name} {`, `    ${type}; policy accept;`, ...rules.map((rule) => `    ${rule}`), '  }'];
+}
+
+/** What comes here for an address of ours was translated by nobody. */
+function renderInput(family: Family): string[] {
+  const mine = `${word(family)} daddr @own${family} meta l4proto`;
+  return [
+    `${mine} { tcp, udp, sctp } ${word(family)} daddr . meta l4proto . th dport @open${family} accept`,
+    `${mine} tcp ct state new reject with tcp reset`,
+    `${mine} { udp, sctp } ct state new reject`,
+  ];
+}
+
+/** Of each packet, by the connection that it belongs to. Answers to a client on this machine do not leave it. */
+function renderCount(where: 'count' | 'here'): string[] {
+  const directions = where === 'count' ? (['original', 'reply'] as const) : (['reply'] as const);
+  return directions.flatMap((direction) =>
+    families.flatMap((family) =>
+      protocols.map((protocol) => {
+        const key = `ct original ${word(family)} daddr . meta l4proto . ct original proto-dst`;
+        const set = direction === 'original' ? 'up' : 'down';
+        const mine = `meta nfproto ipv${family} meta l4proto ${protocol} ct status dnat ct direction ${direction}`;
+        return `${mine} add @${set}${family} { ${key} }`;
+      }),
+    ),
+  );
+}
+
+function origin(family: Family, protocol: string): string {
+  return `meta l4proto ${protocol} ct original ${word(family)} daddr . meta l4proto . ct original proto-dst`;
+}
+
+function word(family: Family): 'ip' | 'ip6' {
+  return family === 4 ? 'ip' : 'ip6';
+}
+
+function renderGuard({ name, family, sources }: Guard, table: string): string[] {
+  const key = `${word(family)} daddr . meta l4proto . th dport`;
+  const add = (rule: string) => `add rule inet ${table} ${name} ${rule}`;
+  return [
+    `add set inet ${table} ${name}s { type ipv${family}_addr; flags interval; auto-merge; }`,
+    ...(sources.length === 0 ? [] : [`add element inet ${table} ${name}s { ${sources.join(', ')} }`]),
+    `add chain inet ${table} ${name}`,
+    add(`${word(family)} saddr @${name}s return`),
+    add(`add @refused${family} { ${key} }`),
+    add('meta l4proto tcp reject with tcp reset'),
+    add('drop'),
+  ];
+}
+
+function renderAim({ aim }: Chain): string {
+  const { family, addresses: to } = aim;
+  if (to.length === 0) return 'goto none';
+  const port = aim.ports ? '' : ` : ${word(family)} daddr . meta l4proto . th dport map @ports${family}`;
+  return `meta l4proto { tcp, udp, sctp } dnat ${word(family)} to ${renderChoice(aim)}${port}`;
+}
+
+function renderChoice(aim: Aim): string {
+  const places = aim.addresses.map((address, i) => (aim.ports ? `${address} . ${aim.ports[i]}` : address));
+  if (places.length === 1 && !aim.ports) return places[0]!;
+  if (!aim.sticky) return `numgen inc mod ${places.length} map { ${places.map((place, i) => `${i} : ${place}`).join(', ')} }`;
+  const slots = fillSlots(places).map((target, slot) => `${slot} : ${places[target]}`);
+  return `jhash ${word(aim.family)} saddr mod ${SLOTS} seed ${HASH_SEED} map { ${slots.join(', ')} }`;
+}

@@ -1,0 +1,62 @@
+import { needOfUserspace } from './kernel/needs.ts';
+import type { KernelFault } from './kernel/nft.ts';
+import { type Family, familyOf } from './kernel/plan.ts';
+import type { Datapath, ListenFailure, RuleListener } from './rules.ts';
+import type { NodeEntry } from './targets.ts';
+
+/** What a forwarder that could have both data paths goes by. */
+export interface Paths {
+  /** `auto`: the kernel where it can, userspace where it must. */
+  readonly asked: 'auto' | 'nftables';
+  /** Why the kernel path cannot be had at all. */
+  readonly fault: KernelFault | undefined;
+  /** Of the ruleset, in the family inet. */
+  readonly table: string;
+  readonly countBytes: boolean;
+  readonly keepRules: boolean;
+}
+
+/** What matters of this machine, as it was a moment ago. */
+export interface Machine {
+  /** Canonical addresses. */
+  readonly own: ReadonlySet<string>;
+  /** Families whose packets it passes on. */
+  readonly forwards: ReadonlySet<Family>;
+}
+
+export interface PathChoice {
+  readonly datapath: Datapath;
+  /** For people. */
+  readonly why?: string;
+  /** It cannot be served as asked. */
+  readonly fault?: { readonly code: ListenFailure; readonly message: string };
+}
+
+/** The data path of a listener, by rights and needs. */
+export function choosePath(paths: Paths, rule: RuleListener, nodes: readonly NodeEntry[], machine: Machine): PathChoice {
+  const isAuto = paths.asked === 'auto';
+  const { fault } = paths;
+  if (fault) return isAuto && rule.protocol !== 'SCTP' ? userspace(fault.message) : { datapath: 'nftables', fault };
+  const need = needOfUserspace(rule, nodes, machine.own);
+  if (need !== undefined) {
+    if (isAuto) return userspace(need);
+    return {
+      datapath: 'nftables',
+      fault: { code: 'NeedsUserspace', message: `${rule.address}:${rule.port} is not for the kernel: ${need}` },
+    };
+  }
+  const family = familyOf(rule.address);
+  const isStuck = isAuto && rule.protocol !== 'SCTP' && !machine.forwards.has(family);
+  if (isStuck)
+    return userspace(
+      `this machine does not forward IPv${family} (sysctl ${family === 4 ? 'net.ipv4.ip_forward' : 'net.ipv6.conf.all.forwarding'} is 0)`,
+    );
+  return { datapath: 'nftables' };
+}
+
+function userspace(reason: string): PathChoice {
+  return {
+    datapath: 'userspace',
+    why: `in userspace, because ${reason}; targets see an address of this machine instead of the client’s`,
+  };
+}

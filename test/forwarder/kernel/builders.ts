@@ -1,0 +1,17 @@
+import { type Aim, familyOf, type KernelRule, keyOf } from '../../../src/forwarder/kernel/plan.ts';
+
+/** Targets at the listeners' own nodePorts. */
+export function aim(addresses: readonly string[], { sticky = false } = {}): Aim {
+  const family = familyOf(addresses[0] ?? '10.0.0.1');
+  return { content: `${family} ${sticky} ${addresses.join(' ')}`, family, addresses, ports: undefined, sticky };
+}
+
+export function kernelRule(
+  port: number,
+  to: Aim,
+  more: { readonly address?: string; readonly protocol?: string; readonly sources?: readonly string[] } = {},
+): KernelRule {
+  const { address = '192.0.2.1', protocol = 'tcp', sources } = more;
+  const key = keyOf(address, protocol, port);
+  return { id: key, family: familyOf(address), key, address, nodePort: 30_000 + port, aim: to, sources };
+}

@@ -1,0 +1,138 @@
+import { describe, expect, test } from '@jest/globals';
+import { forgets, parseTracked, type Tracked } from '../../../src/forwarder/kernel/conntrack.ts';
+import { parseCounted } from '../../../src/forwarder/kernel/counted.ts';
+import { needOfUserspace, sourcesOf } from '../../../src/forwarder/kernel/needs.ts';
+import { faultOf } from '../../../src/forwarder/kernel/nft.ts';
+import { heldIn, isHeld } from '../../../src/forwarder/kernel/surroundings.ts';
+import { choosePath } from '../../../src/forwarder/paths.ts';
+import type { RuleListener, RuleNode } from '../../../src/forwarder/rules.ts';
+import { listener } from '../builders.ts';
+
+const web = (part: Partial<RuleListener> = {}) => listener({ address: '192.0.2.1', port: 80, nodePort: 30_080, ...part });
+const entry = (rule: RuleNode) => ({ id: rule.id, slot: 0, rule, addresses: rule.addresses });
+const node = entry({ id: 'n1', addresses: ['10.0.0.1'] });
+const machine = { own: new Set(['192.0.2.1', '10.0.0.9']), forwards: new Set([4, 6] as const) };
+
+describe('what the kernel tracks', () => {
+  const udp =
+    'udp      17 29 src=10.9.1.2 dst=10.9.1.100 sport=1234 dport=53 [UNREPLIED] src=10.9.2.2 dst=10.9.2.1 sport=30053 dport=1234 mark=0 use=1';
+  const tcp =
+    'tcp      6 119 TIME_WAIT src=fd00::2 dst=FD00:0::100 sport=9 dport=80 src=fd00::9 dst=fd00::1 sport=8080 dport=9 [ASSURED] mark=0 use=1';
+  test('is read', () => {
+    expect(parseTracked(`${udp}\n${tcp}\nicmp 1 2 src=1.1.1.1 dst=2.2.2.2 type=8\n\n`)).toEqual([
+      {
+        protocol: 'udp',
+        state: undefined,
+        client: '10.9.1.2',
+        to: { address: '10.9.1.100', port: 53 },
+        from: { address: '10.9.2.2', port: 30_053 },
+      },
+      {
+        protocol: 'tcp',
+        state: 'TIME_WAIT',
+        client: 'fd00::2',
+        to: { address: 'fd00::100', port: 80 },
+        from: { address: 'fd00::9', port: 8080 },
+      },
+    ]);
+  });
+
+  const flow = (port: number): Tracked => ({
+    protocol: 'udp',
+    state: undefined,
+    client: '10.9.1.2',
+    to: { address: '10.9.1.100', port },
+    from: { address: '10.9.2.2', port: 30_000 },
+  });
+  test('is forgotten once for each listener and target', () => {
+    expect(forgets([flow(53), flow(53)])).toEqual([{ protocol: 'udp', address: '10.9.1.100', port: 53, target: '10.9.2.2' }]);
+  });
+  test('is forgotten by address when there is too much of it', () => {
+    const many = Array.from({ length: 1_000 }, (_, i) => flow(i + 1));
+    expect(forgets(many)).toEqual([{ protocol: 'udp', address: '10.9.1.100', port: 0 }]);
+  });
+});
+
+test('counters are read', () => {
+  const text =
+    'elements = { 10.9.1.1 . tcp . 80 counter packets 2 bytes 120 : goto t1,\n fd00::1 . udp . 53 counter packets 3 bytes 9 }';
+  expect([...parseCounted(text)]).toEqual([
+    ['10.9.1.1 . tcp . 80', { packets: 2, bytes: 120 }],
+    ['fd00::1 . udp . 53', { packets: 3, bytes: 9 }],
+  ]);
+});
+
+test.each([
+  { why: 'no such command', code: 'ENOENT', stderr: '', fault: 'NftMissing' },
+  {
+    why: 'no rights',
+    code: 1,
+    stderr: 'netlink: Error: cache initialization failed: Operation not permitted',
+    fault: 'NetAdminMissing',
+  },
+  { why: 'anything else', code: 1, stderr: 'Error: Could not process rule: No such file or directory', fault: 'KernelRefused' },
+])('nft fails: $why', ({ code, stderr, fault }) => expect(faultOf(stderr, code).code).toBe(fault));
+
+describe('ports that are held', () => {
+  const table = `  sl  local_address rem_address   st
+   0: 0100007F:1F90 00000000:0000 0A 0
+   1: 00000000:0016 00000000:0000 0A 0
+   2: 0500000A:0050 0600000A:1234 01 0
+   3: 000000FD000000000000000001000000:01BB 00000000000000000000000000000000:0000 0A 0`;
+  const held = new Set(heldIn(table, 'tcp').map((place) => `tcp ${place}`));
+  test.each([
+    { address: '127.0.0.1', port: 8080, is: true },
+    { address: '10.0.0.5', port: 22, is: true },
+    { address: '10.0.0.5', port: 80, is: false },
+    { address: '127.0.0.2', port: 8080, is: false },
+    { address: 'fd00::1', port: 443, is: true },
+    { address: 'fd00::1:0:0', port: 443, is: false },
+  ])('$address $port: $is', ({ address, port, is }) => expect(isHeld(held, 'tcp', address, port)).toBe(is));
+});
+
+describe('what needs userspace', () => {
+  test.each<{ why: string; rule?: Partial<RuleListener>; node?: RuleNode; need: RegExp | undefined }>([
+    { why: 'nothing special', need: undefined },
+    { why: 'PROXY protocol', rule: { proxyProtocol: 'v2' }, need: /PROXY/ },
+    { why: 'a chosen port', rule: { port: 0 }, need: /socket/ },
+    { why: 'a loopback address', rule: { address: '127.0.0.1' }, need: /loopback/ },
+    { why: 'all addresses', rule: { address: '::' }, need: /every address/ },
+    { why: 'a link-local address', rule: { address: 'fe80::1%eth0' }, need: /one link/ },
+    { why: 'targets of another family', node: { id: 'n', addresses: ['fd00::1'] }, need: /families/ },
+    { why: 'loopback targets', node: { id: 'n', addresses: ['127.0.0.1'] }, need: /loopback/ },
+    { why: 'only this machine’s NodePort', node: { id: 'n', addresses: ['10.0.0.9'] }, need: /this very machine/ },
+    { why: 'a process of this machine', node: { id: 'n', addresses: ['10.0.0.9'], port: 80 }, need: undefined },
+  ])('$why', ({ rule, node: other, need }) => {
+    const found = needOfUserspace(web(rule), [other ? entry(other) : node], machine.own);
+    if (need) expect(found).toMatch(need);
+    else expect(found).toBeUndefined();
+  });
+});
+
+describe('the data path', () => {
+  const paths = { asked: 'auto', fault: undefined, table: 't', countBytes: true, keepRules: false } as const;
+  const missing = { code: 'NftMissing', message: 'the command nft is not installed' } as const;
+  test('is the kernel where it can be', () =>
+    expect(choosePath(paths, web(), [node], machine)).toEqual({ datapath: 'nftables' }));
+  test('is userspace without rights, and says why', () => {
+    expect(choosePath({ ...paths, fault: missing }, web(), [node], machine)).toMatchObject({
+      datapath: 'userspace',
+      why: expect.stringContaining('nft'),
+    });
+  });
+  test('is userspace where the machine does not forward', () => {
+    expect(choosePath(paths, web(), [node], { ...machine, forwards: new Set() }).why).toContain('net.ipv4.ip_forward');
+  });
+  test('is not changed when one was asked for', () => {
+    const asked = { ...paths, asked: 'nftables' } as const;
+    expect(choosePath(asked, web({ proxyProtocol: 'v1' }), [node], machine).fault?.code).toBe('NeedsUserspace');
+    expect(choosePath({ ...asked, fault: missing }, web(), [node], machine).fault).toBe(missing);
+  });
+});
+
+test('source ranges of one family; an interval of everything is none', () => {
+  expect(sourcesOf(web({ sourceRanges: [' 10.0.0.0/8', 'fd00::/8'] }), 4)).toEqual(['10.0.0.0/8']);
+  expect(sourcesOf(web({ sourceRanges: ['fd00::/8'] }), 4)).toEqual([]);
+  expect(sourcesOf(web({ sourceRanges: ['10.0.0.0/8', '0.0.0.0/0'] }), 4)).toBeUndefined();
+  expect(sourcesOf(web(), 4)).toBeUndefined();
+});

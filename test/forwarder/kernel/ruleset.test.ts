@@ -1,0 +1,71 @@
+import { describe, expect, test } from '@jest/globals';
+import { type Aim, emptyPlan, type KernelRule, planRuleset } from '../../../src/forwarder/kernel/plan.ts';
+import { renderChange, renderRuleset } from '../../../src/forwarder/kernel/ruleset.ts';
+import { aim, kernelRule } from './builders.ts';
+
+const options = { table: 'test', countBytes: true };
+const plan = (rules: readonly KernelRule[], exclusive: readonly string[] = []) =>
+  planRuleset({ rules, exclusive: new Set(exclusive), open: new Set() }, emptyPlan);
+const ruleOf = (to: Aim, address = '192.0.2.1') =>
+  renderRuleset(plan([kernelRule(80, to, { address })]), options)
+    .split('\n')
+    .find((line) => line.startsWith('add rule inet test t1'));
+
+test('the whole takes the place of what the table held, in one text', () => {
+  const lines = renderRuleset(plan([]), options).split('\n');
+  expect(lines.slice(0, 3)).toEqual(['table inet test {}', 'delete table inet test', 'table inet test {']);
+});
+
+test('a listener is an element of each map', () => {
+  const text = renderRuleset(plan([kernelRule(80, aim(['10.0.0.1']))]), options);
+  expect(text).toContain('add element inet test targets4 { 192.0.2.1 . tcp . 80 : goto t1 }');
+  expect(text).toContain('add element inet test ports4 { 192.0.2.1 . tcp . 80 : 30080 }');
+  expect(text).toContain('add element inet test via4 { 192.0.2.1 . tcp . 80 }');
+});
+
+describe('targets', () => {
+  test('take their turn', () => {
+    expect(ruleOf(aim(['10.0.0.1', '10.0.0.2']))).toContain(
+      'dnat ip to numgen inc mod 2 map { 0 : 10.0.0.1, 1 : 10.0.0.2 } : ip daddr . meta l4proto . th dport map @ports4',
+    );
+  });
+  test('of IPv6', () => {
+    expect(ruleOf(aim(['fd00::1']), 'fd00::9')).toContain(
+      'dnat ip6 to fd00::1 : ip6 daddr . meta l4proto . th dport map @ports6',
+    );
+  });
+  test('with ports of their own', () => {
+    const own = { ...aim(['10.0.0.1', '10.0.0.2']), ports: [81, 82] };
+    expect(ruleOf(own)).toMatch(/map \{ 0 : 10\.0\.0\.1 \. 81, 1 : 10\.0\.0\.2 \. 82 \}$/);
+  });
+  test('by the hash of the client', () => {
+    expect(ruleOf(aim(['10.0.0.1', '10.0.0.2'], { sticky: true }))).toMatch(/jhash ip saddr mod 1024 seed 0x\w+ map \{ 0 : 10/);
+  });
+  test('none at all', () => expect(ruleOf(aim([]))).toBe('add rule inet test t1 goto none'));
+});
+
+test('source ranges are a chain before the targets, shared by listeners with the same ranges', () => {
+  const sources = ['10.0.0.0/8'];
+  const rules = [80, 81].map((port) => kernelRule(port, aim(['10.0.0.1']), { sources }));
+  const text = renderRuleset(plan(rules), options);
+  expect(text).toContain('add element inet test guards4 { 192.0.2.1 . tcp . 80 : jump g2, 192.0.2.1 . tcp . 81 : jump g2 }');
+  expect(text.match(/add chain inet test g/g)).toHaveLength(1);
+});
+
+test('ranges of another family alone let nobody in', () => {
+  const text = renderRuleset(plan([kernelRule(80, aim(['10.0.0.1']), { sources: [] })]), options);
+  expect(text).toContain('add set inet test g2s');
+  expect(text).not.toContain('add element inet test g2s');
+});
+
+test('addresses that are ours alone need no entry to be masqueraded', () => {
+  const text = renderRuleset(plan([kernelRule(80, aim(['10.0.0.1']))], ['192.0.2.1']), options);
+  expect(text).toContain('add element inet test own4 { 192.0.2.1 }');
+  expect(text).not.toContain('test via4 {');
+});
+
+test('counters that packets made go with their listener', () => {
+  const before = plan([kernelRule(80, aim(['10.0.0.1']))]);
+  const after = planRuleset({ rules: [], exclusive: new Set(), open: new Set() }, before);
+  expect(renderChange(before, after, options)).toContain('delete element inet test up4 { 192.0.2.1 . tcp . 80 }');
+});
