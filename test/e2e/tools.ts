@@ -46,6 +46,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   ip: 'iproute2',
   nft: 'nftables',
   conntrack: 'conntrack',
+  keepalived: 'keepalived',
   nsenter: 'util-linux',
   setpriv: 'util-linux',
   flock: 'util-linux',

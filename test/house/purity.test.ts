@@ -3,6 +3,13 @@ import { importsOf, readSources, type Source, withoutStrings } from './sources.t
 
 /** Files that decide and do nothing else: no clock, no chance, no environment, no log, nothing to wait for. */
 const pure: readonly string[] = [
+  'agent/vips/fitness.ts',
+  'agent/vips/former.ts',
+  'agent/vips/links.ts',
+  'agent/vips/log-line.ts',
+  'agent/vips/plan.ts',
+  'agent/vips/render.ts',
+  'agent/vips/stage.ts',
   'model.ts',
   'errors.ts',
   'config/addresses.ts',

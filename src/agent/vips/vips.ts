@@ -1,0 +1,304 @@
+import { mkdir } from 'node:fs/promises';
+import { isIPv4 } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { explain, UsageError } from '../../errors.ts';
+import type { ForwarderLog } from '../../forwarder/rules.ts';
+import { openEvents } from './events.ts';
+import { FitnessRecord, servedOf } from './fitness.ts';
+import { Former } from './former.ts';
+import { Keepalived } from './keepalived.ts';
+import { listLinks } from './leftovers.ts';
+import type { Failure } from './links.ts';
+import { missingMeans } from './means.ts';
+import { ALL_IDS, type IdRange, penalties, type VipAgent } from './plan.ts';
+import { Strangers } from './probe.ts';
+import { VipRecord, writeWhole } from './record.ts';
+import { fifoOf, fileOf, judgePath, renderKeepalived } from './render.ts';
+import { type Holding, holdingsOf, recordOf, type Scene, type Staging, stageVips } from './stage.ts';
+
+export interface VipWish {
+  /** Everybody who may hold addresses, this agent included; also those that are down: who is alive is found out by itself. */
+  readonly agents: readonly VipAgent[];
+  /** `serve`: whether this agent could serve the address now. In their one spelling, each once; at most 4,096. */
+  readonly addresses: readonly { readonly address: string; readonly serve: boolean }[];
+}
+
+export interface VipOptions {
+  /** This agent's name in `VipWish.agents`. */
+  readonly self: string;
+  /** Absolute; made if need be. It must outlive the agent: who owns which address on a link is recorded there. */
+  readonly runDir: string;
+  readonly log: ForwarderLog;
+  /** What `holdings` gives has changed. */
+  onChange(): void;
+  /** Where the addresses go; default: the interface in whose subnet each is. */
+  readonly interface?: string;
+  /** Default: 1 to 255. The same on every agent. */
+  readonly ids?: IdRange;
+  /** How long this agent waits before it takes back what others hold, 0 and up; default 15,000. */
+  readonly holdMs?: number;
+  /** Between two advertisements, 40 to 40,000; three lost ones make the others take over. Default 250. The same on every agent. */
+  readonly advertMs?: number;
+}
+
+export interface Vips {
+  /** Cheap and idempotent; what cannot be done is in `holdings`, and tried again by itself. */
+  apply(wish: VipWish): void;
+  /** Every address of the wish. */
+  holdings(): ReadonlyMap<string, Holding>;
+  /** Lets go of everything. With `drain` the other agents take over first, so that no new connection is lost; at most 3 s longer. */
+  close(options: { readonly drain: boolean }): Promise<void>;
+}
+
+const HOLD_MS = 15_000;
+const ADVERT_MS = 250;
+/** How often this machine's interfaces are looked at. */
+const LOOK_MS = 2_000;
+/** What failed is tried again this often. */
+const RETRY_MS = 10_000;
+/** The others take over within three advertisements and a skew of less than one; this is three times as long. */
+const DRAIN_MS = 3_000;
+const DRAIN_LOOK_MS = 20;
+
+/** Holds addresses together with other agents. @throws {UsageError} for a run directory that keepalived cannot be told of */
+export function startVips(options: VipOptions): Vips {
+  const problem = judgePath(options.runDir);
+  if (problem !== undefined) throw new UsageError([{ where: 'state directory', value: options.runDir, message: problem }]);
+  return new KeptVips(options);
+}
+
+/** What a group's new state means. */
+const words: Readonly<Record<string, string>> = {
+  MASTER: 'this agent holds them now',
+  BACKUP: 'another agent holds them, or takes them now',
+  FAULT: 'this agent cannot hold them: the interface is down or gone',
+};
+
+class KeptVips implements Vips {
+  readonly #options: VipOptions;
+  readonly #record: VipRecord;
+  readonly #keepalived: Keepalived;
+  readonly #fitness: FitnessRecord;
+  readonly #former = new Former();
+  readonly #strangers = new Strangers();
+  /** What each group's tracked file says. */
+  readonly #written = new Map<number, number>();
+  #wish: VipWish | undefined;
+  #scene: Scene = { groups: [], failures: new Map() };
+  #holdings: ReadonlyMap<string, Holding> = new Map();
+  #ready: Promise<Failure | undefined>;
+  #working: Promise<void> | undefined;
+  #again = false;
+  #wake: { readonly atMs: number; readonly timer: NodeJS.Timeout } | undefined;
+  readonly #look: NodeJS.Timeout;
+  #seen = '';
+  #closing: Promise<void> | undefined;
+  #closeEvents = () => {};
+
+  constructor(options: VipOptions) {
+    const { runDir, log } = options;
+    this.#options = options;
+    this.#record = new VipRecord(runDir);
+    this.#fitness = new FitnessRecord(options.holdMs ?? HOLD_MS, performance.now());
+    this.#keepalived = new Keepalived({ runDir, record: this.#record, log, onDeath: () => this.#wasAway() });
+    this.#ready = this.#prepare();
+    this.#look = setInterval(() => this.#lookAround(), LOOK_MS);
+  }
+
+  apply(wish: VipWish): void {
+    this.#wish = wish;
+    this.#work();
+  }
+
+  holdings(): ReadonlyMap<string, Holding> {
+    return this.#holdings;
+  }
+
+  close({ drain }: { readonly drain: boolean }): Promise<void> {
+    this.#closing ??= this.#close(drain);
+    return this.#closing;
+  }
+
+  /** @returns why nothing can be done here */
+  async #prepare(): Promise<Failure | undefined> {
+    const failure = await missingMeans();
+    if (failure) return failure;
+    const { runDir } = this.#options;
+    try {
+      await mkdir(runDir, { recursive: true });
+      await this.#keepalived.clear();
+      this.#closeEvents = await openEvents(fifoOf(runDir), (id, state) => this.#hear(id, state));
+      return undefined;
+    } catch (error) {
+      return { code: 'KeepalivedFailed', message: `${runDir}: ${explain(error)}` };
+    }
+  }
+
+  /** As soon as something is amiss here, it is amiss for a while: others keep what they have taken over. */
+  #wasAway(): void {
+    this.#fitness.wasAway(performance.now());
+    this.#work();
+    this.#tellHoldings();
+  }
+
+  #hear(id: number, state: string): void {
+    const word = words[state];
+    if (word === undefined) return;
+    const addresses = this.#scene.groups.find((group) => group.id === id)?.addresses.map((one) => one.address);
+    this.#options.log.info({ group: id, addresses }, word);
+    if (state === 'FAULT') this.#fitness.lost(id);
+    else this.#fitness.found(id, performance.now());
+    this.#work();
+    this.#tellHoldings();
+  }
+
+  #lookAround(): void {
+    const seen = JSON.stringify(networkInterfaces());
+    if (seen === this.#seen) return;
+    this.#seen = seen;
+    this.#tellHoldings();
+    this.#work();
+  }
+
+  /** One piece of work at a time; what is asked for meanwhile is done once, after it. */
+  #work(): void {
+    if (this.#closing) return;
+    this.#again = true;
+    this.#working ??= this.#workOff().finally(() => {
+      this.#working = undefined;
+    });
+  }
+
+  async #workOff(): Promise<void> {
+    await Promise.resolve(); // for whatever else changes in this turn
+    while (this.#again && !this.#closing) {
+      this.#again = false;
+      try {
+        await this.#bringAbout();
+      } catch (error) {
+        this.#options.log.error({ error }, 'the addresses could not be arranged');
+        this.#workIn(RETRY_MS);
+      }
+    }
+  }
+
+  async #bringAbout(): Promise<void> {
+    const wish = this.#wish;
+    if (!wish) return;
+    const unready = await this.#ready;
+    if (unready) {
+      this.#scene = { groups: [], failures: new Map(this.#wanted().map((address) => [address, unready])) };
+      this.#tellHoldings();
+      this.#ready = sleep(RETRY_MS, undefined, { ref: false }).then(() => this.#prepare());
+      this.#workIn(RETRY_MS);
+      return;
+    }
+    this.#scene = await this.#stage(wish);
+    await this.#writeFitness(wish);
+    await this.#record.write(recordOf(this.#scene.groups, this.#record.placed, await listLinks()));
+    await this.#keepalived.configure(this.#render(wish));
+    this.#tellHoldings();
+    if (this.#scene.failures.size > 0) this.#workIn(RETRY_MS);
+  }
+
+  async #stage(wish: VipWish): Promise<Scene> {
+    const { self, ids, interface: chosen } = this.#options;
+    const staging: Staging = {
+      agents: wish.agents,
+      addresses: this.#wanted(),
+      self,
+      ids: ids ?? ALL_IDS,
+      links: await listLinks(),
+      ours: this.#record.placed,
+      strangers: new Map(),
+      ...(chosen === undefined ? {} : { chosen }),
+    };
+    const scene = stageVips(staging);
+    const asked = scene.groups.flatMap((group) => group.addresses).filter((one) => one.interface === scene.as?.interface);
+    const fellows = (scene.groups[0]?.order ?? []).map((peer) => peer.address);
+    const strangers = await this.#strangers.among(asked, fellows, performance.now());
+    return strangers.size === 0 ? scene : stageVips({ ...staging, strangers });
+  }
+
+  #render(wish: VipWish): string | undefined {
+    const { as, groups } = this.#scene;
+    const now = this.#former.see(
+      wish.agents.flatMap((agent) => agent.addresses),
+      performance.now(),
+    );
+    if (!as || groups.length === 0) return undefined;
+    const former = now.filter((address) => isIPv4(address) === (as.family === 'IPv4'));
+    const { runDir, advertMs } = this.#options;
+    return renderKeepalived({ ...as, runDir, advertMs: advertMs ?? ADVERT_MS, former }, groups);
+  }
+
+  /** Tells keepalived, by the tracked files, how fit this agent is for each group; and looks again when that is to change. */
+  async #writeFitness(wish: VipWish | undefined): Promise<void> {
+    const now = performance.now();
+    const serves = new Map(wish?.addresses.map(({ address, serve }) => [address, serve]));
+    const { groups } = this.#scene;
+    const ids = new Set(groups.map((group) => group.id));
+    this.#fitness.keepOnly(ids);
+    for (const { id, addresses } of groups) {
+      if (wish) this.#fitness.see(id, servedOf(addresses.map((one) => serves.get(one.address) === true)), now);
+      const penalty = penalties[this.#fitness.of(id, now)];
+      if (this.#written.get(id) === penalty) continue;
+      await writeWhole(fileOf(this.#options.runDir, id), `${penalty}\n`);
+      this.#written.set(id, penalty);
+    }
+    for (const id of this.#written.keys()) if (!ids.has(id)) this.#written.delete(id);
+    const nextMs = this.#fitness.nextMs(now);
+    if (nextMs !== undefined) this.#workIn(nextMs - now);
+  }
+
+  #workIn(waitMs: number): void {
+    const atMs = performance.now() + waitMs;
+    if (this.#closing || (this.#wake && this.#wake.atMs <= atMs)) return;
+    clearTimeout(this.#wake?.timer);
+    const timer = setTimeout(() => {
+      this.#wake = undefined;
+      this.#work();
+    }, waitMs);
+    this.#wake = { atMs, timer };
+  }
+
+  #wanted(): readonly string[] {
+    return this.#wish?.addresses.map((one) => one.address) ?? [];
+  }
+
+  #tellHoldings(): void {
+    const next = holdingsOf(this.#wanted(), this.#scene, addressesHere());
+    if (isDeepStrictEqual(next, this.#holdings)) return;
+    this.#holdings = next;
+    this.#options.onChange();
+  }
+
+  async #close(drain: boolean): Promise<void> {
+    clearInterval(this.#look);
+    clearTimeout(this.#wake?.timer);
+    await this.#working;
+    if (drain && !(await this.#ready)) await this.#handOver();
+    await this.#keepalived.close();
+    this.#closeEvents();
+    await this.#record.write([]).catch((error: unknown) => this.#options.log.warn({ error }, 'the record of addresses stays'));
+  }
+
+  /** First make, then break: the others take over while this agent still answers. */
+  async #handOver(): Promise<void> {
+    this.#fitness.leave();
+    await this.#writeFitness(undefined);
+    const alone = (this.#wish?.agents.length ?? 0) < 2;
+    const untilMs = performance.now() + (alone ? 0 : DRAIN_MS);
+    const holds = () =>
+      [...holdingsOf(this.#wanted(), this.#scene, addressesHere()).values()].some(({ state }) => state === 'held');
+    while (holds() && performance.now() < untilMs) await sleep(DRAIN_LOOK_MS);
+    this.#tellHoldings();
+  }
+}
+
+/** What is on this machine's interfaces now, those that are down left out. */
+function addressesHere(): ReadonlySet<string> {
+  return new Set(Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((one) => one.address)));
+}

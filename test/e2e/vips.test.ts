@@ -1,0 +1,207 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { until } from './lab/until.ts';
+import { failOver, renderTimelines, type Timeline } from './vips/failover.ts';
+import { type AgentName, Ground, NAMES, SUBNET } from './vips/ground.ts';
+
+const VIPS = ['172.31.79.200', '172.31.79.201', '172.31.79.202', 'fd79::200'] as const;
+const [VIP] = VIPS;
+/** Under a second on a quiet machine; this one may be busy, and what counts is what becomes of it. */
+const PATIENT_MS = 30_000;
+
+/** Three agents, each with its own keepalived, and a client that connects 100 times a second. There is no API server at all. */
+describe('addresses that fail over', () => {
+  let ground: Ground;
+  const timelines: Timeline[] = [];
+
+  beforeAll(async () => {
+    ground = await Ground.make();
+    for (const name of NAMES) ground.startAgent(name);
+    ground.order(VIPS);
+  });
+
+  afterAll(async () => {
+    if (timelines.length > 0) console.log(renderTimelines(timelines));
+    await ground?.close();
+  });
+
+  async function settled(): Promise<void> {
+    const held = () => VIPS.every((vip) => ground.holders(vip).length === 1);
+    await until(held, { withinMs: PATIENT_MS, what: 'each address has one holder' });
+  }
+
+  async function fails(what: string, act: (holder: AgentName) => Promise<void> | void): Promise<Timeline> {
+    await settled();
+    const timeline = await failOver(ground, { what, vip: VIP, act }, PATIENT_MS);
+    timelines.push(timeline);
+    writeFileSync(join(ground.claim.directory, 'timelines.json'), JSON.stringify(timelines, null, 2));
+    await settled();
+    return timeline;
+  }
+
+  function holdersOfAll(): readonly (AgentName | undefined)[] {
+    return VIPS.map((vip) => ground.holders(vip)[0]);
+  }
+
+  /** Starts the agent again, and waits until the address is back where it belongs. */
+  async function back(name: AgentName): Promise<void> {
+    ground.startAgent(name);
+    ground.order(VIPS, [name]);
+    await until(() => ground.holders(VIP).join() === name, { withinMs: PATIENT_MS, what: `${name} holds ${VIP} again` });
+  }
+
+  test('each address has one holder, who answers on it', async () => {
+    await settled();
+    const client = ground.knock(VIP);
+    await until(() => client.lines.some((line) => line.by === ground.holders(VIP)[0]), {
+      withinMs: PATIENT_MS,
+      what: 'it answers',
+    });
+    await client.stop();
+  });
+
+  test('a planned goodbye loses no new connection: another agent holds the address before it is let go', async () => {
+    const { from, failed } = await fails('planned drain', (holder) => void ground.agent(holder).signal('SIGTERM'));
+    expect(failed).toBe(0);
+    expect(await ground.agent(from).exited).toEqual({ code: 0, signal: null });
+    await back(from);
+  });
+
+  test('an agent that is killed leaves no address behind, and another takes over', async () => {
+    const { from } = await fails('agent killed', (holder) => void ground.agent(holder).signal('SIGKILL'));
+    await back(from);
+  });
+
+  test('a keepalived that is killed leaves no address behind, and is started again', async () => {
+    const { from } = await fails('keepalived killed', (holder) => {
+      process.kill(Number(readFileSync(join(ground.runDir(holder), 'vrrp.pid'), 'utf8')), 'SIGKILL');
+    });
+    await until(() => ground.holders(VIP).join() === from, { withinMs: PATIENT_MS, what: `${from} holds ${VIP} again` });
+  });
+
+  test('a node that falls silent is replaced, and waits when it comes back', async () => {
+    const { from } = await fails('node silent (link down)', (holder) => ground.hub([`link set v${holder} down`]));
+    const upMs = Date.now();
+    await ground.hub([`link set v${from} up`]);
+    await until(() => ground.holders(VIP).join() === from, { withinMs: PATIENT_MS, what: `${from} holds ${VIP} again` });
+    const backMs = ground.changes.findLast((change) => change.agent === from && change.address === VIP && change.held)?.atMs ?? 0;
+    expect(backMs - upMs).toBeGreaterThan(1_000); // the hold-down of 1.5 s began when the link went
+  });
+
+  test('an agent that cannot serve an address gives it to one that can, and no connection is lost', async () => {
+    const { from, failed } = await fails('no ready endpoint here', (holder) =>
+      ground.order(VIPS, [holder], (_, address) => address !== VIP),
+    );
+    expect(failed).toBe(0);
+    ground.order(VIPS, [from]);
+    await until(() => ground.holders(VIP).join() === from, { withinMs: PATIENT_MS, what: `${from} holds ${VIP} again` });
+  });
+
+  test('what agent and keepalived leave when all of it is killed at once is gone when the agent starts again', async () => {
+    await settled();
+    const [holder] = ground.holders(VIP);
+    const left = VIPS.filter((vip) => ground.holders(vip)[0] === holder);
+    const pids = ['vrrp.pid', 'keepalived.pid'].map((name) => Number(readFileSync(join(ground.runDir(holder!), name), 'utf8')));
+    for (const pid of pids) process.kill(pid, 'SIGSTOP'); // so that none of them does anything about another's death
+    ground.agent(holder!).signal('SIGKILL');
+    for (const pid of pids.reverse()) process.kill(pid, 'SIGKILL');
+    await ground.agent(holder!).exited;
+    expect(left.filter((vip) => !ground.holders(vip).includes(holder!))).toEqual([]);
+    ground.startAgent(holder!, { holdMs: 600_000 });
+    ground.order(VIPS, [holder!]);
+    await until(() => left.every((vip) => !ground.holders(vip).includes(holder!)), {
+      withinMs: PATIENT_MS,
+      what: 'they are gone',
+    });
+    expect(ground.agent(holder!).log()).toContain('removed addresses that a dead agent had left');
+    await settled();
+  });
+
+  test('an agent that others have struck off their list still hears who holds what', async () => {
+    await settled();
+    const before = holdersOfAll();
+    const [a, b, c] = NAMES;
+    const fromMs = Date.now();
+    ground.order(VIPS, [a, b], undefined, [a, b]); // c cannot reach the API server, and has its old list
+    await sleep(3_000); // three times as long as it would take c to believe that it is alone
+    expect(holdersOfAll()).toEqual(before.map((holder) => (holder === c ? expect.anything() : holder)));
+    expect(VIPS.map((vip) => ground.overlap(vip, fromMs + 1_500, Date.now()).twoMs)).toEqual(VIPS.map(() => 0));
+    ground.order(VIPS, [a, b]);
+    await until(() => holdersOfAll().join() === before.join(), { withinMs: PATIENT_MS, what: 'all is as before' });
+  });
+
+  test('an address that a stranger has is named and left to the stranger; the others stay where they are', async () => {
+    await settled();
+    const before = holdersOfAll();
+    const taken = `${SUBNET}.210`;
+    await ground.inside('other', [`addr add ${taken}/24 dev eth0`]);
+    ground.order([...VIPS, taken]);
+    await until(() => NAMES.every((name) => ground.said(name)?.holdings[taken]?.code === 'AddressDuplicate'), {
+      withinMs: PATIENT_MS,
+      what: 'every agent names it',
+    });
+    expect(ground.said('a1')?.holdings[taken]?.message).toMatch(
+      /answered for by ([0-9a-f]{2}:){5}[0-9a-f]{2}, which is none of the agents/,
+    );
+    expect(holdersOfAll()).toEqual(before);
+    expect(ground.changes.filter((change) => change.address === taken)).toEqual([]);
+    await ground.inside('other', [`addr del ${taken}/24 dev eth0`]);
+    await until(() => ground.holders(taken).length === 1, { withinMs: PATIENT_MS, what: 'once it is free it is held' });
+    ground.order(VIPS);
+    await until(() => ground.holders(taken).length === 0, { withinMs: PATIENT_MS, what: 'it is let go of' });
+    expect(holdersOfAll()).toEqual(before);
+  });
+
+  test('an address of a machine that is on no interface of ours, or is there already, is named', async () => {
+    await settled();
+    const [mine, far] = [`${SUBNET}.11`, '10.9.9.9'];
+    ground.order([...VIPS, mine, far]);
+    const codes = () => [mine, far].map((address) => ground.said('a1')?.holdings[address]?.code);
+    await until(() => codes().join() === 'AddressDuplicate,AddressOffLink', { withinMs: PATIENT_MS, what: 'a1 names both' });
+    expect(VIPS.map((vip) => ground.said('a1')?.holdings[vip]?.state)).not.toContain('failed');
+    ground.order(VIPS);
+    await settled();
+  });
+
+  test('an interface that goes is named, and its addresses come back with it', async () => {
+    await settled();
+    const [name] = NAMES;
+    const other = '172.31.80.240'; // in a group of its own
+    await ground.inside(name, [
+      'link add second type veth peer name end',
+      'addr add 172.31.80.1/24 dev second',
+      'link set second up',
+      'link set end up',
+    ]);
+    const before = holdersOfAll();
+    ground.order([...VIPS, other], [name]);
+    await until(() => ground.holders(other).join() === name, { withinMs: PATIENT_MS, what: 'it is on the second interface' });
+    await ground.inside(name, ['link del second']);
+    await until(() => ground.said(name)?.holdings[other]?.code === 'AddressOffLink', {
+      withinMs: PATIENT_MS,
+      what: 'it is named',
+    });
+    expect(holdersOfAll()).toEqual(before);
+    ground.order(VIPS);
+    await settled();
+  });
+
+  test('cleanup takes what is ours off the links, and nothing else', async () => {
+    await settled();
+    await ground.inside('a1', [`addr add ${SUBNET}.250/32 dev eth0`]); // somebody's own
+    for (const name of NAMES) {
+      ground.agent(name).signal('SIGSTOP'); // alive, and hindered from doing it itself
+      const lines = await ground.cleanUp(name);
+      expect(lines.join()).toContain('keepalived of');
+      await ground.agent(name).kill();
+    }
+    await until(() => VIPS.every((vip) => ground.holders(vip).length === 0), {
+      withinMs: PATIENT_MS,
+      what: 'all addresses are gone',
+    });
+    expect(await ground.linkAddresses('a1')).toEqual([`${SUBNET}.11/24`, `${SUBNET}.250/32`, 'fd79::11/64']);
+    expect(await ground.cleanUp('a1')).toEqual([]);
+  });
+});
