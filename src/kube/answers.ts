@@ -1,5 +1,5 @@
 import { explain } from '../errors.ts';
-import { type CallName, calls, KubeError } from './api.ts';
+import { type CallName, everyCall, KubeError } from './api.ts';
 import { NoCredentials } from './credentials.ts';
 import { at, list, text } from './objects.ts';
 import { type Answer, NoAnswer } from './transport.ts';
@@ -32,11 +32,11 @@ const REASONS: Readonly<Record<number, string>> = {
 /** Pure. `patch services/status study/tomcat`. */
 export function describeAttempt({ call, namespace, name }: Pick<Attempt, 'call' | 'namespace' | 'name'>): string {
   const object = [namespace, name].filter((part) => part !== '').join('/');
-  return `${calls[call].verb} ${resourceOf(call)}${object === '' ? '' : ` ${object}`}`;
+  return `${everyCall[call].verb} ${resourceOf(call)}${object === '' ? '' : ` ${object}`}`;
 }
 
 function resourceOf(call: CallName): string {
-  const api = calls[call];
+  const api = everyCall[call];
   return 'subresource' in api ? `${api.resource}/${api.subresource}` : api.resource;
 }
 
@@ -81,7 +81,7 @@ function adviseOn(code: number, reason: string, said: string, attempt: Attempt):
 }
 
 function ruleFor({ call, namespace }: Attempt): string {
-  const { verb, group } = calls[call];
+  const { verb, group } = everyCall[call];
   const scope = namespace === '' ? 'a ClusterRole' : `a Role in ${namespace} or a ClusterRole`;
   return `grant it in ${scope} with the rule {apiGroups: ["${group}"], resources: ["${resourceOf(call)}"], verbs: ["${verb}"]}`;
 }

@@ -28,7 +28,17 @@ export const calls = {
   listEndpointSlices: { verb: 'list', group: 'discovery.k8s.io', version: 'v1', resource: 'endpointslices' },
 } as const;
 
-export type CallName = keyof typeof calls;
+/** What only a command in a person's hands asks for, with that person's own rights: the chart grants none of it. */
+export const guestCalls = {
+  listIpAddressPools: { verb: 'list', group: 'metallb.io', version: 'v1beta1', resource: 'ipaddresspools' },
+  listL2Advertisements: { verb: 'list', group: 'metallb.io', version: 'v1beta1', resource: 'l2advertisements' },
+  listBgpAdvertisements: { verb: 'list', group: 'metallb.io', version: 'v1beta1', resource: 'bgpadvertisements' },
+} as const;
+
+/** By name, whoever makes it. */
+export const everyCall = { ...calls, ...guestCalls } as const;
+
+export type CallName = keyof typeof everyCall;
 
 /** What the API server answered when it did not do what was asked. Mapped once, in the client, from status and reason. */
 export class KubeError extends Error {

@@ -1,7 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pRetry from 'p-retry';
 import { type Attempt, describeAttempt, errorOfAnswer, errorOfEvent, errorOfFailure } from './answers.ts';
-import { type CallName, calls, FIELD_MANAGER, type KubeApi, KubeError, type MaySend, type Page, type WatchEvent } from './api.ts';
+import {
+  type CallName,
+  everyCall,
+  FIELD_MANAGER,
+  type KubeApi,
+  KubeError,
+  type MaySend,
+  type Page,
+  type WatchEvent,
+} from './api.ts';
 import type { Credentials, Session } from './credentials.ts';
 import { splitJsonLines } from './lines.ts';
 import { at, list, text } from './objects.ts';
@@ -163,7 +172,7 @@ class JsonCalls implements KubeApi {
 
 /** Pure. @param namespace empty: all, or none @param name empty: the collection */
 export function pathOf(call: CallName, namespace: string, name: string): string {
-  const api = calls[call];
+  const api = everyCall[call];
   const base = api.group === '' ? `/api/${api.version}` : `/apis/${api.group}/${api.version}`;
   const scope = namespace === '' ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
   const object = name === '' ? '' : `/${encodeURIComponent(name)}${'subresource' in api ? `/${api.subresource}` : ''}`;

@@ -1,7 +1,7 @@
 import { setTimeout as sleepFor } from 'node:timers/promises';
 import { explain } from '../errors.ts';
 import type { Log } from '../providers/provider.ts';
-import { type CallName, calls, type KubeApi, KubeError, type Selectors, type WatchEvent } from './api.ts';
+import { type CallName, everyCall, type KubeApi, KubeError, type Selectors, type WatchEvent } from './api.ts';
 import { at, type ObjectMeta, text } from './objects.ts';
 import { compareVersions, type Replica } from './replica.ts';
 
@@ -143,7 +143,7 @@ export class Follower<T extends ObjectMeta> {
       return;
     }
     if (failure) throw failure;
-    if (!heard && short) throw new KubeError(0, 'Ended', `watch ${calls[watch].resource}: the API server ended it at once`);
+    if (!heard && short) throw new KubeError(0, 'Ended', `watch ${everyCall[watch].resource}: the API server ended it at once`);
   }
 
   #take({ type, object }: WatchEvent): void {
@@ -158,7 +158,7 @@ export class Follower<T extends ObjectMeta> {
   #opened(): void {
     this.#tellOpen(true);
     if (this.#logged.message === '') return;
-    this.#options.log.info(this.#fields(), `watching ${calls[this.#options.watch].resource} again`);
+    this.#options.log.info(this.#fields(), `watching ${everyCall[this.#options.watch].resource} again`);
     this.#logged = { message: '', at: Number.NEGATIVE_INFINITY };
   }
 
@@ -169,7 +169,7 @@ export class Follower<T extends ObjectMeta> {
       this.#expiries += 1;
       this.#options.log.info(
         this.#fields(),
-        `${calls[this.#options.watch].resource}: too far behind the API server; listing anew`,
+        `${everyCall[this.#options.watch].resource}: too far behind the API server; listing anew`,
       );
       return this.#pause(this.#expiries - 1, 0, signal);
     }
@@ -196,7 +196,10 @@ export class Follower<T extends ObjectMeta> {
   }
 
   #fields(): object {
-    return { resource: calls[this.#options.watch].resource, ...(this.#namespace === '' ? {} : { namespace: this.#namespace }) };
+    return {
+      resource: everyCall[this.#options.watch].resource,
+      ...(this.#namespace === '' ? {} : { namespace: this.#namespace }),
+    };
   }
 
   #random(): number {

@@ -1,4 +1,4 @@
-import { type CallName, calls, type KubeApi, KubeError, type Page, type WatchEvent } from '../../src/kube/api.ts';
+import { type CallName, everyCall, type KubeApi, KubeError, type Page, type WatchEvent } from '../../src/kube/api.ts';
 import { at, text } from '../../src/kube/objects.ts';
 
 type Raw = { readonly metadata: Record<string, unknown> } & Record<string, unknown>;
@@ -93,7 +93,7 @@ export class MemoryApi implements KubeApi {
 
   async list(call: CallName, namespace: string, query: { readonly limit?: number; readonly next?: string }): Promise<Page> {
     await this.#enter(call, namespace);
-    const { resource } = calls[call];
+    const { resource } = everyCall[call];
     const [from = 0, version = this.#version] = query.next ? query.next.split('@').map(Number) : [];
     if (version < this.#compacted) throw new KubeError(410, 'Expired', 'the continue token is too old');
     const matching = this.all(resource).filter((raw) => namespace === '' || raw.metadata['namespace'] === namespace);
@@ -114,7 +114,7 @@ export class MemoryApi implements KubeApi {
     onOpen?: () => void,
   ): Promise<void> {
     await this.#enter(call, namespace);
-    const { resource } = calls[call];
+    const { resource } = everyCall[call];
     onOpen?.();
     const from = Number(query.resourceVersion);
     if (from < this.#compacted || from > this.#version) {
@@ -148,20 +148,20 @@ export class MemoryApi implements KubeApi {
 
   async get(call: CallName, namespace: string, name: string): Promise<unknown> {
     await this.#enter(call, namespace);
-    return this.#find(calls[call].resource, namespace, name);
+    return this.#find(everyCall[call].resource, namespace, name);
   }
 
   async create(call: CallName, namespace: string, body: object): Promise<unknown> {
     await this.#enter(call, namespace);
     const name = text(at(at(body, 'metadata'), 'name'));
-    const { resource } = calls[call];
+    const { resource } = everyCall[call];
     if (this.#objects.has(keyOf(resource, namespace, name))) throw new KubeError(409, 'AlreadyExists', `${name} exists`);
     return this.set(resource, { ...body, metadata: { ...(at(body, 'metadata') as object), namespace } });
   }
 
   async update(call: CallName, namespace: string, name: string, body: object): Promise<unknown> {
     await this.#enter(call, namespace);
-    const { resource } = calls[call];
+    const { resource } = everyCall[call];
     const had = this.#find(resource, namespace, name);
     const version = at(at(body, 'metadata'), 'resourceVersion');
     if (version !== undefined && version !== had.metadata['resourceVersion']) {
@@ -173,7 +173,7 @@ export class MemoryApi implements KubeApi {
   /** Top-level fields only: all that these tests patch. */
   async patch(call: CallName, namespace: string, name: string, body: object): Promise<unknown> {
     await this.#enter(call, namespace);
-    const { resource } = calls[call];
+    const { resource } = everyCall[call];
     return this.set(resource, { ...this.#find(resource, namespace, name), ...body });
   }
 
