@@ -73,6 +73,19 @@ export const commands: readonly CommandRow[] = [
     run: async (call) => (await import('./gc.ts')).runGc(call),
   },
   {
+    name: 'retire',
+    summary: 'takes every balancer down before the controller is removed; the Services stay',
+    operands: '',
+    least: 0,
+    most: 0,
+    options: [...controllerOptions, 'undo'],
+    notes: [
+      'Give it the options (or the --config file) of the controller that runs, which it asks by a note on its Lease. It exits 0 when no',
+      'Service has a balancer any more, and 1 when some still have one after ten minutes.',
+    ],
+    run: async (call) => (await import('./retire.ts')).runRetire(call),
+  },
+  {
     name: 'demo',
     summary: 'everything on this machine: a cluster in memory, Services, addresses, real requests through them',
     operands: '',

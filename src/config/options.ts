@@ -204,6 +204,7 @@ export const options = {
   },
   watch: { kind: switchKind, default: 'false', help: 'shows every change until interrupted', example: 'true', short: 'w' },
   probe: { kind: switchKind, default: 'false', help: 'tries each way in', example: 'true' },
+  undo: { kind: switchKind, default: 'false', help: 'has balancers made again', example: 'true' },
   delete: { kind: switchKind, default: 'false', help: 'takes it down', example: 'true' },
   release: {
     kind: textKind('NAMESPACE/NAME', 'a Service, as NAMESPACE/NAME', /^[a-z0-9-]{1,63}(\/[a-z0-9-]{1,63})?$/),

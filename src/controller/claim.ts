@@ -25,6 +25,8 @@ export interface ClaimOptions {
   readonly loadBalancerClass: string;
   /** Services without a class are ours too. */
   readonly claimUnset: boolean;
+  /** Nothing is claimed any more, and what is held is given up. Default false. */
+  readonly retired?: boolean;
 }
 
 /** Cleanup finalizers of other balancer controllers: a Service that carries one is theirs to clean up. */
@@ -56,6 +58,7 @@ export function claim(service: Service, options: ClaimOptions): Claim {
 function whyNotWanted(service: Service, options: ClaimOptions): string | undefined {
   if (service.deleting) return 'the Service is being deleted';
   if (service.type !== 'LoadBalancer') return `the Service is of type ${service.type}`;
+  if (options.retired) return 'the controller was asked to retire (nodeport-lb retire)';
   if (service.loadBalancerClass === options.loadBalancerClass) return undefined;
   if (service.loadBalancerClass !== undefined)
     return `its loadBalancerClass is ${service.loadBalancerClass}, not ${options.loadBalancerClass}`;

@@ -8,6 +8,8 @@ import { findRivals, type Rival } from './rivals.ts';
 /** Whether Services without a loadBalancerClass are ours, decided at the start and looked at again from time to time. */
 export interface Claims {
   unset(): boolean;
+  /** Whether nothing is claimed any more; absent: it is. */
+  retired?(): boolean;
   /** @returns whether the answer has changed */
   refresh(): Promise<boolean>;
 }

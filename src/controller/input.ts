@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts';
 import type { Service } from '../kube/objects.ts';
 import type { Balancer } from '../model.ts';
 import type { Carriers } from './carriers.ts';
-import { claim } from './claim.ts';
+import { type ClaimOptions, claim } from './claim.ts';
 import type { Claims } from './claims.ts';
 import type { Cluster } from './cluster.ts';
 import { describeHeld, type IntentInput } from './intent.ts';
@@ -14,14 +14,22 @@ export interface InputSources {
   readonly provider: string;
   readonly config: Pick<Config, 'loadBalancerClass'>;
   readonly cluster: Pick<Cluster, 'membersOf' | 'nodesFor'>;
-  readonly claims: Pick<Claims, 'unset'>;
+  readonly claims: Pick<Claims, 'unset' | 'retired'>;
   readonly carriers: Pick<Carriers, 'holdsBack'>;
+}
+
+/** What is claimed just now. */
+export function claimOptions(
+  { loadBalancerClass }: Pick<Config, 'loadBalancerClass'>,
+  claims: Pick<Claims, 'unset' | 'retired'>,
+): ClaimOptions {
+  return { loadBalancerClass, claimUnset: claims.unset(), retired: claims.retired?.() ?? false };
 }
 
 /** Gathers, for a balancer key, all that is decided from, as it is when it is asked for. */
 export function describeInput({ provider, config, cluster, claims, carriers }: InputSources): (key: string) => IntentInput {
   return (key) => {
-    const options = { loadBalancerClass: config.loadBalancerClass, claimUnset: claims.unset() };
+    const options = claimOptions(config, claims);
     const leaves = (service: Service): boolean => claim(service, options).kind !== 'ours';
     return {
       key,

@@ -11,11 +11,12 @@ import { type Claims, decideClaims } from './claims.ts';
 import type { Cluster } from './cluster.ts';
 import { tellFailure } from './failures.ts';
 import { followCluster, type Health } from './follow.ts';
-import { describeInput, wantedBalancers } from './input.ts';
+import { claimOptions, describeInput, wantedBalancers } from './input.ts';
 import { holds } from './intent.ts';
 import { chooseLeadership } from './leadership.ts';
 import { makeQueue, type Next } from './queue.ts';
 import { type Desk, reconcile } from './reconcile.ts';
+import { makeRetirement } from './retire.ts';
 import { isKeyIn } from './share.ts';
 import { type Meter, makeTally, type Tally } from './tally.ts';
 import { makeTerms } from './terms.ts';
@@ -61,15 +62,15 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const followed = await followCluster(api, config, log);
   const { cluster, services } = followed;
   tellHeldElsewhere(services, config, log);
-  const claims = await decideClaims(api, config, log);
+  const retirement = makeRetirement(log);
+  const claims = { ...(await decideClaims(api, config, log)), retired: retirement.retired };
   const carriers = makeCarriers({ find: services.get, freed: (key) => queue.add(key) });
   const inputFor = describeInput({ provider: provider.name, config, cluster, claims, carriers });
   const leadership = chooseLeadership(options);
   const mayWrite = (): boolean => !config.dryRun && leadership.holds();
   const recorder = config.dryRun ? undefined : recordFor(options, () => queue.idle(), mayWrite);
   const events = recorder ? whileLeading(logWarnings(recorder, log), mayWrite) : logEvents(log);
-  const isOurs = (service: Service): boolean =>
-    claim(service, { loadBalancerClass: config.loadBalancerClass, claimUnset: claims.unset() }).kind === 'ours';
+  const isOurs = (service: Service): boolean => claim(service, claimOptions(config, claims)).kind === 'ours';
   const tally = makeTally(options.metrics, services, provider, isOurs);
   const writer = makeWriter({ api, services, events, now: Date.now, mayWrite });
   const desk = layDesk(options, {
@@ -108,7 +109,10 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const reservations = (): void => addKeys(cluster.keysTouched(services.all()));
   followed.tell({ keys: addKeys, nodes, reservations, gone: writer.forget });
   const sweeping = startSweeping(async () => addKeys(await compare(claims, cluster, terms.opened() ? provider : undefined)), log);
-  const done = Promise.race([leadership.run(terms), terms.begun.then(() => new Promise<void>(() => {}))]);
+  const renewed = (lease: unknown): void => {
+    if (retirement.seen(lease)) addKeys(cluster.keys());
+  };
+  const done = Promise.race([leadership.run({ ...terms, renewed }), terms.begun.then(() => new Promise<void>(() => {}))]);
   done.catch(() => {}); // whoever holds the controller awaits `done`; an early failure must not be unhandled
   const synced = terms.begun.then(() => queue.idle());
   synced.catch(() => {});

@@ -53,6 +53,13 @@ export interface Clocks {
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
+/** Who works as long as the lease is held. */
+export interface Told {
+  gained(): void;
+  lost(): Promise<void>;
+  renewed?(lease: unknown): void;
+}
+
 /** One candidate. */
 export interface Election {
   /** Asked before each write: false as soon as the last renewal is older than the deadline by either clock. */
@@ -63,9 +70,10 @@ export interface Election {
   holder(): string;
   /**
    * Runs until released, and stands again after a loss once `lost` has finished. Never rejects: failures are logged and tried again.
-   * @param told `gained` and `lost` are called in turns
+   * @param told `gained` and `lost` are called in turns; `renewed` with the Lease as it was written, just before `gained` and after
+   * each renewal, so that what others have noted on it reaches the leader within one
    */
-  run(told: { gained(): void; lost(): Promise<void> }): Promise<void>;
+  run(told: Told): Promise<void>;
   /** Ends `run`; when the lease is held it is given up, so that another can take it at once. Takes at most 10 s. */
   release(): Promise<void>;
 }
@@ -140,7 +148,7 @@ class Candidate implements Election {
     return this.#sighting?.record.holder ?? '';
   }
 
-  run(told: { gained(): void; lost(): Promise<void> }): Promise<void> {
+  run(told: Told): Promise<void> {
     this.#running = this.#compete(told);
     return this.#running;
   }
@@ -156,15 +164,16 @@ class Candidate implements Election {
     });
   }
 
-  async #compete(told: { gained(): void; lost(): Promise<void> }): Promise<void> {
+  async #compete(told: Told): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       await this.#acquire(signal);
       if (signal.aborted) return;
       this.#options.log.info({ identity: this.#identity }, 'leading');
+      await this.#tell(() => told.renewed?.(this.#lease));
       await this.#tell(() => told.gained());
       this.#first.resolve();
-      await this.#keep(signal);
+      await this.#keep(told, signal);
       if (signal.aborted) return;
       this.#renewed = undefined;
       this.#lease = undefined;
@@ -238,11 +247,12 @@ class Candidate implements Election {
   }
 
   /** Returns when the lease is lost, or `signal` aborts. */
-  async #keep(signal: AbortSignal): Promise<void> {
+  async #keep(told: Told, signal: AbortSignal): Promise<void> {
     await this.#clocks.sleep(this.#times.retryMs, signal);
     while (!signal.aborted) {
       const outcome = await this.#try();
       if (outcome === 'another' || (outcome === 'failed' && !this.holds())) return;
+      if (outcome === 'held') await this.#tell(() => told.renewed?.(this.#lease));
       await this.#clocks.sleep(outcome === 'failed' ? this.#times.retryMs / 4 : this.#times.retryMs, signal);
     }
   }
