@@ -37,7 +37,7 @@ function makeProvider(aws: SandboxAws): Provider {
   const never = { tickMs: NEVER_MS, sweepMs: NEVER_MS, closeLookMs: NEVER_MS };
   return createAwsProvider(
     { clusterName: 'kubernetes', log: quiet, options: {} },
-    { connection, buckets, now: Date.now, ...never },
+    { connection, buckets, now: Date.now, preflight: false, ...never },
   );
 }
 

@@ -30,6 +30,9 @@ export const SHARED = ':shared';
 /** The name of the shared backend group in steps. */
 export const SHARED_GROUP = ':backend';
 
+/** Value of a fingerprint while what it is about changes: a start that meets it reads what is really there. */
+export const CHANGING = 'changing';
+
 /** Longest value of a tag. @see https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html */
 const TAG_VALUE_MAX = 256;
 

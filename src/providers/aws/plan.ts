@@ -1,7 +1,7 @@
 import { type Current, chooseCurrent, targetsHash } from './current.ts';
 import { differing, sayAttributes } from './defaults.ts';
 import type { Desired, DesiredZone } from './desired.ts';
-import { TAG } from './names.ts';
+import { CHANGING, TAG } from './names.ts';
 import type { Observed, SeenBalancer, Tags } from './picture.ts';
 import { planGroups } from './plan-groups.ts';
 import { planListeners } from './plan-listeners.ts';
@@ -39,7 +39,8 @@ export function planBalancer(desired: Desired, observed: Observed, now: number):
     freed: listeners.freed,
     now,
   });
-  return [...steps, ...records, ...leftovers.steps, ...[...waiting, ...leftovers.waiting].sort(bySoonest)];
+  const marks = steps.length > 0 ? planMark(desired, current) : [];
+  return [...marks, ...steps, ...records, ...leftovers.steps, ...[...waiting, ...leftovers.waiting].sort(bySoonest)];
 }
 
 function bySoonest(a: AwsStep, b: AwsStep): number {
@@ -180,6 +181,20 @@ function tagSteps(desired: Desired, seen: SeenBalancer): readonly AwsStep[] {
         ]
       : []),
   ];
+}
+
+/**
+ * Before anything changes, the fingerprints of what was done are taken back. Otherwise a change that is cut off by a crash, and undone in the
+ * cluster before the next start, would look as if it had never been begun: a node that came and went would stay a target.
+ */
+function planMark(desired: Desired, { balancer, name }: Current): readonly AwsStep[] {
+  const stale = Object.entries(recordTags(desired)).flatMap(([tag, value]) => {
+    const had = balancer?.tags[tag];
+    return had === undefined || had === CHANGING || had === value ? [] : [[tag, CHANGING] as const];
+  });
+  if (stale.length === 0) return [];
+  const act = { kind: 'add-tags', resources: [name], tags: Object.fromEntries(stale) } as const;
+  return [step(act, `note on NLB ${name} that it is being changed`, 'a start after a crash then looks at what is really there')];
 }
 
 /** The fingerprints of what is done, so that the next start needs to read nothing. */

@@ -2,9 +2,10 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Balancer, Step } from '../../../src/model.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import type { SandboxAws } from '../../../src/sandbox/aws/aws.ts';
+import { typicalInstance } from '../../../src/sandbox/aws/seed.ts';
 import { nothingReserved } from '../builders.ts';
 import { drop, pass, reportWhen } from '../drive.ts';
-import { makeAws, makeProvider, nlb, workers } from './stage.ts';
+import { makeAws, makeProvider, nlb, worker, workers } from './stage.ts';
 
 /** Everything in the account that a user would see, without what AWS makes up. */
 function stateOf(aws: SandboxAws): unknown {
@@ -145,4 +146,47 @@ describe.each(stories)('a balancer that is $what', ({ from, to }) => {
     await tell(to, from, 0);
     expect(stateOf(aws)).toEqual(expected);
   }, 30_000);
+});
+
+describe('a change that is cut off by a crash and undone in the cluster before the next start', () => {
+  const plain = nlb();
+  test.each([
+    { what: 'a node that came', during: nlb({ nodes: [...workers, worker(4)] }) },
+    { what: 'a node that left', during: nlb({ nodes: workers.slice(1) }) },
+    { what: 'another nodePort', during: nlb({ ports: [{ port: 80, nodePort: 31_000 }] }) },
+    { what: 'another port', during: nlb({ ports: [{ port: 80 }, { port: 81 }] }) },
+  ])(
+    'leaves nothing of $what behind, whichever step the process died after',
+    async ({ during }) => {
+      aws.addInstance(typicalInstance(4));
+      await tell(plain, undefined, 0);
+      const expected = stateOf(aws);
+      for (let crashAt = 1; ; crashAt += 1) {
+        const died = await dieAfter(during, crashAt);
+        await crash(plain);
+        await tell(plain, undefined, 0);
+        expect(stateOf(aws)).toEqual(expected);
+        if (!died) return;
+      }
+    },
+    30_000,
+  );
+
+  /** @returns whether there was such a step */
+  async function dieAfter(wish: Balancer, count: number): Promise<boolean> {
+    let steps = 0;
+    const wanted = provider.adjust(wish, nothingReserved);
+    const apply = async (step: Step): Promise<void> => {
+      await provider.apply(step);
+      steps += 1;
+      if (steps === count) throw new Crash();
+    };
+    try {
+      await pass(provider, wanted.key, wanted, apply);
+      return false;
+    } catch (thrown) {
+      if (!(thrown instanceof Crash)) throw thrown;
+      return true;
+    }
+  }
 });
