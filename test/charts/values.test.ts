@@ -15,7 +15,7 @@ const OWN = [
   ...['image', 'imagePullSecrets', 'nameOverride', 'fullnameOverride', 'replicaCount', 'resources', 'nodeSelector'],
   ...['tolerations', 'affinity', 'topologySpreadConstraints', 'podAnnotations', 'podLabels', 'serviceAccount', 'rbac'],
   ...['extraArgs', 'extraEnv', 'extraVolumes', 'extraVolumeMounts', 'forwarder', 'metrics', 'priorityClassName'],
-  ...['podDisruptionBudget', 'networkPolicy'],
+  ...['podDisruptionBudget', 'networkPolicy', 'cleanupOnUninstall'],
 ];
 
 function schemaOf(value: string): Schema {
