@@ -54,6 +54,8 @@ export interface AddressWish {
   readonly pool?: string;
   /** Addresses that the balancer held according to the cluster (annotation first, then status); kept while they fit. */
   readonly held: readonly string[];
+  /** The addresses are the nodes' own, which is no clash. */
+  readonly ofNodes?: boolean;
 }
 
 /** A protocol and port at the balancer's addresses, and where it sends. */

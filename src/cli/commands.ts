@@ -1,4 +1,4 @@
-import { controllerOptions } from '../config/options.ts';
+import { controllerOptions, forwarderOptions } from '../config/options.ts';
 import type { CommandRow } from './command.ts';
 
 const cluster = ['config', 'kubeconfig', 'context', 'logLevel'] as const;
@@ -61,6 +61,15 @@ export const commands: readonly CommandRow[] = [
       'With --exit-code it exits 0 when there is nothing to do, 1 when there is, and 2 when it could not be planned.',
     ],
     run: async (call) => (await import('./plan.ts')).runPlan(call),
+  },
+  {
+    name: 'forwarder',
+    summary: 'the agent on a node or an edge machine: takes its rules from the cluster, and forwards, until SIGTERM',
+    operands: '',
+    least: 0,
+    most: 0,
+    options: forwarderOptions,
+    run: async (call) => (await import('./forwarder.ts')).runForwarder(call),
   },
   {
     name: 'gc',

@@ -1,12 +1,14 @@
+import { agentGroup, DEFAULT_NAMESPACE } from '../agent/names.ts';
 import type { Config } from '../config/config.ts';
 import { optionsForProvider, toConfig } from '../config/read.ts';
+import { nameHolder } from '../controller/claim.ts';
 import { explain, UsageError } from '../errors.ts';
 import { type KubeApi, KubeError } from '../kube/api.ts';
 import { connectKube, describeKube, type KubeDescription } from '../kube/client.ts';
 import { serveHttp } from '../ops/http.ts';
 import { createLog, logOptionsFor } from '../ops/log.ts';
 import { createMetrics } from '../ops/metrics.ts';
-import type { Log } from '../providers/provider.ts';
+import type { Log, ProviderContext } from '../providers/provider.ts';
 import { announceClaims } from './claims.ts';
 import type { Call, Terminal } from './command.ts';
 import { kubeChoice } from './connect.ts';
@@ -65,8 +67,7 @@ async function reconcileUntil(stop: AbortSignal, parts: Parts): Promise<number> 
     import('../providers/registry.ts'),
     import('../controller/start.ts'),
   ]);
-  const options = optionsForProvider(config);
-  const provider = await createProvider(config.provider, { clusterName: config.clusterName, log, options });
+  const provider = await createProvider(config.provider, await describeContext(parts));
   const stopped = whenAborted(stop);
   const starting = startController({ ...parts, provider });
   const controller = await Promise.race([starting, stopped]);
@@ -85,6 +86,26 @@ async function reconcileUntil(stop: AbortSignal, parts: Parts): Promise<number> 
   }
   log.info({}, 'stopped');
   return 0;
+}
+
+/** What a provider is made with. */
+async function describeContext({ api, config, log, namespace: ownNamespace }: Parts): Promise<ProviderContext> {
+  const { openBoard } = await import('../agent/board.ts');
+  const { clusterName, loadBalancerClass, shareAcrossNamespaces, nodeAddressTypes, namespaces, provider } = config;
+  const namespace = config.local.agentsNamespace ?? ownNamespace ?? DEFAULT_NAMESPACE;
+  return {
+    clusterName,
+    log,
+    options: optionsForProvider(config),
+    agents: () => openBoard({ api, namespace, group: agentGroup(loadBalancerClass), log }),
+    reading: {
+      holder: nameHolder(provider, clusterName, loadBalancerClass),
+      loadBalancerClass,
+      shareAcrossNamespaces,
+      nodeAddressTypes,
+      namespaces,
+    },
+  };
 }
 
 function whenAborted(signal: AbortSignal): Promise<void> {

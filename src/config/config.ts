@@ -36,6 +36,8 @@ export interface LocalConfig {
   readonly datapath: 'auto' | 'userspace' | 'nftables' | 'kube-proxy';
   /** Undefined: embedded outside a cluster, agents inside. */
   readonly forwarder?: 'embedded' | 'agents';
+  /** Namespace of what controller and agents keep for each other; undefined: the pod's own, else kube-system. */
+  readonly agentsNamespace?: string;
   /** Serve a port that may not be bound on a free high port. */
   readonly portFallback: boolean;
 }

@@ -109,8 +109,8 @@ export const options = {
   },
   leaderElectLeaseDuration: {
     kind: textKind('DURATION', 'whole seconds from 2s to 60s', /^([2-9]|[1-5][0-9]|60)s?$/),
-    default: '4s',
-    help: 'after so long without a renewal another may lead; it is renewed four times in that',
+    default: '3s',
+    help: 'after so long without a renewal another may lead; it is renewed three times in that',
     example: '15s',
   },
   nodeAddressTypes: {
@@ -156,6 +156,12 @@ export const options = {
     default: 'embedded outside a cluster, agents inside',
     help: 'where the forwarder runs',
     example: 'embedded',
+  },
+  localAgentsNamespace: {
+    kind: textKind('NAMESPACE', 'the name of a namespace', /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/),
+    default: "the pod's own, else kube-system",
+    help: 'namespace in which controller and agents keep what they tell each other',
+    example: 'nodeport-lb-agents',
   },
   localPortFallback: {
     kind: booleanKind,
@@ -222,6 +228,36 @@ export const options = {
     notInFile: true,
   },
   exitCode: { kind: switchKind, default: 'false', help: 'exits 1 when there is something to do', example: 'true' },
+  nodeName: {
+    kind: textKind('NODE', 'the name of a Kubernetes node', new RegExp(`^${dnsName}$`)),
+    default: 'NODE_NAME, else none: an edge machine',
+    help: "node that the agent runs on; it serves that node's addresses",
+    example: 'node-1',
+  },
+  agentName: {
+    kind: textKind('NAME', 'at most 150 lower-case letters, digits, "." and "-"', /^[a-z0-9]([a-z0-9.-]{0,148}[a-z0-9])?$/),
+    default: "the node's name, else the host's",
+    help: 'name of the agent, unlike any other of the cluster',
+    example: 'edge-1',
+  },
+  edge: {
+    kind: switchKind,
+    default: 'false',
+    help: 'the machine is no node of the cluster, whatever NODE_NAME says: only addresses of pools that it has are served',
+    example: 'true',
+  },
+  stateDir: {
+    kind: path,
+    default: '/var/lib/nodeport-lb, else a directory of the user',
+    help: 'where the agent keeps its rules over a restart',
+    example: '/var/lib/nodeport-lb',
+  },
+  cleanup: {
+    kind: switchKind,
+    default: 'false',
+    help: 'removes what an agent has left on this machine, and ends',
+    example: 'true',
+  },
   rules: { kind: path, default: '', help: 'file with a rules document, followed as it changes', example: 'rules.json' },
   datapath: {
     kind: choiceKind('auto', 'userspace', 'nftables'),
@@ -267,9 +303,27 @@ export const controllerOptions = [
   'localPool',
   'localDatapath',
   'localForwarder',
+  'localAgentsNamespace',
   'localPortFallback',
   'awsRegion',
   'awsVpcId',
   'awsDefaultScheme',
   'awsApiThrottle',
+] as const satisfies readonly OptionName[];
+
+/** Every option of `forwarder`, in the order of its help. */
+export const forwarderOptions = [
+  'config',
+  'kubeconfig',
+  'context',
+  'nodeName',
+  'edge',
+  'agentName',
+  'localAgentsNamespace',
+  'loadBalancerClass',
+  'stateDir',
+  'http',
+  'drainSeconds',
+  'cleanup',
+  'logLevel',
 ] as const satisfies readonly OptionName[];

@@ -167,6 +167,7 @@ export function toConfig(values: OptionValues): Config {
       pools: values.localPool ?? [],
       datapath: values.localDatapath ?? 'auto',
       ...(localForwarder === undefined ? {} : { forwarder: localForwarder }),
+      ...(values.localAgentsNamespace === undefined ? {} : { agentsNamespace: values.localAgentsNamespace }),
       portFallback: values.localPortFallback ?? false,
     },
     aws: {

@@ -220,7 +220,7 @@ async function releaseAll<O>(leaving: Intent['leaving'], report: Report, desk: D
 function tellClashes<O>(services: readonly Service[], wanted: Balancer, desk: Desk<O>): void {
   for (const address of wanted.address.held) {
     const by = desk.surroundings.reservedBy(address);
-    if (by === undefined) continue;
+    if (by === undefined || (wanted.address.ofNodes && by.startsWith('node '))) continue;
     const text = `Address ${address} of this load balancer is in use by ${by} too, which may take its traffic.`;
     for (const service of services) desk.writer.eventOnce(service, 'Warning', 'AddressClash', text);
   }

@@ -10,6 +10,13 @@ export interface Metrics {
   setTargets(counts: Readonly<Record<'healthy' | 'unhealthy' | 'unknown' | 'draining', number>>): void;
   /** Connections that the forwarder has accepted since the last call. */
   forwarderConnected(connections: number): void;
+  /** Replaces `nodeport_lb_agent_listeners` and what else tells how a forwarder agent is. */
+  setAgent(state: {
+    readonly listeners: number;
+    readonly failed: number;
+    readonly isCurrent: boolean;
+    readonly isPresent: boolean;
+  }): void;
   readonly queue: QueueMetrics;
   /** Calls `refresh` before each page, for what is dear to keep true all the time. */
   beforeRender(refresh: () => void | Promise<void>): void;
@@ -35,6 +42,7 @@ export const noMetrics: Metrics = {
   providerRequested() {},
   setTargets() {},
   forwarderConnected() {},
+  setAgent() {},
   queue: { depth() {}, added() {}, waited() {}, worked() {}, retried() {} },
   beforeRender() {},
   render: async () => ({ type: 'text/plain; charset=utf-8', text: '' }),

@@ -41,6 +41,7 @@ export function createPrometheus(build: { readonly version: string; readonly nod
     help: 'Connections that the forwarder has accepted.',
     registers,
   });
+  const setAgent = createAgentMetrics(registers);
   new Gauge({ name: 'nodeport_lb_build_info', help: 'Always 1.', labelNames: ['version', 'node'], registers }).set(build, 1);
   return {
     setServices(counts) {
@@ -53,6 +54,7 @@ export function createPrometheus(build: { readonly version: string; readonly nod
       for (const health of HEALTH) targets.set({ health }, counts[health]);
     },
     forwarderConnected: (count) => connections.inc(count),
+    setAgent,
     queue: createQueueMetrics(registers),
     beforeRender: (refresh) => void refreshers.push(refresh),
     async render() {
@@ -94,5 +96,26 @@ function createQueueMetrics(registers: Registry[]): QueueMetrics {
     waited: (seconds) => waits.observe(seconds),
     worked: (seconds) => work.observe(seconds),
     retried: () => retries.inc(),
+  };
+}
+
+/** Made when an agent first tells of itself: a controller has none of them. */
+function createAgentMetrics(registers: Registry[]): Metrics['setAgent'] {
+  const make = (name: string, help: string, labelNames: readonly string[] = []) =>
+    new Gauge({ name, help, labelNames: [...labelNames], registers });
+  let gauges: Record<'listeners' | 'current' | 'present', Gauge> | undefined;
+  return ({ listeners, failed, isCurrent, isPresent }) => {
+    gauges ??= {
+      listeners: make('nodeport_lb_agent_listeners', 'Listeners of this forwarder agent, by state.', ['state']),
+      current: make(
+        'nodeport_lb_agent_current',
+        '1 while the rules are those of the cluster, 0 while they are those of the last run.',
+      ),
+      present: make('nodeport_lb_agent_present', '1 while the Lease of this forwarder agent is renewed.'),
+    };
+    gauges.listeners.set({ state: 'served' }, listeners - failed);
+    gauges.listeners.set({ state: 'failed' }, failed);
+    gauges.current.set(isCurrent ? 1 : 0);
+    gauges.present.set(isPresent ? 1 : 0);
   };
 }

@@ -116,6 +116,9 @@ function acceptRefusals(provider: Provider): Provider {
   return {
     name: provider.name,
     ...(typeof provider.connections === 'function' ? { connections: () => provider.connections!() } : {}),
+    ...(typeof provider.lead === 'function'
+      ? { lead: (start: Parameters<typeof provider.lead>[0]) => provider.lead!(start) }
+      : {}),
     open: (start) => provider.open(start),
     close: (drainMs) => provider.close(drainMs),
     keys: () => provider.keys(),

@@ -25,8 +25,8 @@ export interface Schema {
 export const schema = JSON.parse(readChartFile('values.schema.json')) as Schema;
 export const values = parse(readChartFile('values.yaml')) as Readonly<Record<string, unknown>>;
 
-/** A pod has one cluster and one file, both by the chart. */
-const NOT_IN_A_POD: readonly OptionName[] = ['config', 'kubeconfig', 'context'];
+/** A pod has one cluster and one file, both by the chart, which also says where the agents are (`forwarder.namespace`). */
+const NOT_IN_A_POD: readonly OptionName[] = ['config', 'kubeconfig', 'context', 'localAgentsNamespace'];
 
 /** Options of the controller that are values, with the value's name. */
 export const optionValues: readonly (readonly [value: string, option: OptionName])[] = controllerOptions

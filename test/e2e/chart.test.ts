@@ -99,6 +99,18 @@ describe('what is installed', () => {
       less: [],
     },
     {
+      why: 'provider local: agents on the nodes',
+      values: { provider: 'local', forwarder: { namespace: 'lb-agents' } },
+      more: [
+        'DaemonSet lb-agents/lb-nodeport-lb-forwarder',
+        'ServiceAccount lb-agents/lb-nodeport-lb-forwarder',
+        'ClusterRole lb-system:lb-nodeport-lb:forwarder',
+        'Role lb-agents/lb-system:lb-nodeport-lb:forwarder:own',
+        'Role lb-agents/lb-system:lb-nodeport-lb:agents',
+      ],
+      less: [],
+    },
+    {
       why: 'no rights and no account of its own',
       values: { rbac: { create: false }, serviceAccount: { create: false, name: 'given' } },
       more: [],
@@ -173,12 +185,7 @@ describe('refused, with what is wrong and what to do', () => {
         /adresses/,
       ],
     },
-    {
-      why: 'provider local, whose agents are to come',
-      values: { provider: 'local' },
-      told: [/local needs forwarder agents on the nodes/, /nodeport-lb controller --provider local/],
-    },
-    { why: 'agents, which are to come', values: { forwarder: { enabled: true } }, told: [/no forwarder agents yet/] },
+    { why: 'agents for another provider', values: { forwarder: { enabled: true } }, told: [/provider is none.*auto/] },
     {
       why: 'writers without a Lease, and rights for everybody',
       values: { replicaCount: 2, leaderElect: false, serviceAccount: { create: false } },

@@ -56,3 +56,27 @@ turns, and releases side by side do not wait for each other.
 {{- define "nodeport-lb.usesLease" -}}
 {{- if and .Values.leaderElect (not .Values.dryRun) }}yes{{ end }}
 {{- end }}
+
+{{- /* Where controller and agents keep what they tell each other, and where the agents run. */}}
+{{- define "nodeport-lb.agentsNamespace" -}}
+{{- default .Release.Namespace .Values.forwarder.namespace }}
+{{- end }}
+
+{{- /* As src/agent/names.ts has it. */}}
+{{- define "nodeport-lb.agentGroup" -}}
+{{- if eq .Values.loadBalancerClass "nodeport-lb.io/lb" -}}
+nodeport-lb
+{{- else -}}
+nodeport-lb-{{ regexReplaceAll "[^a-z0-9.-]+" (lower .Values.loadBalancerClass) "-" | trunc 150 }}
+{{- end }}
+{{- end }}
+
+{{- define "nodeport-lb.agentAccount" -}}
+{{- default (printf "%s-forwarder" (include "nodeport-lb.fullname" .)) .Values.forwarder.serviceAccountName }}
+{{- end }}
+
+{{- /* Not empty: agents run on the nodes. */}}
+{{- define "nodeport-lb.runsAgents" -}}
+{{- $enabled := toString .Values.forwarder.enabled }}
+{{- if or (eq $enabled "true") (and (eq $enabled "auto") (eq .Values.provider "local")) }}yes{{ end }}
+{{- end }}

@@ -49,6 +49,10 @@ securityContext:
 env:
   - name: NODEPORT_LB_CONFIG
     value: /etc/nodeport-lb/config.yaml
+  {{- if .Values.forwarder.namespace }}
+  - name: NODEPORT_LB_LOCAL_AGENTS_NAMESPACE
+    value: {{ .Values.forwarder.namespace }}
+  {{- end }}
   {{- with .Values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

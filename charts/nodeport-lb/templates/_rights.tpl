@@ -3,11 +3,18 @@ The rights of the program, by what they are for. Together they are the calls of 
 test/charts/rights.test.ts reads both.
 */}}
 
-{{- /* Where Services are: for the controller, and for `kubectl exec … nodeport-lb status NAMESPACE/NAME`. */}}
+{{- /* Where Services are: for the controller, and for the agents. */}}
 {{- define "nodeport-lb.rights.services" -}}
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
+{{- end }}
+
+{{- /* For `kubectl exec … nodeport-lb status NAMESPACE/NAME`. */}}
+{{- define "nodeport-lb.rights.stories" -}}
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list]
@@ -56,7 +63,37 @@ test/charts/rights.test.ts reads both.
   verbs: [create]
 {{- end }}
 
-{{- /* A role and its binding. Called with root, kind (Role or ClusterRole), name, namespace and rules. */}}
+{{- /* The controller, where agents report: what they say, whether they live, and what all of them are told. */}}
+{{- define "nodeport-lb.rights.reports" -}}
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [list, watch]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [list, watch]
+{{- end }}
+
+{{- define "nodeport-lb.rights.orders" -}}
+- apiGroups: [""]
+  resources: [configmaps]
+  resourceNames: [{{ include "nodeport-lb.agentGroup" . }}-orders]
+  verbs: [get, update]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [create]
+{{- end }}
+
+{{- /* An agent, in its own namespace: one ServiceAccount has all agents, so that the names of their objects cannot be told apart. */}}
+{{- define "nodeport-lb.rights.agent" -}}
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, watch, create, update]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, create, update]
+{{- end }}
+
+{{- /* A role and its binding. Called with root, kind (Role or ClusterRole), name, namespace and rules; of an agent also with account. */}}
 {{- define "nodeport-lb.role" }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
@@ -88,6 +125,11 @@ roleRef:
   name: {{ .name }}
 subjects:
   - kind: ServiceAccount
+    {{- if .account }}
+    name: {{ .account }}
+    namespace: {{ include "nodeport-lb.agentsNamespace" .root }}
+    {{- else }}
     name: {{ include "nodeport-lb.serviceAccountName" .root }}
     namespace: {{ .root.Release.Namespace }}
+    {{- end }}
 {{- end }}

@@ -13,6 +13,23 @@ export interface Bound {
   readonly port: string;
 }
 
+/** Who has which addresses. What is in memory is rebuilt by `restore` from what the cluster recorded. */
+export interface AddressBook {
+  /** What the key holds; empty: nothing. */
+  addressesOf(key: string): readonly string[];
+  /** Every key that holds an address. */
+  keys(): readonly string[];
+  restore(balancers: readonly Balancer[], reservedBy: ReservedBy): void;
+  /** The addresses that the balancer has from now on; asking again never moves it. @throws {Refusal} why it gets none */
+  assign(balancer: Balancer, reservedBy: ReservedBy, bound: readonly Bound[]): readonly string[];
+  /** Frees what the key neither holds nor has open. @returns the keys for which there may be room now */
+  settle(key: string, bound: readonly Bound[]): readonly string[];
+  /** Takes everything from the key but what it still has open. @returns as `settle` */
+  release(key: string, bound: readonly Bound[]): readonly string[];
+  /** The keys that were refused and wait for room. */
+  waiting(): readonly string[];
+}
+
 interface Holding {
   readonly owner: string;
   readonly ips: readonly Ip[];
@@ -26,7 +43,7 @@ interface Holding {
  * A balancer keeps what it has for as long as that fits: asking again never moves it. A call that throws changes nothing but
  * that its balancer waits; `settle` and `release` answer with the keys for which there may be room now, the first come first.
  */
-export class Allocator {
+export class Allocator implements AddressBook {
   readonly #pools: readonly Pool[];
   readonly #portFallback: boolean;
   readonly #ledger: Ledger;
@@ -94,6 +111,10 @@ export class Allocator {
     this.#waiting.delete(key);
     this.#holdings.delete(key);
     return this.settle(key, bound);
+  }
+
+  waiting(): readonly string[] {
+    return [...this.#waiting];
   }
 
   #choose(balancer: Balancer, reservedBy: ReservedBy): Choice {
@@ -185,7 +206,7 @@ function cursorName(pool: Pool, family: IpFamily): string {
 }
 
 /** By the oldest member's creation time, then UID, then key. */
-function compareAge(a: Balancer, b: Balancer): number {
+export function compareAge(a: Balancer, b: Balancer): number {
   const [first, second] = [a, b].map((balancer) => {
     const member = balancer.members[0];
     return `${member?.createdAt ?? ''} ${member?.uid ?? ''} ${balancer.key}`;

@@ -61,6 +61,11 @@ export class Link {
     await forwarder?.close(drainMs);
   }
 
+  /** Of the rules that the forwarder has in force; -1: none yet. */
+  get generation(): number {
+    return this.#reported;
+  }
+
   entry(id: string): Entry | undefined {
     return this.#sheet.entry(id);
   }
@@ -71,6 +76,13 @@ export class Link {
 
   target(node: string, nodePort: number): TargetState | undefined {
     return targetState(this.#targets, node, nodePort);
+  }
+
+  /** What is not healthy, by `node` or `node:nodePort`, in the order of the keys. */
+  unhealthy(): readonly (readonly [string, TargetState])[] {
+    return [...this.#targets]
+      .filter(([key, state]) => state.health !== 'healthy' || key.includes(':'))
+      .sort(([a], [b]) => (a < b ? -1 : 1));
   }
 
   /** Names of the node sets that have the node. */

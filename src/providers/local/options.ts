@@ -3,6 +3,9 @@ import { type Problem, UsageError } from '../../errors.ts';
 
 /** What the local provider works with, once everything in it is known to be usable. */
 export interface LocalOptions {
+  /** Where the forwarder runs: in a process of the controller's, or in agents on other machines. */
+  readonly forwarder: 'embedded' | 'agents';
+  /** Empty, with agents: the nodes' own addresses. */
   readonly pools: readonly PoolConfig[];
   /** Serve a port that may not be bound on a free high port. */
   readonly portFallback: boolean;
@@ -17,16 +20,18 @@ const DEFAULT_POOL = '127.0.0.32/27';
  * @throws {UsageError} with everything in them that this version cannot do
  */
 export function readOptions(local: Partial<LocalConfig>, inCluster: boolean): LocalOptions {
-  const { pools = [], portFallback = false, datapath = 'auto', forwarder } = local;
-  const problems = [...refuseDatapath(datapath), ...refuseForwarder(forwarder, inCluster)];
+  const { pools = [], portFallback = false, datapath = 'auto' } = local;
+  const forwarder = local.forwarder ?? (inCluster ? 'agents' : 'embedded');
+  if (forwarder === 'agents') return { forwarder, pools, portFallback };
+  const problems = [...refuseDatapath(datapath)];
   if (problems.length === 0 && pools.length === 0 && inCluster) {
     problems.push({
       where: '--local-pool',
-      message: `In a cluster there is no pool by default: ${DEFAULT_POOL} would only be reached from inside this pod. Name addresses of the machine that the pod runs on.`,
+      message: `In a pod there is no pool by default for --local-forwarder embedded: ${DEFAULT_POOL} would only be reached from inside this pod. Name addresses of the machine that the pod runs on, or use agents.`,
     });
   }
   if (problems.length > 0) throw new UsageError(problems);
-  return { pools: pools.length > 0 ? pools : [defaultPool()], portFallback };
+  return { forwarder, pools: pools.length > 0 ? pools : [defaultPool()], portFallback };
 }
 
 function defaultPool(): PoolConfig {
@@ -46,12 +51,4 @@ function refuseDatapath(datapath: LocalConfig['datapath']): Problem[] {
   return [
     { where: '--local-datapath', value: datapath, message: 'This version forwards in userspace only. Use auto or userspace.' },
   ];
-}
-
-function refuseForwarder(forwarder: LocalConfig['forwarder'], inCluster: boolean): Problem[] {
-  if (forwarder === 'embedded' || (forwarder === undefined && !inCluster)) return [];
-  const where = '--local-forwarder';
-  const cure = 'Use embedded, with --local-pool naming addresses of the machine on which the controller runs.';
-  if (forwarder === 'agents') return [{ where, value: forwarder, message: `This version has no forwarder agents yet. ${cure}` }];
-  return [{ where, message: `In a cluster the default is agents, which this version does not have yet. ${cure}` }];
 }

@@ -1,8 +1,16 @@
 import { isIPv6 } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
-import type { ListenerState, TargetState } from '../../forwarder/rules.ts';
+import type { TargetState } from '../../forwarder/rules.ts';
 import type { Balancer, NodeTarget, Step } from '../../model.ts';
-import { isCarried, renderListeners, sameNodes, type WantedListener } from './rules.ts';
+import {
+  isCarried,
+  isServed,
+  type RenderOptions,
+  renderListeners,
+  type ServedState,
+  sameNodes,
+  type WantedListener,
+} from './rules.ts';
 
 /** What exists of one balancer. A snapshot: nothing in it changes later. */
 export interface Observed {
@@ -14,6 +22,10 @@ export interface Observed {
   readonly listeners: readonly ObservedListener[];
   /** Listeners that were told to close and may still accept connections. */
   readonly closing: readonly WantedListener[];
+  /** Listeners that agents elsewhere are closing, and that need no further step. */
+  readonly leaving?: readonly WantedListener[];
+  /** Addresses of nodes that serve nothing just now: held, and not told to people. */
+  readonly hidden?: readonly string[];
   readonly targets: readonly ObservedTarget[];
 }
 
@@ -21,7 +33,7 @@ export interface ObservedListener {
   readonly listener: WantedListener;
   readonly nodes: readonly NodeTarget[];
   /** Undefined: the forwarder has not answered yet. */
-  readonly state?: ListenerState;
+  readonly state?: ServedState;
 }
 
 export interface ObservedTarget {
@@ -50,11 +62,7 @@ interface ReleaseStep extends Step {
 }
 
 /** Pure. New listeners first, then changes, then what goes: a client that may move finds the new way in before the old one closes. */
-export function planSteps(
-  wanted: Balancer | undefined,
-  observed: Observed,
-  options: { readonly portFallback: boolean },
-): readonly LocalStep[] {
+export function planSteps(wanted: Balancer | undefined, observed: Observed, options: RenderOptions): readonly LocalStep[] {
   const listeners = wanted ? renderListeners(wanted, options) : [];
   const ids = new Set(listeners.map((listener) => listener.id));
   const had = new Map(observed.listeners.map((entry) => [entry.listener.id, entry]));
@@ -77,8 +85,9 @@ export function planSteps(
 
 function openStep(listener: WantedListener, nodes: readonly NodeTarget[]): LocalStep {
   const reason = `${listener.service} asks for it`;
-  if (!isCarried(listener.protocol)) {
-    const summary = `${where(listener)} cannot be served: this version forwards TCP and UDP only`;
+  if (!isServed(listener)) {
+    const why = isCarried(listener.protocol) ? listener.refusal?.message : 'this version forwards TCP and UDP only';
+    const summary = `${where(listener)} cannot be served: ${why}`;
     return { kind: 'refuse-listener', summary, reason, disrupts: false, listener, nodes };
   }
   const summary = `listen on ${where(listener)} and forward to port ${listener.nodePort} of ${countNodes(nodes)}`;
@@ -107,7 +116,7 @@ function updateSteps(before: ObservedListener, listener: WantedListener, nodes: 
 /** Established connections go on inside the forwarder for the drain time; the address can be given to nobody before this. */
 function closeStep(listener: WantedListener, reason: string): LocalStep {
   const summary = `stop listening on ${where(listener)}; open connections have ${listener.drainMs / 1_000} s to finish`;
-  return { kind: 'close-listener', summary, reason, disrupts: isCarried(listener.protocol), listener };
+  return { kind: 'close-listener', summary, reason, disrupts: isServed(listener), listener };
 }
 
 function releaseSteps(wanted: Balancer | undefined, { key, addresses }: Observed, reason: string): readonly LocalStep[] {

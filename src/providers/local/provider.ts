@@ -1,15 +1,16 @@
-import { Refusal } from '../../errors.ts';
 import { spawnForwarder } from '../../forwarder/child.ts';
 import type { Balancer, NodeTarget, Report, Step } from '../../model.ts';
 import type { Provider, ProviderContext, ProviderStart, Surroundings } from '../provider.ts';
+import { AgentsProvider } from './agents-provider.ts';
 import { Allocator, type Bound } from './allocate.ts';
-import { ownerOf, portName } from './choose.ts';
+import { portName } from './choose.ts';
 import { Link, type News, type StartForwarder } from './link.ts';
 import { type LocalOptions, readOptions } from './options.ts';
 import { type LocalStep, type Observed, type ObservedListener, type ObservedTarget, planSteps } from './plan.ts';
 import { describePools, type Pool, readPools } from './pools.ts';
 import { reportObserved } from './report.ts';
-import { DRAIN_SECONDS, isCarried, renderListeners, type WantedListener } from './rules.ts';
+import { isCarried, renderListeners, type WantedListener } from './rules.ts';
+import { refuseUncarried, withDefaults } from './wish.ts';
 
 /** What the provider takes from outside; the tests give a forwarder of this process. */
 export interface LocalParts {
@@ -30,7 +31,10 @@ export function createProvider(context: ProviderContext): Provider<Observed> {
 
 /** The provider with parts of the caller's choice. */
 export function createLocalProvider(context: ProviderContext, parts: LocalParts): Provider<Observed> {
-  return new LocalProvider(context, parts);
+  const options = readOptions(context.options, parts.inCluster);
+  return options.forwarder === 'agents'
+    ? new AgentsProvider(context, options, parts)
+    : new LocalProvider(context, options, parts);
 }
 
 /**
@@ -51,10 +55,10 @@ class LocalProvider implements Provider<Observed> {
   readonly #keyByNodePort = new Map<number, string>();
   #changed: (key: string) => void = () => {};
 
-  constructor(context: ProviderContext, parts: LocalParts) {
+  constructor(context: ProviderContext, options: LocalOptions, parts: LocalParts) {
     this.#context = context;
     this.#parts = parts;
-    this.#options = readOptions(context.options, parts.inCluster);
+    this.#options = options;
     this.#pools = readPools(this.#options.pools);
     this.#allocator = new Allocator(this.#pools, this.#options);
     this.#link = new Link(context.log, (news) => this.#pass(news), parts.answerMs);
@@ -68,6 +72,13 @@ class LocalProvider implements Provider<Observed> {
     if (start.lookOnly) return this.#imagine(start.lookOnly.standing);
     this.#changed = (key) => start.changed(key);
     await this.#link.start(this.#parts.startForwarder);
+  }
+
+  /** Who led meanwhile has written down on each Service what it gave; what is still open here stays taken until it is closed. */
+  lead(start: ProviderStart): void {
+    for (const key of this.#allocator.keys()) this.#allocator.release(key, this.#boundOf(key));
+    this.#allocator.restore(start.balancers, (address) => start.surroundings.reservedBy(address));
+    for (const key of this.#listeners.keys()) this.#allocator.settle(key, this.#boundOf(key));
   }
 
   /** What a running controller has open, as far as the cluster tells; there is no forwarder that would be told of it. */
@@ -211,25 +222,4 @@ class LocalProvider implements Provider<Observed> {
       for (const id of listeners.keys()) if (sets.has(this.#link.entry(id)?.nodeSet ?? '')) keys.add(key);
     }
   }
-}
-
-function withDefaults(balancer: Balancer, held: readonly string[]): Balancer {
-  const { drainSeconds = DRAIN_SECONDS } = balancer.settings;
-  return { ...balancer, address: { ...balancer.address, held }, settings: { ...balancer.settings, drainSeconds } };
-}
-
-/** @throws {Refusal} for a balancer of which nothing could be served, or that asks for something the provider has not got */
-function refuseUncarried(balancer: Balancer): void {
-  if (balancer.settings.publish === 'hostname') {
-    throw new Refusal(
-      'AnnotationInvalid',
-      `nodeport-lb.io/publish asks for a hostname, and the local provider has addresses only`,
-    );
-  }
-  if (balancer.listeners.some((listener) => isCarried(listener.protocol))) return;
-  const ports = balancer.listeners.map(portName).join(', ');
-  throw new Refusal(
-    'ProtocolUnsupported',
-    `${ownerOf(balancer)}: port ${ports}: this version of the local provider forwards TCP and UDP only`,
-  );
 }

@@ -1,17 +1,17 @@
-import { cures } from '../../errors.ts';
-import type { ListenFailure } from '../../forwarder/rules.ts';
-import type { ListenerReport, Report, TargetReport } from '../../model.ts';
+import { type Code, cures } from '../../errors.ts';
+import type { ListenerReport, Note, Report, TargetReport } from '../../model.ts';
 import type { Observed, ObservedListener, ObservedTarget } from './plan.ts';
-import { isCarried } from './rules.ts';
+import { isCarried, isServed, type WantedListener } from './rules.ts';
 
 /** Pure. What a person or a status may be told of what is observed. */
 export function reportObserved(observed: Observed): Report {
   return {
-    addresses: observed.addresses.filter((address) => isAnswered(observed, address)).map((ip) => ({ ip, ipMode: 'Proxy' })),
-    listeners: reportListeners(observed.listeners),
+    addresses: observed.addresses.filter((address) => isShown(observed, address)).map((ip) => ({ ip, ipMode: 'Proxy' })),
+    listeners: [...reportListeners(observed), ...reportLeaving(observed)],
     targets: observed.targets.map((target) => reportTarget(target, observed.at)),
     settled: observed.closing.length === 0 && observed.listeners.every(isSettled),
-    gone: observed.closing.length === 0 && observed.listeners.length === 0 && observed.addresses.length === 0,
+    gone: [observed.closing, observed.leaving ?? [], observed.listeners, observed.addresses].every((part) => part.length === 0),
+    ...(observed.hidden === undefined ? {} : { notes: noteFailures(observed.listeners) }),
   };
 }
 
@@ -19,26 +19,53 @@ export function reportObserved(observed: Observed): Report {
  * An address is told once the forwarder has answered for a listener at it, also when the answer is a failure: whether an address
  * at which nothing is served is shown to people is decided where it is known what they were shown before.
  */
-function isAnswered({ listeners }: Observed, address: string): boolean {
+function isShown({ listeners, hidden }: Observed, address: string): boolean {
+  if (hidden?.includes(address)) return false;
   return listeners.some(({ listener, state }) => listener.address === address && state !== undefined);
 }
 
 function isSettled({ listener, state }: ObservedListener): boolean {
-  if (!isCarried(listener.protocol)) return true;
+  if (!isServed(listener)) return true;
   return state?.state === 'listening' || (state?.state === 'failed' && state.code !== 'ForwarderDown');
 }
 
-/** One entry a Service's port, whatever the number of addresses; a failure at one of them is told. */
-function reportListeners(listeners: readonly ObservedListener[]): readonly ListenerReport[] {
+/**
+ * One entry a Service's port, whatever the number of addresses. A failure at one of them is told; where the addresses are the nodes'
+ * own, each of which is a way in of its own, only one at all of them.
+ */
+function reportListeners({ listeners, hidden }: Observed): readonly ListenerReport[] {
   const byPort = new Map<string, ListenerReport>();
+  const isWorse = (report: ListenerReport, before: ListenerReport): boolean =>
+    (!before.error && report.error !== undefined) || (!before.error && report.servedPort !== undefined && !before.servedPort);
   for (const entry of listeners) {
     const { uid, protocol, port } = entry.listener;
     const name = `${uid} ${port}/${protocol}`;
     const before = byPort.get(name);
     const report = reportListener(entry);
-    if (!before || (!before.error && (report.error || (report.servedPort && !before.servedPort)))) byPort.set(name, report);
+    if (!before || (hidden ? isWorse(before, report) : isWorse(report, before))) byPort.set(name, report);
   }
   return [...byPort.values()];
+}
+
+/** What agents may still have open belongs to its Service until they have let go. */
+function reportLeaving({ listeners, closing, leaving = [] }: Observed): readonly ListenerReport[] {
+  const uids = new Set(listeners.map(({ listener }) => listener.uid));
+  return [...closing, ...leaving].filter(({ uid }) => !uids.has(uid)).map(({ uid, protocol, port }) => ({ uid, protocol, port }));
+}
+
+/** What fails at some of the nodes, and holds up nothing. */
+function noteFailures(listeners: readonly ObservedListener[]): readonly Note[] {
+  const isUp = (listener: WantedListener): boolean =>
+    listeners.some(
+      ({ listener: l, state }) => l.uid === listener.uid && portOf(l) === portOf(listener) && state?.state === 'listening',
+    );
+  return listeners.flatMap(({ listener, state }) =>
+    state?.state === 'failed' && isUp(listener) ? [{ code: state.code, message: `${listener.address}: ${state.message}` }] : [],
+  );
+}
+
+function portOf({ port, protocol }: WantedListener): string {
+  return `${port}/${protocol}`;
 }
 
 function reportListener({ listener, state }: ObservedListener): ListenerReport {
@@ -50,12 +77,13 @@ function reportListener({ listener, state }: ObservedListener): ListenerReport {
       error: describeError('ProtocolUnsupported', 'this version of the local provider forwards TCP and UDP only'),
     };
   }
+  if (listener.refusal) return { ...base, error: describeError(listener.refusal.code, listener.refusal.message) };
   if (state?.state === 'failed') return { ...base, error: describeError(state.code, state.message) };
   if (state?.state === 'listening' && state.port !== port) return { ...base, servedPort: state.port };
   return base;
 }
 
-function describeError(code: ListenFailure, what: string): ListenerReport['error'] {
+function describeError(code: Code, what: string): ListenerReport['error'] {
   return { code, message: `${what}. ${cures[code]}` };
 }
 

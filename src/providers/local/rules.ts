@@ -1,5 +1,7 @@
-import type { RuleCheck, RuleListener, RuleNode } from '../../forwarder/rules.ts';
+import type { Code } from '../../errors.ts';
+import type { ListenerState, RuleCheck, RuleListener, RuleNode } from '../../forwarder/rules.ts';
 import { type Balancer, type HealthCheck, type Listener, type NodeTarget, nameOf, type Protocol } from '../../model.ts';
+import { isNodePortOfItsOwn, whoseNodePort } from './node-ports.ts';
 
 /**
  * How long established connections live on after their target or listener has gone, when the Service does not say: as long as
@@ -30,6 +32,25 @@ export interface WantedListener extends Omit<RuleListener, 'nodeSet' | 'protocol
   readonly service: string;
   /** What this provider does not carry is kept and reported, so that the Service's other ports are served. */
   readonly protocol: Protocol;
+  /** Why this listener is not served, though others of its Service are. */
+  readonly refusal?: { readonly code: Code; readonly message: string };
+}
+
+/** As a forwarder tells it, or (failed) as it is judged where no forwarder has it. */
+export type ServedState =
+  | Exclude<ListenerState, { state: 'failed' }>
+  | { readonly state: 'failed'; readonly code: Code; readonly message: string };
+
+/** How listeners are made of a balancer. */
+export interface RenderOptions {
+  readonly portFallback: boolean;
+  /** The addresses are the nodes' own, some ports of which are not given out. */
+  readonly ofNodes?: boolean;
+}
+
+/** Whether the forwarder is given the listener; else it is only reported. */
+export function isServed({ protocol, refusal }: Pick<WantedListener, 'protocol' | 'refusal'>): boolean {
+  return isCarried(protocol) && refusal === undefined;
 }
 
 /** What this version's forwarder can serve. */
@@ -38,13 +59,13 @@ export function isCarried(protocol: Protocol): protocol is 'TCP' | 'UDP' {
 }
 
 /** Every listener at every address that the balancer holds. Pure; the ids are those of the last time as long as the sockets are. */
-export function renderListeners(balancer: Balancer, options: { readonly portFallback: boolean }): readonly WantedListener[] {
+export function renderListeners(balancer: Balancer, options: RenderOptions): readonly WantedListener[] {
   return balancer.address.held.flatMap((address) =>
-    balancer.listeners.map((listener) => renderListener(balancer, listener, address, options.portFallback)),
+    balancer.listeners.map((listener) => renderListener(balancer, listener, address, options)),
   );
 }
 
-function renderListener(balancer: Balancer, listener: Listener, address: string, portFallback: boolean): WantedListener {
+function renderListener(balancer: Balancer, listener: Listener, address: string, options: RenderOptions): WantedListener {
   const { targetGroup, protocol, port, service } = listener;
   const { drainSeconds = DRAIN_SECONDS, proxyProtocol } = balancer.settings;
   const { idleTimeoutSeconds = protocol === 'UDP' ? UDP_IDLE_SECONDS : IDLE_SECONDS } = balancer.settings;
@@ -56,7 +77,7 @@ function renderListener(balancer: Balancer, listener: Listener, address: string,
     protocol,
     address,
     port,
-    portFallback,
+    portFallback: options.portFallback,
     nodePort: targetGroup.nodePort,
     check: renderCheck(targetGroup.healthCheck, targetGroup.nodePort),
     localOnly: targetGroup.localOnly,
@@ -65,7 +86,12 @@ function renderListener(balancer: Balancer, listener: Listener, address: string,
     ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
     drainMs: drainSeconds * 1_000,
     idleMs: idleTimeoutSeconds * 1_000,
+    ...(options.ofNodes && isNodePortOfItsOwn(port) ? { refusal: refusePort(port) } : {}),
   };
+}
+
+function refusePort(port: number): NonNullable<WantedListener['refusal']> {
+  return { code: 'NodePortReserved', message: `port ${port} of a node's own address is that of ${whoseNodePort(port)}` };
 }
 
 function renderCheck(check: HealthCheck, nodePort: number): RuleCheck {
@@ -83,8 +109,8 @@ function renderCheck(check: HealthCheck, nodePort: number): RuleCheck {
 
 /** The listener as the forwarder's document has it. */
 export function toRule(wanted: WantedListener, nodeSet: string): RuleListener | undefined {
-  const { key: _key, uid: _uid, service: _service, protocol, ...rule } = wanted;
-  return isCarried(protocol) ? { ...rule, protocol, nodeSet } : undefined;
+  const { key: _key, uid: _uid, service: _service, refusal, protocol, ...rule } = wanted;
+  return isCarried(protocol) && refusal === undefined ? { ...rule, protocol, nodeSet } : undefined;
 }
 
 export function toRuleNode(node: NodeTarget): RuleNode {

@@ -16,32 +16,21 @@ test('in a cluster an embedded forwarder with a pool is enough', () => {
   expect(readOptions(options, true).pools).toEqual(options.pools);
 });
 
+test.each<{ why: string; options: Partial<LocalConfig>; inCluster: boolean }>([
+  { why: 'in a cluster, nothing said', options: {}, inCluster: true },
+  { why: 'agents asked for outside', options: { forwarder: 'agents', datapath: 'nftables' }, inCluster: false },
+])('agents, without a pool at the addresses of the nodes: $why', ({ options, inCluster }) =>
+  expect(readOptions(options, inCluster)).toEqual({ forwarder: 'agents', pools: [], portFallback: false }),
+);
+
 test.each<{ why: string; options: Partial<LocalConfig>; inCluster: boolean; says: RegExp }>([
   { why: 'nftables', options: { datapath: 'nftables' }, inCluster: false, says: /--local-datapath "nftables": .*userspace only/ },
   { why: 'kube-proxy', options: { datapath: 'kube-proxy' }, inCluster: false, says: /userspace only/ },
-  {
-    why: 'agents',
-    options: { forwarder: 'agents' },
-    inCluster: false,
-    says: /--local-forwarder "agents": .*no forwarder agents yet.*embedded/,
-  },
-  {
-    why: 'in a cluster, nothing said',
-    options: {},
-    inCluster: true,
-    says: /--local-forwarder: In a cluster the default is agents/,
-  },
   {
     why: 'in a cluster, no pool',
     options: { forwarder: 'embedded' },
     inCluster: true,
     says: /--local-pool: .*no pool by default/,
-  },
-  {
-    why: 'both wrong at once',
-    options: { datapath: 'nftables', forwarder: 'agents' },
-    inCluster: false,
-    says: /datapath.*\n.*forwarder/,
   },
 ])('$why is a usage error', ({ options, inCluster, says }) => {
   expect(() => readOptions(options, inCluster)).toThrow(UsageError);

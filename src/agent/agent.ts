@@ -1,0 +1,299 @@
+import type { Followed } from '../controller/follow.ts';
+import { followCluster } from '../controller/follow.ts';
+import { explain } from '../errors.ts';
+import type { KubeApi } from '../kube/api.ts';
+import { at, type ObjectMeta, readMeta, text } from '../kube/objects.ts';
+import { type Watched, watchObjects } from '../kube/watch.ts';
+import { Link, type StartForwarder } from '../providers/local/link.ts';
+import type { Log } from '../providers/provider.ts';
+import { followAddresses } from './machine.ts';
+import { AGENT_LABEL, agentObject, ordersName } from './names.ts';
+import { followedBy, type Orders, readOrders } from './orders.ts';
+import { nowhere, type Place, publishNode, samePlace } from './place.ts';
+import { Presence } from './presence.ts';
+import { Published } from './published.ts';
+import { type AgentReport, sameReport } from './report.ts';
+import { describeWork } from './report-of.ts';
+import { Memory, type Remembered } from './state-file.ts';
+import { Work } from './work.ts';
+
+export interface AgentOptions {
+  readonly api: KubeApi;
+  /** A DNS subdomain, unlike any other agent's. */
+  readonly name: string;
+  /** The Kubernetes node that the agent runs on; undefined: a machine outside the cluster. */
+  readonly node?: string;
+  /** Where the ConfigMaps and Leases of agents and controller are. */
+  readonly namespace: string;
+  /** The name that controller and agents of one class share. */
+  readonly group: string;
+  readonly identity: string;
+  readonly stateDir?: string;
+  readonly remembered?: Remembered;
+  readonly startForwarder: StartForwarder;
+  readonly log: Log;
+  /** Addresses of this machine. */
+  readAddresses(): ReadonlySet<string>;
+  readonly renewMs?: number;
+}
+
+/** What health endpoints and metrics tell of an agent. */
+export interface AgentState {
+  /** Whether rules are in force: from the cluster, or those of the last run. */
+  readonly hasRules: boolean;
+  /** Whether the cluster has been read since the start. */
+  readonly isCurrent: boolean;
+  readonly isPresent: boolean;
+  readonly listeners: number;
+  readonly failed: number;
+  readonly problem?: string;
+}
+
+interface OrdersObject extends ObjectMeta {
+  readonly content: string;
+}
+
+/** The agent: rules from the cluster in, a forwarder driven by them, and a report back. Serves before it has heard of the API server. */
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #link: Link;
+  readonly #work: Work;
+  readonly #memory: Memory;
+  readonly #report: Published;
+  readonly #presence: Presence;
+  readonly #stopAddresses: () => void;
+  #orders: Orders | undefined;
+  #problem: string | undefined;
+  #place: Place;
+  #ordersWatch: Watched<OrdersObject> | undefined;
+  #followed: Followed | undefined;
+  /** Grows with every change of what is followed; what an older one was waiting for is dropped. */
+  #following = 0;
+  #stopped = false;
+  /** As it was written last, or is about to be. */
+  #told: AgentReport | undefined;
+
+  constructor(options: AgentOptions) {
+    const { api, name, namespace, group, log, remembered, stateDir } = options;
+    this.#options = options;
+    this.#link = new Link(log, () => this.#tell());
+    this.#work = new Work(this.#link);
+    this.#memory = new Memory(stateDir, log);
+    const own = { api, namespace, name: agentObject(group, name), log };
+    const metadata = () => this.#marks();
+    this.#report = new Published({ ...own, metadata, key: 'report' });
+    this.#presence = new Presence({
+      ...own,
+      metadata,
+      identity: options.identity,
+      ...(options.renewMs ? { renewMs: options.renewMs } : {}),
+    });
+    const machine = options.readAddresses();
+    this.#place = {
+      ...nowhere,
+      machine,
+      published: new Map(remembered?.published),
+      ofNode: new Set(remembered?.ofNode),
+    };
+    this.#orders = remembered?.orders;
+    this.#stopAddresses = followAddresses(options.readAddresses, () => this.#moved());
+  }
+
+  /** Serves what was served last, then follows the cluster. Resolves as soon as the forwarder has been started. */
+  async start(): Promise<void> {
+    const { remembered, log } = this.#options;
+    for (const balancer of remembered?.balancers ?? []) {
+      try {
+        this.#work.resume(balancer, remembered!.orders, this.#place);
+      } catch (thrown) {
+        log.warn(
+          { balancer: balancer.key, error: explain(thrown) },
+          'the rules of the last run for a balancer cannot be taken up',
+        );
+      }
+    }
+    await this.#link.start(this.#options.startForwarder);
+    if (remembered)
+      log.info({ listeners: this.#work.listeners().length }, 'serving the rules of the last run until the cluster answers');
+    this.#ordersWatch = this.#watchOrders();
+    void this.#ordersWatch.synced.then(() => this.#tellMissingOrders()).catch(() => {}); // stopped before
+  }
+
+  state(): AgentState {
+    const listeners = this.#work.listeners();
+    return {
+      hasRules: this.#orders !== undefined,
+      isCurrent: this.#followed !== undefined,
+      isPresent: this.#presence.isHeld,
+      listeners: listeners.length,
+      failed: listeners.filter(({ id }) => this.#link.state(id)?.state === 'failed').length,
+      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+    };
+  }
+
+  connections(): Promise<number> {
+    return this.#link.connections();
+  }
+
+  /** Stops listening at once and lets go of the Lease; established connections may live on for at most `drainMs`. */
+  async stop(drainMs: number): Promise<void> {
+    this.#stopped = true;
+    this.#following += 1;
+    this.#stopAddresses();
+    const closing = this.#link.close(drainMs);
+    await Promise.all([this.#ordersWatch?.stop(), this.#followed?.stop(), this.#memory.flush(), this.#report.stop()]);
+    await this.#presence.stop();
+    await closing;
+  }
+
+  #watchOrders(): Watched<OrdersObject> {
+    const { api, namespace, group, log } = this.#options;
+    return watchObjects<OrdersObject>({
+      api,
+      list: 'listConfigMaps',
+      watch: 'watchConfigMaps',
+      namespaces: [namespace],
+      select: { fieldSelector: `metadata.name=${ordersName(group)}` },
+      read: (raw) => {
+        const meta = readMeta(raw);
+        return meta && { ...meta, content: text(at(at(raw, 'data'), 'orders')) };
+      },
+      changed: (_before, after) => after?.name === ordersName(group) && this.#takeOrders(after.content), // gone: the last ones stay
+      log,
+    });
+  }
+
+  #tellMissingOrders(): void {
+    if (this.#orders !== undefined || this.#problem !== undefined) return;
+    const { log, namespace, group } = this.#options;
+    log.info({ configMap: `${namespace}/${ordersName(group)}` }, 'the controller has not said yet what to serve; waiting for it');
+    this.#tell(); // the controller learns from it that there is an agent
+  }
+
+  #takeOrders(content: string): void {
+    const { log } = this.#options;
+    const orders = readOrders(content);
+    this.#problem = typeof orders === 'string' ? orders : undefined;
+    if (typeof orders === 'string') {
+      log.error({}, orders);
+      void this.#unfollow();
+      this.#tell();
+      return;
+    }
+    const before = this.#orders;
+    this.#orders = orders;
+    if (!this.#followed || !before || followedBy(before) !== followedBy(orders)) void this.#follow(orders);
+    this.#remember();
+  }
+
+  /** Keeps the last rules: nothing that happens in the cluster changes them. */
+  async #unfollow(): Promise<void> {
+    this.#following += 1;
+    const before = this.#followed;
+    this.#followed = undefined;
+    await before?.stop();
+  }
+
+  async #follow(orders: Orders): Promise<void> {
+    await this.#unfollow();
+    this.#following += 1;
+    const mine = this.#following;
+    const followed = await followCluster(this.#options.api, orders, this.#options.log).catch(() => undefined);
+    if (!followed) return;
+    if (mine !== this.#following || this.#stopped) return followed.stop();
+    this.#followed = followed;
+    this.#locate();
+    this.#take([...new Set([...followed.cluster.keys(), ...this.#work.keys()])]);
+    followed.tell({
+      keys: (keys) => this.#take(keys),
+      nodes: () => {
+        this.#locate();
+        this.#take([...followed.cluster.keys(), ...this.#work.keys()]);
+      },
+      gone: () => {},
+      reservations: () => {},
+    });
+    this.#options.log.info(
+      { balancers: this.#work.keys().length, listeners: this.#work.listeners().length },
+      'following the cluster',
+    );
+  }
+
+  /** Where this agent is, as its Node object says. */
+  #locate(): void {
+    const { node } = this.#options;
+    const object = node === undefined ? undefined : this.#followed?.cluster.nodeNamed(node);
+    const ofNode = new Set((object?.addresses ?? []).map(({ address }) => address));
+    this.#place = { ...this.#place, ofNode, published: publishNode(object, this.#place.machine) };
+  }
+
+  #moved(): void {
+    const before = this.#place;
+    this.#place = { ...before, machine: this.#options.readAddresses() };
+    if (this.#followed) this.#locate();
+    if (samePlace(before, this.#place)) return;
+    this.#options.log.info({ addresses: [...this.#place.machine] }, 'the addresses of this machine have changed');
+    if (this.#orders) this.#work.move(this.#orders, this.#place);
+    this.#remember();
+    this.#tell();
+  }
+
+  #take(keys: readonly string[]): void {
+    if (!this.#followed || !this.#orders) return;
+    for (const key of keys) {
+      try {
+        this.#work.take(key, this.#followed.cluster, this.#orders, this.#place);
+      } catch (thrown) {
+        this.#options.log.error(
+          { balancer: key, error: explain(thrown) },
+          'a balancer could not be taken; it is served as before',
+        );
+      }
+    }
+    this.#remember();
+    setImmediate(() => this.#tell()); // after the link has sent
+  }
+
+  #remember(): void {
+    const orders = this.#orders;
+    if (!orders) return;
+    this.#memory.put(() => ({
+      orders,
+      balancers: this.#work.balancers(),
+      published: [...this.#place.published],
+      ofNode: [...this.#place.ofNode],
+    }));
+  }
+
+  /** An agent's objects go with its node, as the kubelet's own Lease does. */
+  #marks(): object {
+    const { group, node } = this.#options;
+    const uid = node === undefined ? undefined : this.#followed?.cluster.nodeNamed(node)?.uid;
+    const owner = { apiVersion: 'v1', kind: 'Node', name: node, uid };
+    return { labels: { [AGENT_LABEL]: group }, ...(uid === undefined ? {} : { ownerReferences: [owner] }) };
+  }
+
+  /** There may be news for the controller. An agent that serves what it cannot compare with the cluster says nothing of it yet. */
+  #tell(): void {
+    if (this.#stopped || (this.#orders !== undefined && !this.#followed && this.#problem === undefined)) return;
+    this.#report.put(() => JSON.stringify(this.#describe()));
+    void this.#report.first.then(() => {
+      if (!this.#stopped) this.#presence.start();
+    });
+  }
+
+  /** What changes nothing for the controller is not written: rules have new generations, and checks new times, all the time. */
+  #describe(): AgentReport {
+    const { name, node } = this.#options;
+    const report = describeWork({
+      name,
+      ...(node === undefined ? {} : { node }),
+      place: this.#place,
+      work: this.#work,
+      link: this.#link,
+      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+    });
+    if (!this.#told || !sameReport(report, this.#told)) this.#told = report;
+    return this.#told;
+  }
+}

@@ -1,0 +1,46 @@
+import type { Link } from '../providers/local/link.ts';
+import type { Place } from './place.ts';
+import { type AgentReport, type HoldingException, MAX_TARGETS, REPORT_VERSION } from './report.ts';
+import type { Work } from './work.ts';
+
+export interface Described {
+  readonly name: string;
+  readonly node?: string;
+  readonly place: Place;
+  readonly work: Work;
+  readonly link: Link;
+  readonly problem?: string;
+}
+
+/** What the agent tells the controller just now. The same state gives the same text, so that it is written only on change. */
+export function describeWork({ name, node, place, work, link, problem }: Described): AgentReport {
+  const holdings = work.holdings();
+  return {
+    version: REPORT_VERSION,
+    agent: name,
+    ...(node === undefined ? {} : { node }),
+    publish: [...place.published.keys()],
+    addresses: [...place.machine],
+    generation: link.generation,
+    holdings: sorted(holdings),
+    exceptions: describeExceptions(work, link),
+    released: work.released(),
+    targets: Object.fromEntries(link.unhealthy().slice(0, MAX_TARGETS)),
+    ...(problem === undefined ? {} : { problem }),
+  };
+}
+
+function describeExceptions(work: Work, link: Link): Readonly<Record<string, HoldingException>> {
+  const found: Record<string, HoldingException> = {};
+  for (const { id, port } of work.listeners()) {
+    const state = link.state(id);
+    if (state?.state === 'failed') found[id] = { state: 'failed', code: state.code, message: state.message };
+    else if (state?.state !== 'listening') found[id] = { state: 'pending' };
+    else if (state.port !== port) found[id] = { state: 'moved', port: state.port };
+  }
+  return sorted(found);
+}
+
+function sorted<T>(entries: Readonly<Record<string, T>>): Readonly<Record<string, T>> {
+  return Object.fromEntries(Object.entries(entries).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

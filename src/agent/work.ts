@@ -1,0 +1,117 @@
+import { claim, FINALIZER, HELD_BY } from '../controller/claim.ts';
+import type { Cluster } from '../controller/cluster.ts';
+import { decideIntent } from '../controller/intent.ts';
+import { keepRefused } from '../controller/keep.ts';
+import type { Service } from '../kube/objects.ts';
+import type { Balancer, NodeTarget } from '../model.ts';
+import type { WantedListener } from '../providers/local/rules.ts';
+import type { Orders } from './orders.ts';
+import { listenersHere, type Place } from './place.ts';
+
+/** Who takes the listeners; `providers/local/link.ts` fits. */
+export interface Bench {
+  put(listener: WantedListener, nodes: readonly NodeTarget[]): void;
+  remove(id: string): void;
+  /** Whether connections may still be accepted for the id. */
+  isOpen(id: string): boolean;
+}
+
+/**
+ * What this agent serves, by balancer key. Only what the Services of the cluster say decides: the same pure functions as the
+ * controller's make balancers of them, and the addresses are those that the controller has recorded on them.
+ */
+export class Work {
+  readonly #bench: Bench;
+  readonly #balancers = new Map<string, Balancer>();
+  readonly #listeners = new Map<string, ReadonlyMap<string, WantedListener>>();
+  /** Leaving Services that the controller still holds: UID to key. */
+  readonly #leaving = new Map<string, string>();
+  /** Listeners that were taken away and may still be open: id to UID. */
+  readonly #closing = new Map<string, string>();
+
+  constructor(bench: Bench) {
+    this.#bench = bench;
+  }
+
+  /** Every balancer that is served here or elsewhere. */
+  balancers(): readonly Balancer[] {
+    return [...this.#balancers.values()];
+  }
+
+  keys(): readonly string[] {
+    return [...this.#balancers.keys()];
+  }
+
+  listeners(): readonly WantedListener[] {
+    return [...this.#listeners.values()].flatMap((ofKey) => [...ofKey.values()]);
+  }
+
+  /** Id to UID of everything that is open or shall be. */
+  holdings(): Readonly<Record<string, string>> {
+    const open = this.listeners().map(({ id, uid }) => [id, uid] as const);
+    return Object.fromEntries([...this.#stillClosing(), ...open]);
+  }
+
+  /** UIDs of leaving Services of which nothing is open here any more. */
+  released(): readonly string[] {
+    const busy = new Set(Object.values(this.holdings()));
+    return [...this.#leaving.keys()].filter((uid) => !busy.has(uid)).sort();
+  }
+
+  /** Brings one balancer to what the cluster says. */
+  take(key: string, cluster: Cluster, orders: Orders, place: Place): void {
+    const members = cluster.membersOf(key).filter((service) => isHeldBy(service, orders.holder));
+    const claims = { loadBalancerClass: orders.loadBalancerClass, claimUnset: false }; // what is held is claimed already
+    const input = { key, members, provider: orders.holder.split('/')[0] ?? '', claims, nodesFor: cluster.nodesFor };
+    const intent = decideIntent(input);
+    this.#noteLeaving(
+      key,
+      members.filter((service) => claim(service, claims).kind === 'leaving'),
+    );
+    const wanted = keepRefused(intent.wanted, this.#balancers.get(key), intent.refused, input);
+    if (wanted) this.#balancers.set(key, wanted);
+    else this.#balancers.delete(key);
+    this.#serve(key, wanted, orders, place);
+  }
+
+  /** Takes up what was served before a restart, until the cluster can be asked. */
+  resume(balancer: Balancer, orders: Orders, place: Place): void {
+    this.#balancers.set(balancer.key, balancer);
+    this.#serve(balancer.key, balancer, orders, place);
+  }
+
+  /** The machine's addresses have changed. */
+  move(orders: Orders, place: Place): void {
+    for (const [key, balancer] of this.#balancers) this.#serve(key, balancer, orders, place);
+  }
+
+  #serve(key: string, wanted: Balancer | undefined, orders: Orders, place: Place): void {
+    const listeners = new Map((wanted ? listenersHere(wanted, place, orders) : []).map((listener) => [listener.id, listener]));
+    for (const [id, { uid }] of this.#listeners.get(key) ?? []) {
+      if (listeners.has(id)) continue;
+      this.#closing.set(id, uid);
+      this.#bench.remove(id);
+    }
+    for (const listener of listeners.values()) {
+      this.#closing.delete(listener.id);
+      this.#bench.put(listener, wanted!.nodes);
+    }
+    if (listeners.size > 0) this.#listeners.set(key, listeners);
+    else this.#listeners.delete(key);
+  }
+
+  #noteLeaving(key: string, services: readonly Service[]): void {
+    for (const [uid, of] of this.#leaving) if (of === key) this.#leaving.delete(uid);
+    for (const { uid } of services) this.#leaving.set(uid, key);
+  }
+
+  #stillClosing(): readonly (readonly [string, string])[] {
+    for (const id of [...this.#closing.keys()]) if (!this.#bench.isOpen(id)) this.#closing.delete(id);
+    return [...this.#closing];
+  }
+}
+
+/** Whether the controller of these agents has taken the Service on and recorded its addresses. */
+function isHeldBy(service: Service, holder: string): boolean {
+  return service.finalizers.includes(FINALIZER) && service.annotations[HELD_BY] === holder;
+}

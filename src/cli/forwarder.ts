@@ -1,0 +1,111 @@
+import { hostname } from 'node:os';
+import { Agent, type AgentState } from '../agent/agent.ts';
+import { startForwarder } from '../agent/datapath.ts';
+import { readAddresses } from '../agent/machine.ts';
+import { agentGroup, agentName, DEFAULT_NAMESPACE } from '../agent/names.ts';
+import { chooseStateDir, forget, readIdentity, recall } from '../agent/state-file.ts';
+import { OUR_CLASS } from '../config/options.ts';
+import { UsageError } from '../errors.ts';
+import { connectKube, describeKube } from '../kube/client.ts';
+import { serveHttp } from '../ops/http.ts';
+import { createLog, logOptionsFor } from '../ops/log.ts';
+import { createMetrics, type Metrics } from '../ops/metrics.ts';
+import type { Call } from './command.ts';
+import { kubeChoice } from './connect.ts';
+
+const DRAIN_SECONDS = 30;
+
+/** `forwarder`: the agent, until SIGTERM or SIGINT, with a drain at the end; or with `--cleanup` what one has left. @returns 0 */
+export async function runForwarder(call: Call): Promise<number> {
+  const { values } = call;
+  if (values.cleanup) return cleanUp(call);
+  const cluster = await describeKube(kubeChoice(values));
+  const log = await createLog(logOptionsFor(values.logLevel ?? 'info', cluster.inCluster));
+  const node = nodeOf(call);
+  const stop = call.interrupted();
+  const stateDir = await chooseStateDir(values.stateDir, log);
+  const remembered = await recall(stateDir, log);
+  const metrics = await createMetrics(values.http !== undefined && values.http !== 'off', {
+    version: call.version,
+    node: process.version,
+  });
+  const api = await connectKube(kubeChoice(values));
+  const agent = new Agent({
+    api,
+    name: nameAgent(call, node),
+    ...(node === undefined ? {} : { node }),
+    namespace:
+      values.localAgentsNamespace ?? (cluster.inCluster && cluster.namespace !== '' ? cluster.namespace : DEFAULT_NAMESPACE),
+    group: agentGroup(values.loadBalancerClass ?? OUR_CLASS),
+    identity: await readIdentity(stateDir),
+    ...(stateDir === undefined ? {} : { stateDir }),
+    ...(remembered === undefined ? {} : { remembered }),
+    startForwarder,
+    readAddresses,
+    log,
+  });
+  measure(metrics, agent);
+  const http =
+    values.http && values.http !== 'off'
+      ? await serveHttp({ ...values.http, metrics, unhealthy: () => undefined, unready: () => sayUnready(agent.state(), stop) })
+      : undefined;
+  log.info({ agent: nameAgent(call, node), node, server: cluster.server, stateDir }, 'forwarder agent');
+  try {
+    await agent.start();
+    await new Promise<void>((resolve) => {
+      if (stop.aborted) resolve();
+      stop.addEventListener('abort', () => resolve(), { once: true });
+    });
+    log.info({}, 'stopping');
+    await agent.stop(Number(values.drainSeconds ?? DRAIN_SECONDS) * 1_000);
+    log.info({}, 'stopped');
+  } finally {
+    await http?.close();
+    await api.close();
+  }
+  return 0;
+}
+
+/** A pod knows its node by the downward API, which charts put into NODE_NAME. */
+function nodeOf({ values, env }: Call): string | undefined {
+  if (values.edge && values.nodeName !== undefined) {
+    throw new UsageError([{ where: '--edge', message: 'an edge machine is no node; leave out --node-name, or --edge' }]);
+  }
+  return values.edge ? undefined : (values.nodeName ?? (env['NODE_NAME'] || undefined));
+}
+
+function nameAgent({ values }: Call, node: string | undefined): string {
+  const name = agentName(values.agentName ?? node ?? hostname());
+  if (name !== '') return name;
+  throw new UsageError([
+    {
+      where: '--agent-name',
+      message: `the host name ${JSON.stringify(hostname())} cannot be a part of an object's name; give the agent a name`,
+    },
+  ]);
+}
+
+function sayUnready({ hasRules, problem }: AgentState, stop: AbortSignal): string | undefined {
+  if (stop.aborted) return 'stopping';
+  if (problem !== undefined) return problem;
+  return hasRules ? undefined : 'the controller has not said yet what to serve';
+}
+
+function measure(metrics: Metrics, agent: Agent): void {
+  let told = 0;
+  metrics.beforeRender(async () => {
+    const accepted = await agent.connections();
+    metrics.forwarderConnected(Math.max(0, accepted - told)); // a forwarder that was started anew counts from 0
+    told = accepted;
+    metrics.setAgent(agent.state());
+  });
+}
+
+async function cleanUp(call: Call): Promise<number> {
+  const log = await createLog(logOptionsFor(call.values.logLevel ?? 'info', false));
+  const stateDir = await chooseStateDir(call.values.stateDir, log);
+  const removed = await forget(stateDir);
+  for (const line of removed) call.out.write(`removed ${line}\n`);
+  if (removed.length === 0) call.err.write('nothing was left on this machine\n');
+  return 0;
+}

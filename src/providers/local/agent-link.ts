@@ -1,0 +1,234 @@
+import { type AgentReport, readReport } from '../../agent/report.ts';
+import type { Code } from '../../errors.ts';
+import type { TargetState } from '../../forwarder/rules.ts';
+import type { NodeTarget } from '../../model.ts';
+import type { AgentBoard, AgentNotice } from '../provider.ts';
+import type { ServedState, WantedListener } from './rules.ts';
+
+export interface AgentLinkOptions {
+  /** Undefined: nobody reports, as when somebody only looks. */
+  readonly board?: AgentBoard;
+  /** What all agents are told. @param agents every one that there is, alive or not */
+  orders(agents: readonly AgentReport[]): string;
+  /** Whether this process leads, and so writes. */
+  mayWrite(): boolean;
+  /** Whether a Service still holds a balancer that it does not want any more. */
+  leaves(uid: string): boolean;
+  changed(news: AgentNews): void;
+  /** Milliseconds that never go back. */
+  nowMs(): number;
+}
+
+export interface AgentNews {
+  /** Balancers of which something has changed. */
+  readonly keys: ReadonlySet<string>;
+  /** Who the agents are has changed, or where their nodes are published. */
+  readonly all: boolean;
+}
+
+/** A listener as it shall be. */
+export interface AgentEntry {
+  readonly listener: WantedListener;
+  readonly nodes: readonly NodeTarget[];
+  readonly sinceMs: number;
+}
+
+interface Agent {
+  readonly alive: boolean;
+  readonly report: AgentReport;
+}
+
+/**
+ * A listener that no agent has taken up after this long is told as not served: agents follow the cluster within a second, one that
+ * was just started needs some more.
+ */
+const LATE_MS = 10_000;
+
+/**
+ * The forwarders of agents on other machines, which read the cluster by themselves: here is only known what they report. What
+ * dead agents report counts for nothing.
+ */
+export class AgentLink {
+  readonly #options: AgentLinkOptions;
+  readonly #agents = new Map<string, Agent>();
+  readonly #entries = new Map<string, AgentEntry>();
+  readonly #idsOf = new Map<string, Set<string>>();
+  #late: NodeJS.Timeout | undefined;
+
+  constructor(options: AgentLinkOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    await this.#options.board?.open((notice) => this.#hear(notice));
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#late);
+    await this.#options.board?.close();
+  }
+
+  /** Writes the orders anew, if they differ. */
+  command(): void {
+    if (this.#options.mayWrite())
+      this.#options.board?.order(() => this.#options.orders([...this.#agents.values()].map(({ report }) => report)));
+  }
+
+  entry(id: string): AgentEntry | undefined {
+    return this.#entries.get(id);
+  }
+
+  entriesOf(key: string): readonly AgentEntry[] {
+    return [...(this.#idsOf.get(key) ?? [])].flatMap((id) => this.#entries.get(id) ?? []);
+  }
+
+  keys(): Iterable<string> {
+    return this.#idsOf.keys();
+  }
+
+  put(listener: WantedListener, nodes: readonly NodeTarget[]): void {
+    const { id, key } = listener;
+    const sinceMs = this.#entries.get(id)?.sinceMs ?? this.#options.nowMs();
+    this.#entries.set(id, { listener, nodes, sinceMs });
+    this.#idsOf.set(key, (this.#idsOf.get(key) ?? new Set()).add(id));
+    this.#late ??= setTimeout(() => this.#tellLate(), LATE_MS + 1);
+  }
+
+  remove(id: string): void {
+    const key = keyOfListener(id);
+    this.#entries.delete(id);
+    this.#idsOf.get(key)?.delete(id);
+    if (this.#idsOf.get(key)?.size === 0) this.#idsOf.delete(key);
+  }
+
+  /** Every live agent has said that it has nothing of it open; of a leaving Service each must have seen that it leaves. */
+  isOpen(id: string, uid: string): boolean {
+    const leaves = this.#options.leaves(uid);
+    return this.#live().some(({ holdings, released }) => holdings[id] !== undefined || (leaves && !released.includes(uid)));
+  }
+
+  state(id: string): ServedState | undefined {
+    const entry = this.#entries.get(id);
+    if (!entry) return undefined;
+    const live = this.#live();
+    const holders = live.filter(({ holdings }) => holdings[id] !== undefined);
+    const states = holders.map((report) => stateAt(report, id, entry.listener));
+    const best = states.find((state) => state?.state === 'listening') ?? states.find((state) => state !== undefined);
+    if (best || holders.length > 0) return best;
+    if (this.#options.nowMs() - entry.sinceMs < LATE_MS) return undefined;
+    return { state: 'failed', ...sayNobody(entry.listener, live) };
+  }
+
+  target(node: string, nodePort: number): TargetState | undefined {
+    let worst: TargetState | undefined;
+    for (const { agent, targets } of this.#live()) {
+      const found = targets[`${node}:${nodePort}`] ?? targets[node] ?? HEALTHY;
+      if (!worst || RANK[found.health] > RANK[worst.health]) {
+        const reason = found.reason === undefined ? `seen by agent ${agent}` : `${found.reason}, seen by agent ${agent}`;
+        worst = found.health === 'healthy' ? found : { ...found, reason };
+      }
+    }
+    return worst;
+  }
+
+  /** Where a node is published; empty: no agent lives there. */
+  publishedAt(node: string): readonly string[] {
+    return this.#live().find((report) => report.node === node)?.publish ?? [];
+  }
+
+  /** Whether the agent of the node that is published at the address finds the node port of its own node healthy. */
+  isReadyAt(address: string, nodePort: number): boolean {
+    const own = this.#live().find((report) => report.publish.includes(address));
+    if (own?.node === undefined) return false;
+    return (own.targets[`${own.node}:${nodePort}`] ?? own.targets[own.node] ?? HEALTHY).health === 'healthy';
+  }
+
+  /** Listeners that live agents have, whether they are wanted here or not: id and UID. */
+  found(): ReadonlyMap<string, string> {
+    return new Map(this.#live().flatMap(({ holdings }) => Object.entries(holdings)));
+  }
+
+  #live(): readonly AgentReport[] {
+    return [...this.#agents.values()].filter(({ alive }) => alive).map(({ report }) => report);
+  }
+
+  #hear({ name, alive, report: text }: AgentNotice): void {
+    const before = this.#agents.get(name);
+    const report = readReport(text);
+    if (report) this.#agents.set(name, { alive, report });
+    else this.#agents.delete(name);
+    const [was, is] = [before?.alive ? before.report : undefined, alive ? report : undefined];
+    const all = membershipOf(was) !== membershipOf(is);
+    if (membershipOf(before?.report) !== membershipOf(report)) this.command();
+    this.#options.changed({ keys: this.#keysBetween(was, is), all });
+  }
+
+  #keysBetween(before: AgentReport | undefined, after: AgentReport | undefined): ReadonlySet<string> {
+    const ids = new Set([...differing(before?.holdings, after?.holdings), ...differing(before?.exceptions, after?.exceptions)]);
+    const keys = new Set([...ids].map(keyOfListener));
+    const targets = differing(before?.targets, after?.targets, (a, b) => a?.health === b?.health && a?.reason === b?.reason);
+    for (const target of targets) this.#addKeysOfTarget(target, keys);
+    return keys;
+  }
+
+  #addKeysOfTarget(target: string, keys: Set<string>): void {
+    const [node = '', port] = target.split(':');
+    for (const { listener, nodes } of this.#entries.values()) {
+      if (port !== undefined && Number(port) !== listener.nodePort) continue;
+      if (!keys.has(listener.key) && nodes.some(({ name }) => name === node)) keys.add(listener.key);
+    }
+  }
+
+  /** What nobody has taken up in time is a failure now; nothing else would tell. */
+  #tellLate(): void {
+    this.#late = undefined;
+    const now = this.#options.nowMs();
+    const keys = new Set<string>();
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const { listener, sinceMs } of this.#entries.values()) {
+      const leftMs = sinceMs + LATE_MS - now;
+      if (leftMs <= 0 && leftMs > -LATE_MS) keys.add(listener.key);
+      else if (leftMs > 0) nextMs = Math.min(nextMs, leftMs);
+    }
+    if (Number.isFinite(nextMs)) this.#late = setTimeout(() => this.#tellLate(), nextMs + 1);
+    if (keys.size > 0) this.#options.changed({ keys, all: false });
+  }
+}
+
+const HEALTHY: TargetState = { health: 'healthy', asOf: 0 };
+const RANK: Readonly<Record<TargetState['health'], number>> = { healthy: 0, draining: 1, unknown: 2, unhealthy: 3 };
+
+/** Listener ids are `KEY PORT/PROTOCOL ADDRESS`; keys have no spaces. */
+export function keyOfListener(id: string): string {
+  return id.slice(0, id.indexOf(' '));
+}
+
+function stateAt(report: AgentReport, id: string, { address, port }: WantedListener): ServedState | undefined {
+  const exception = report.exceptions[id];
+  if (!exception) return { state: 'listening', address, port };
+  if (exception.state === 'moved') return { state: 'listening', address, port: exception.port };
+  if (exception.state === 'pending') return undefined;
+  return { state: 'failed', code: exception.code as Code, message: `agent ${report.agent}: ${exception.message}` };
+}
+
+function sayNobody({ address }: WantedListener, live: readonly AgentReport[]): { readonly code: Code; readonly message: string } {
+  if (live.length === 0) return { code: 'NoForwarder', message: 'no forwarder agent is alive' };
+  const names = live.slice(0, 5).map(({ agent }) => agent);
+  const who = `${names.join(', ')}${live.length > 5 ? ` and ${live.length - 5} more` : ''}`;
+  const stuck = live.find(({ problem }) => problem !== undefined);
+  if (stuck) return { code: 'NoForwarder', message: `agent ${stuck.agent}: ${stuck.problem}` };
+  return { code: 'NoForwarder', message: `no forwarder agent has the address ${address} on its machine (alive are: ${who})` };
+}
+
+/** Who an agent is, and where its node is published; undefined: it is not alive. */
+function membershipOf(report: AgentReport | undefined): string {
+  return report ? JSON.stringify([report.agent, report.node, report.publish, report.addresses]) : '';
+}
+
+function differing<T>(
+  before: Readonly<Record<string, T>> = {},
+  after: Readonly<Record<string, T>> = {},
+  same: (a: T | undefined, b: T | undefined) => boolean = (a, b) => JSON.stringify(a) === JSON.stringify(b),
+): readonly string[] {
+  return [...new Set([...Object.keys(before), ...Object.keys(after)])].filter((key) => !same(before[key], after[key]));
+}

@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { startAgent } from './lab/forwarder-agent.ts';
+import { type Lab, startLab } from './lab/lab.ts';
+import type { LabNode } from './lab/node.ts';
+import type { Process } from './lab/process.ts';
+import { type LabService, makeService, startController } from './lab/product.ts';
+import { until } from './lab/until.ts';
+import { sliced } from './lab/workload.ts';
+
+/** A Lease of 15 s, and what a busy machine adds. */
+const DEAD_MS = 60_000;
+
+/** Agents on real nodes: the controller gives out the nodes' own addresses, and each agent listens at its node's. */
+describe('forwarder agents on the nodes', () => {
+  const namespace = 'agents';
+  const agents = new Map<string, Process>();
+  let lab: Lab;
+  let controller: Process;
+  let web: LabService;
+
+  beforeAll(async () => {
+    lab = await startLab({ nodes: 3 });
+    await lab.namespace(namespace);
+    const ports = [{ name: 'http', port: 8080 }];
+    const pods = await lab.deployment({ namespace, name: 'web', labels: { app: 'web' }, nodes: lab.nodes.slice(0, 2), ports });
+    for (const node of lab.nodes) start(node);
+    controller = startController(lab, { args: ['--local-forwarder', 'agents'] });
+    web = await makeService(lab, namespace, 'web', { ports: [{ port: 8000, targetPort: 'http' }] });
+    await sliced(lab.api, web, pods.pods);
+  });
+
+  afterAll(async () => {
+    await lab?.close();
+  });
+
+  function start(node: LabNode): void {
+    agents.set(node.name, startAgent(lab, node));
+  }
+
+  function agentOf(node: LabNode): Process {
+    return agents.get(node.name)!;
+  }
+
+  async function published(service: LabService): Promise<readonly string[]> {
+    const { status } = await service.read();
+    return (status.loadBalancer.ingress ?? []).map(({ ip = '' }) => ip).sort();
+  }
+
+  async function publishes(service: LabService, nodes: readonly LabNode[], withinMs = 60_000): Promise<void> {
+    const wanted = nodes.map(({ address }) => address).sort();
+    await until(
+      async () => {
+        const found = await published(service);
+        if (found.join() !== wanted.join())
+          throw new Error(`published are ${found.join()}; ${(await service.condition())?.message}`);
+        return true;
+      },
+      { withinMs, what: `${service.name} is published at ${wanted.join()}` },
+    );
+  }
+
+  test('a Service has the addresses of the nodes, and answers at each; kubectl shows them', async () => {
+    await publishes(web, lab.nodes);
+    for (const { address } of lab.nodes) expect(await web.answers(address, 8000)).toMatch(/^web-/);
+    const { ipMode } = (await web.read()).status.loadBalancer.ingress![0]!;
+    expect(ipMode).toBe('Proxy');
+    const [first] = lab.nodes;
+    expect(await lab.kubectl(['get', 'service', 'web', '-n', namespace])).toContain(first!.address);
+    expect((await web.condition())?.reason).toBe('Ready');
+  });
+
+  test('ports that nodes need themselves are refused by name, and the other ports of the Service are served', async () => {
+    const shell = await makeService(lab, namespace, 'shell', {
+      ports: [
+        { name: 'ssh', port: 22, targetPort: 'http' },
+        { name: 'web', port: 8022, targetPort: 'http' },
+      ],
+    });
+    expect(await shell.refused('NodePortReserved')).toContain('22/TCP');
+    await publishes(shell, lab.nodes);
+    expect(await shell.answers(lab.nodes[0]!.address, 8022)).toMatch(/^web-/);
+    await lab.api.delete(shell.path);
+    await shell.deleted();
+  });
+
+  test('a port that another Service has at the nodes is refused, and is free once that one has gone', async () => {
+    const rival = await makeService(lab, namespace, 'rival', { ports: [{ port: 8000, targetPort: 'http' }] });
+    expect(await rival.refused('AddressInUse')).toContain(`${namespace}/web`);
+    await lab.api.delete(rival.path);
+    await rival.deleted();
+    const early = await makeService(lab, namespace, 'early', { ports: [{ port: 8001, targetPort: 'http' }] });
+    const late = await makeService(lab, namespace, 'late', { ports: [{ port: 8001, targetPort: 'http' }] });
+    await late.refused('AddressInUse');
+    await lab.api.delete(early.path);
+    await early.deleted();
+    await publishes(late, lab.nodes);
+    await lab.api.delete(late.path);
+    await late.deleted();
+  });
+
+  test('without the API server agents go on, also one that is started anew', async () => {
+    const [node] = lab.nodes;
+    await lab.stopApiServer();
+    await agentOf(node!).kill();
+    start(node!);
+    expect(await web.answers(node!.address, 8000)).toMatch(/^web-/);
+    await lab.restartApiServer();
+    await agentOf(node!).logged(/following the cluster/, 60_000);
+    await publishes(web, lab.nodes);
+    expect(await web.answers(node!.address, 8000)).toMatch(/^web-/);
+  });
+
+  test('a Service that is deleted while the controller is away is held until the agents have let go', async () => {
+    const brief = await makeService(lab, namespace, 'brief', { ports: [{ port: 8100, targetPort: 'http' }] });
+    await publishes(brief, lab.nodes);
+    await controller.kill();
+    await lab.api.delete(brief.path);
+    controller = startController(lab, { args: ['--local-forwarder', 'agents'] });
+    await brief.deleted(60_000);
+    for (const { address } of lab.nodes) await expect(lab.client.json(`http://${address}:8100/`, 2_000)).rejects.toThrow();
+    await publishes(web, lab.nodes);
+  });
+
+  test('the address of a node whose agent dies goes when its Lease runs out, and it holds up no Service that leaves', async () => {
+    const [node, ...others] = lab.nodes;
+    const brief = await makeService(lab, namespace, 'brief', { ports: [{ port: 8100, targetPort: 'http' }] });
+    await publishes(brief, lab.nodes);
+    await agentOf(node!).kill();
+    await lab.api.delete(brief.path);
+    await brief.deleted(DEAD_MS);
+    await publishes(web, others, DEAD_MS);
+    start(node!);
+    await publishes(web, lab.nodes);
+  });
+
+  test('an agent that is stopped lets go of its Lease at once, and a node that is excluded is no way in', async () => {
+    const [first, second, third] = lab.nodes;
+    await agentOf(third!).stop(60_000);
+    await publishes(web, [first!, second!]);
+    start(third!);
+    await publishes(web, lab.nodes);
+  });
+});
