@@ -24,8 +24,8 @@ afterEach(async () => {
   await demo.end();
 });
 
-async function run(how: DemoRun): Promise<{ told: string; elapsedMs: number }> {
-  demo = startDemo([], how);
+async function run(how: DemoRun, args: readonly string[] = []): Promise<{ told: string; elapsedMs: number }> {
+  demo = startDemo(args, how);
   if (how.before?.includes('setpriv')) chmodSync(demo.folder, 0o777);
   const begun = performance.now();
   const { code, told } = await demo.exited;
@@ -66,5 +66,15 @@ describe('the demo', () => {
       await run({ before: [...ONE_ADDRESS, ...NOBODY], env: { HOME: '/proc/1' } });
     },
     DEMO_MS,
+  );
+
+  test(
+    'of AWS is true with neither rights nor addresses, whatever account the user has',
+    async () => {
+      const env = { HOME: '/proc/1', AWS_PROFILE: 'none', AWS_REGION: 'us-gov-west-1' };
+      const { told } = await run({ before: [...ONE_ADDRESS, ...NOBODY], env }, ['--provider', 'aws']);
+      expect(told).toContain('the account is as it was: nothing is left over');
+    },
+    2 * DEMO_MS,
   );
 });

@@ -76,9 +76,9 @@ describe('the demo', () => {
   test(
     'of a provider that it does not know is refused with what is allowed',
     async () => {
-      demo = startDemo(['--provider', 'aws']);
+      demo = startDemo(['--provider', 'none']);
       expect((await demo.exited).code).toBe(2);
-      expect(demo.toldAside).toMatch(/--provider "aws": the demo of AWS comes later/);
+      expect(demo.toldAside).toMatch(/--provider "none": must be local or aws/);
     },
     DEMO_MS,
   );

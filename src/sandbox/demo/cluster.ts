@@ -29,7 +29,7 @@ export interface DemoCluster {
   serviceNow(key: string): Promise<Service | undefined>;
   /** Waits for a Service to be as wished. @returns undefined after `deadlineMs` */
   serviceWhen(key: string, wish: (service: Service) => boolean, deadlineMs: number): Promise<Service | undefined>;
-  /** A controller of this cluster as a process of its own. @param args beside kubeconfig and pool */
+  /** A controller of this cluster as a process of its own. @param args beside kubeconfig and pools */
   startController(args: readonly string[]): Promise<ControllerProcess>;
   /** Ends everything and removes the temporary files. */
   stop(): Promise<void>;
@@ -39,25 +39,40 @@ const NODES = 3;
 /** A watch is never as late as this. */
 const WATCH_DELAY_MS = 2_000;
 
-/** @param command the program and the arguments that start nodeport-lb */
-export async function startCluster(command: readonly string[]): Promise<DemoCluster> {
+/** Where the cluster is said to run. */
+export interface Cloud {
+  /** spec.providerID of the node with this number, from 1. */
+  providerId(number: number): string;
+  /** Variables of the controller's. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/**
+ * @param command the program and the arguments that start nodeport-lb
+ * @param cloud undefined: on nobody's machines but this one
+ */
+export async function startCluster(command: readonly string[], cloud?: Cloud): Promise<DemoCluster> {
   const endings: (() => Promise<void>)[] = [];
   const stop = async () => {
     for (const end of endings.splice(0).reverse()) await end();
   };
   try {
-    return { ...(await startParts(command, endings)), stop };
+    return { ...(await startParts(command, endings, cloud)), stop };
   } catch (error) {
     await stop(); // what was started before the part that failed
     throw error;
   }
 }
 
-async function startParts(command: readonly string[], endings: (() => Promise<void>)[]): Promise<Omit<DemoCluster, 'stop'>> {
+async function startParts(
+  command: readonly string[],
+  endings: (() => Promise<void>)[],
+  cloud: Cloud | undefined,
+): Promise<Omit<DemoCluster, 'stop'>> {
   const kube = await startKube();
   endings.push(() => kube.close());
   const loopback = await findNodeAddresses(NODES);
-  const nodes = await startNodes({ api: { url: kube.url }, addresses: loopback.nodes });
+  const nodes = await startNodes({ api: { url: kube.url }, addresses: loopback.nodes, ...cloud });
   endings.push(() => nodes.stop());
   const api = new ApiClient({ url: kube.url });
   const services = followServices(api);
@@ -89,7 +104,8 @@ async function startParts(command: readonly string[], endings: (() => Promise<vo
       return services.when(key, (service) => Number(service.resourceVersion) >= since, WATCH_DELAY_MS);
     },
     serviceWhen: services.when,
-    startController: async (args) => new ControllerProcess(command, [...own, ...args], await findFreePort()),
+    startController: async (args) =>
+      new ControllerProcess(command, [...own, ...args], { httpPort: await findFreePort(), env: cloud?.env ?? {} }),
   };
 }
 

@@ -20,15 +20,19 @@ export class ControllerProcess {
 
   /**
    * @param command the program and the arguments that start it, without those of the controller
-   * @param httpPort a free port of 127.0.0.1, for its /readyz
+   * @param surroundings `httpPort`: a free port of 127.0.0.1, for its /readyz; `env`: variables beside this process's own
    */
-  constructor(command: readonly string[], args: readonly string[], httpPort: number) {
+  constructor(
+    command: readonly string[],
+    args: readonly string[],
+    { httpPort, env: more }: { readonly httpPort: number; readonly env: Readonly<Record<string, string>> },
+  ) {
     this.#httpPort = httpPort;
     const [program, ...first] = command;
-    const env = Object.entries(process.env).filter(([name]) => !/^(NODEPORT_LB_|KUBECONFIG$)/.test(name));
+    const env = Object.entries(process.env).filter(([name]) => !/^(NODEPORT_LB_|KUBECONFIG$|AWS_)/.test(name));
     this.#child = spawn(program!, [...first, 'controller', '--http', `127.0.0.1:${httpPort}`, ...args], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'], // by the channel it sees that we are gone, and ends
-      env: Object.fromEntries(env),
+      env: { ...Object.fromEntries(env), ...more },
     });
     for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
       createInterface({ input: stream }).on('line', (line) => {

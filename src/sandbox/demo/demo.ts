@@ -1,4 +1,7 @@
 import { once } from 'node:events';
+import { type DemoAccount, startAccount } from './aws-account.ts';
+import type { AwsScene } from './aws-scene.ts';
+import { tellAws, tellEnd } from './aws-story.ts';
 import { startCluster } from './cluster.ts';
 import { tellOutages } from './outages.ts';
 import { type Scene, startController } from './scene.ts';
@@ -11,6 +14,8 @@ import { tellWithoutProvider } from './without-provider.ts';
 export interface DemoOptions {
   /** The program and the arguments that start nodeport-lb, without its command. */
   readonly command: readonly string[];
+  /** Whose balancers it is about. */
+  readonly provider: 'local' | 'aws';
   /** Leave everything running, until `signal` aborts. */
   readonly keep: boolean;
   /** One line for people, without its end. */
@@ -29,17 +34,25 @@ export type DemoOutcome = 'true' | 'untrue' | 'interrupted';
  */
 export async function runDemo(options: DemoOptions): Promise<DemoOutcome> {
   const story = new Story(options.write, options);
-  story.show(['nodeport-lb demo: an in-memory cluster, real requests, all on this machine']);
-  const cluster = await startCluster(options.command);
+  const account = options.provider === 'aws' ? await startAccount() : undefined;
+  const cloud = account ? ' and an in-memory AWS' : '';
+  story.show([`nodeport-lb demo: an in-memory cluster${cloud}, real requests, all on this machine`]);
+  const cluster = await startCluster(options.command, account?.cloud).catch(async (error: unknown) => {
+    await account?.stop();
+    throw error;
+  });
   const givenUp = Promise.withResolvers<string>();
-  const scene: Scene = { story, cluster, told: new Set(), giveUp: givenUp.resolve };
+  const local: Scene = { story, cluster, told: new Set(), giveUp: givenUp.resolve };
+  const onAws: AwsScene | undefined = account && { ...local, account };
+  const scene = onAws ?? local;
   try {
-    const why = await Promise.race([tellAll(scene, options), interrupted(options.signal), givenUp.promise]);
+    const telling = onAws ? tellOnAws(onAws, options) : tellAll(scene, options);
+    const why = await Promise.race([telling, interrupted(options.signal), givenUp.promise]);
     if (options.signal.aborted) return 'interrupted';
     if (why) story.claim(false, why);
     conclude(scene);
     if (options.keep && !why) {
-      tellHowToUse(scene);
+      tellHowToUse(scene, account);
       const later = await Promise.race([interrupted(options.signal), givenUp.promise]);
       if (later && !options.signal.aborted) story.claim(false, later);
     }
@@ -48,7 +61,14 @@ export async function runDemo(options: DemoOptions): Promise<DemoOutcome> {
     story.end();
     await scene.controller?.stop();
     await cluster.stop();
+    await account?.stop();
   }
+}
+
+async function tellOnAws(scene: AwsScene, { keep }: DemoOptions): Promise<undefined> {
+  await tellAws(scene);
+  if (!keep) await tellEnd(scene);
+  return undefined;
 }
 
 async function tellAll(scene: Scene, { keep }: DemoOptions): Promise<undefined> {
@@ -92,19 +112,21 @@ function conclude({ story, controller }: Scene): void {
   story.show(['', 'The last lines of the controller:', ...(controller?.log ?? []).map((line) => `  ${line}`)]);
 }
 
-function tellHowToUse({ story, cluster }: Scene): void {
+function tellHowToUse({ story, cluster }: Scene, account: DemoAccount | undefined): void {
   const kubia = cluster.service('default/kubia-loadbalancer');
   const port = kubia && servedPorts(kubia).has(80) ? 8088 : 80;
+  const variables = Object.entries(account?.cloud.env ?? {}).map(([name, value]) => `  export ${name}=${value}`);
   story.show([
     '',
     'The cluster is kept until Ctrl-C. In another terminal:',
     '',
     `  export KUBECONFIG=${cluster.kubeconfig}`,
+    ...variables,
     '  kubectl get svc,pods,nodes -A -o wide',
     '  kubectl create deployment web --image=x --replicas=3 --port=8080',
     `  kubectl expose deployment web --type=LoadBalancer --port=${port} --target-port=8080`,
     '  kubectl describe svc web',
-    `  curl http://EXTERNAL-IP${port === 80 ? '' : `:${port}`}`,
+    account ? '  aws elbv2 describe-load-balancers' : `  curl http://EXTERNAL-IP${port === 80 ? '' : `:${port}`}`,
   ]);
 }
 

@@ -22,6 +22,8 @@ export interface NodesOptions {
   readonly count?: number;
   /** Loopback addresses, one for each node; found by trying when not given. */
   readonly addresses?: readonly string[];
+  /** spec.providerID of the node with this number, from 1. */
+  readonly providerId?: (number: number) => string;
 }
 
 export interface SandboxNodes {
@@ -43,7 +45,7 @@ export async function startNodes(options: NodesOptions): Promise<SandboxNodes> {
   const count = options.addresses?.length ?? options.count ?? 3;
   if (count < 1 || count > MAX_NODES) throw new RangeError(`a sandbox has 1 to ${MAX_NODES} nodes, not ${count}`);
   const addresses = options.addresses ?? (await findNodeAddresses(count)).nodes;
-  const running = new Nodes(new ApiClient(options.api), addresses);
+  const running = new Nodes(new ApiClient(options.api), addresses, options.providerId);
   await running.start();
   return running;
 }
@@ -51,6 +53,7 @@ export async function startNodes(options: NodesOptions): Promise<SandboxNodes> {
 class Nodes implements SandboxNodes {
   readonly #api: ApiClient;
   readonly #addresses: readonly string[];
+  readonly #providerId: NodesOptions['providerId'];
   readonly #backends = new Backends((address) => address.startsWith(`${POD_NETWORK}.`));
   #members: readonly Member[];
   /** Out of the cluster, and not yet off. */
@@ -65,9 +68,10 @@ class Nodes implements SandboxNodes {
   #planned = false;
   #turn = 0;
 
-  constructor(api: ApiClient, addresses: readonly string[]) {
+  constructor(api: ApiClient, addresses: readonly string[], providerId: NodesOptions['providerId']) {
     this.#api = api;
     this.#addresses = addresses;
+    this.#providerId = providerId;
     this.#members = addresses.map((address, i) => this.#member(i + 1, address));
     const lookAtPods = () => {
       this.#pods.look();
@@ -130,7 +134,8 @@ class Nodes implements SandboxNodes {
     const name = `worker-${number}`;
     const dial = (endpoint: { address: string; port: number }) => this.#backends.connect(endpoint.address, endpoint.port, name);
     const network: NodeNetwork = new NodeNetwork({ name, address, dial, portMapChanged: () => void this.#publish(network) });
-    const place = { name, address, podPrefix: `${POD_NETWORK}.${number}` };
+    const providerId = this.#providerId?.(number);
+    const place = { name, address, podPrefix: `${POD_NETWORK}.${number}`, ...(providerId === undefined ? {} : { providerId }) };
     return new Member(network, place, (leaving, limitMs) => this.#remove(leaving, limitMs));
   }
 

@@ -11,6 +11,8 @@ export interface PodPlace {
   readonly address: string;
   /** `10.244.N.0/24` without its last number: `10.244.N`. */
   readonly podPrefix: string;
+  /** The Node object's spec.providerID; `sandbox://NAME` when not given. */
+  readonly providerId?: string;
 }
 
 /**

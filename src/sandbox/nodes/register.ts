@@ -17,7 +17,7 @@ export function nodeObject(place: PodPlace) {
         'node-role.kubernetes.io/worker': '',
       },
     },
-    spec: { podCIDR, podCIDRs: [podCIDR], providerID: `sandbox://${place.name}` },
+    spec: { podCIDR, podCIDRs: [podCIDR], providerID: place.providerId ?? `sandbox://${place.name}` },
     status: statusOf(place),
   };
 }

@@ -40,6 +40,7 @@ test('a demo whose controller dies says so at once, with its last words', async 
   const lines: string[] = [];
   const outcome = await runDemo({
     command: [process.execPath, '-e', 'console.error("I cannot go on"); process.exit(3)', '--'],
+    provider: 'local',
     keep: false,
     write: (line) => lines.push(line),
     colour: false,
