@@ -4,6 +4,7 @@ import type { Lab } from './lab/lab.ts';
 import { findGo, fromCache } from './tools.ts';
 
 const HELM = '4.3.1';
+const WAIT_MS = 200_000; // it waits for pods, where it is told to
 const BUILD_MS = 20 * 60_000; // 2.5 minutes were seen on two busy cores
 
 /** Where the chart is. */
@@ -55,10 +56,10 @@ export class Helm {
   }
 
   /** `helm COMMAND …` in the lab's cluster, as admin. @throws {CommandFailed} unless it ends with 0 */
-  async inLab(lab: Lab, args: readonly string[], values: object = {}): Promise<string> {
+  async inLab(lab: Pick<Lab, 'plane'>, args: readonly string[], values: object = {}): Promise<string> {
     const { hub, users } = lab.plane;
     const reads = /^(install|upgrade)$/.test(args[0] ?? '') ? ['--values', '-'] : [];
     const all = [`--net=/run/netns/${hub}`, this.#path, ...args, ...reads, '--kubeconfig', users.admin.kubeconfig];
-    return (await run('nsenter', all, { env: this.env, input: JSON.stringify(values) })).stdout;
+    return (await run('nsenter', all, { env: this.env, input: JSON.stringify(values), timeoutMs: WAIT_MS })).stdout;
   }
 }

@@ -13,7 +13,7 @@ import { buildImages, type Image } from './images.ts';
 import { type Parts, prepareParts } from './parts.ts';
 import { type ClusterPlane, prepareClusterPlane, startRealApiServer, startRealControllers } from './plane.ts';
 
-const say = (line: string) => console.error(`cluster: ${line}`);
+const say = (line: string) => process.stderr.write(`cluster: ${line}\n`);
 
 /**
  * A whole Kubernetes in namespaces of its own: etcd and the control plane in a hub, nodes with containerd, runc, CNI, kubelet and

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { holdLock, run } from '../lab/command.ts';
 import { cacheDirectory, fromCache } from '../tools.ts';
 import type { Parts } from './parts.ts';
+import { buildTraefik } from './traefik.ts';
 
 /**
  * Images without a registry and without a daemon, by buildah. The two images that the Dockerfile begins from cannot be fetched
@@ -18,6 +19,7 @@ const NODE = 'docker.io/library/node:24-bookworm-slim';
 export const PAUSE = 'registry.k8s.io/pause:3.10';
 /** What the chart asks for without values. */
 export const PRODUCT = `docker.io/library/nodeport-lb:${version()}`;
+export const INGRESS = 'localhost/traefik:lab';
 const BUILD_MS = 15 * 60_000; // npm and apt in it
 
 /** As debian:bookworm-slim has no manuals, translations or documents but copyrights, nor a Perl beyond the essential. */
@@ -89,10 +91,12 @@ export async function buildImages(parts: Parts, directory: string, say: (line: s
     await store.once(BASE, base ?? '', 'FROM scratch\nADD base.tar /\nCMD ["bash"]\n');
     await store.once(NODE, await nodeContext(directory), nodeFile());
     await store.once(PAUSE, dirname(parts.pause), 'FROM scratch\nCOPY pause /pause\nENTRYPOINT ["/pause"]\n');
+    await store.once(INGRESS, await buildTraefik(say), 'FROM scratch\nCOPY traefik /traefik\nENTRYPOINT ["/traefik"]\n');
     say('building the image');
     await store.build(PRODUCT, CHECKOUT, ['--layers', ...npmCache()]);
     return [
       await store.export(PAUSE, join(directory, 'pause.tar')),
+      await store.export(INGRESS, join(directory, 'traefik.tar')),
       await store.export(PRODUCT, join(directory, 'nodeport-lb.tar')),
     ];
   } finally {
