@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { Agent, type AgentState } from '../agent/agent.ts';
-import { startForwarder } from '../agent/datapath.ts';
+import { chooseForwarder, cleanUpDatapath } from '../agent/datapath.ts';
 import { readAddresses } from '../agent/machine.ts';
 import { agentGroup, agentName, DEFAULT_NAMESPACE } from '../agent/names.ts';
 import { chooseStateDir, forget, readIdentity, recall } from '../agent/state-file.ts';
@@ -40,7 +40,7 @@ export async function runForwarder(call: Call): Promise<number> {
     identity: await readIdentity(stateDir),
     ...(stateDir === undefined ? {} : { stateDir }),
     ...(remembered === undefined ? {} : { remembered }),
-    startForwarder,
+    startForwarder: chooseForwarder(datapathOf(call)),
     readAddresses,
     log,
   });
@@ -64,6 +64,13 @@ export async function runForwarder(call: Call): Promise<number> {
     await api.close();
   }
   return 0;
+}
+
+/** @throws {UsageError} for a data path in which an agent has no part */
+function datapathOf({ values }: Call): 'auto' | 'userspace' | 'nftables' {
+  const datapath = values.localDatapath ?? 'auto';
+  if (datapath !== 'kube-proxy') return datapath;
+  throw new UsageError([{ where: '--local-datapath', value: datapath, message: 'must be auto, userspace or nftables here' }]);
 }
 
 /** A pod knows its node by the downward API, which charts put into NODE_NAME. */
@@ -104,7 +111,7 @@ function measure(metrics: Metrics, agent: Agent): void {
 async function cleanUp(call: Call): Promise<number> {
   const log = await createLog(logOptionsFor(call.values.logLevel ?? 'info', false));
   const stateDir = await chooseStateDir(call.values.stateDir, log);
-  const removed = await forget(stateDir);
+  const removed = [...(await cleanUpDatapath()), ...(await forget(stateDir))];
   for (const line of removed) call.out.write(`removed ${line}\n`);
   if (removed.length === 0) call.err.write('nothing was left on this machine\n');
   return 0;

@@ -227,6 +227,13 @@ export const options = {
     short: 'f',
     notInFile: true,
   },
+  adoptFrom: {
+    kind: choiceKind('metallb', 'kube-vip', 'klipper', 'cloud-provider-aws', 'aws-load-balancer-controller'),
+    default: '',
+    help: "what would come of another controller's configuration and Services, if this one took them over",
+    example: 'metallb',
+    notInFile: true,
+  },
   exitCode: { kind: switchKind, default: 'false', help: 'exits 1 when there is something to do', example: 'true' },
   nodeName: {
     kind: textKind('NODE', 'the name of a Kubernetes node', new RegExp(`^${dnsName}$`)),
@@ -321,6 +328,7 @@ export const forwarderOptions = [
   'agentName',
   'localAgentsNamespace',
   'loadBalancerClass',
+  'localDatapath',
   'stateDir',
   'http',
   'drainSeconds',

@@ -1,4 +1,4 @@
-import { startForwarder } from './forwarder.ts';
+import { openForwarder } from './datapath.ts';
 import type { FromForwarder, LogLevel, ToForwarder } from './messages.ts';
 import { RulesError } from './rules.ts';
 
@@ -7,7 +7,9 @@ import { RulesError } from './rules.ts';
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
 
-const forwarder = startForwarder({
+const asked = process.argv[2];
+const forwarder = openForwarder({
+  datapath: asked === 'auto' || asked === 'nftables' ? asked : 'userspace',
   onReport: (report) => tell({ type: 'report', report }),
   log: { debug: logger('debug'), info: logger('info'), warn: logger('warn'), error: logger('error') },
 });

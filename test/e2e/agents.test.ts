@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { tryRun } from './lab/command.ts';
 import { startAgent } from './lab/forwarder-agent.ts';
 import { type Lab, startLab } from './lab/lab.ts';
 import type { LabNode } from './lab/node.ts';
@@ -133,11 +134,23 @@ describe('forwarder agents on the nodes', () => {
     await publishes(web, lab.nodes);
   });
 
-  test('an agent that is stopped lets go of its Lease at once, and a node that is excluded is no way in', async () => {
+  test('an agent that is stopped lets go of its Lease at once, and its node is no way in until it is back', async () => {
     const [first, second, third] = lab.nodes;
     await agentOf(third!).stop(60_000);
     await publishes(web, [first!, second!]);
     start(third!);
     await publishes(web, lab.nodes);
+  });
+
+  test('what a forwarder has left in the kernel and on disk is removed by --cleanup', async () => {
+    const [, , third] = lab.nodes;
+    const inNode = (...args: string[]) => tryRun('nsenter', [`--net=/run/netns/${third!.net.namespace}`, ...args]);
+    await agentOf(third!).stop(60_000);
+    expect((await inNode('nft', 'list', 'table', 'inet', 'nodeport-lb')).code).not.toBe(0); // a stop leaves nothing
+    await inNode('nft', 'add', 'table', 'inet', 'nodeport-lb');
+    const cleaning = startAgent(lab, third, { args: ['--cleanup'] });
+    expect((await cleaning.exited).code).toBe(0);
+    expect(cleaning.log()).toMatch(/removed the nftables table[^]*removed .*agent-rules.json/);
+    expect((await inNode('nft', 'list', 'table', 'inet', 'nodeport-lb')).code).not.toBe(0);
   });
 });
