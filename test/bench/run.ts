@@ -5,9 +5,10 @@ import { parseArgs } from 'node:util';
 import { explain } from '../../src/errors.ts';
 import { benchController } from './controller.ts';
 import { meetsAim, renderSection, type Section } from './figures.ts';
+import { benchVips } from './vips.ts';
 
 /**
- * `npm run bench [-- --short] [--only controller|forwarder] [--json FILE] [--quiet-seconds N] [--repeat N]`.
+ * `npm run bench [-- --short] [--only controller|forwarder|vips] [--json FILE] [--quiet-seconds N] [--repeat N]`.
  * Exits with 1 only when something did not run; a slow machine is no failure.
  */
 const options = {
@@ -28,8 +29,8 @@ const say = (line: string): void => console.error(`bench: ${line}`);
 
 function readArguments() {
   const { values } = parseArgs({ options });
-  if (values.only !== undefined && values.only !== 'controller' && values.only !== 'forwarder') {
-    throw new Error(`--only ${values.only}: must be controller or forwarder`);
+  if (values.only !== undefined && !['controller', 'forwarder', 'vips'].includes(values.only)) {
+    throw new Error(`--only ${values.only}: must be controller, forwarder or vips`);
   }
   const count = (name: 'quiet-seconds' | 'repeat' | 'services' | 'nodes', usual: number): number => {
     const value = Number(values[name] ?? usual);
@@ -63,13 +64,14 @@ async function runAll(): Promise<readonly Section[]> {
     sections.push(section);
     console.log(renderSection(section));
   };
-  if (given.only !== 'forwarder') {
+  if ((given.only ?? 'controller') === 'controller') {
     const { services, nodes, repeat, quietSeconds, sandbox, profile } = given;
     const bundle = !short && existsSync(join(import.meta.dirname, '../../src/build.ts'));
     const [singles, idleMs] = short ? [10, 1_000] : [200, 5_000];
     add(await benchController({ services, nodes, repeat, quietSeconds, singles, idleMs, bundle, sandbox, profile, say }));
   }
-  if (given.only !== 'controller') add(await benchForwarder(short));
+  if ((given.only ?? 'forwarder') === 'forwarder') add(await benchForwarder(short));
+  if ((given.only ?? 'vips') === 'vips') add(await benchVips(given.repeat, say));
   if (given.json !== undefined) writeFileSync(given.json, `${JSON.stringify(report(given, sections), null, 2)}\n`);
   return sections;
 }

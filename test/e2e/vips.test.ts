@@ -27,9 +27,8 @@ describe('addresses that fail over', () => {
     await ground?.close();
   });
 
-  async function settled(): Promise<void> {
-    const held = () => VIPS.every((vip) => ground.holders(vip).length === 1);
-    await until(held, { withinMs: PATIENT_MS, what: 'each address has one holder' });
+  function settled(): Promise<void> {
+    return ground.calm(VIPS, PATIENT_MS);
   }
 
   async function fails(what: string, act: (holder: AgentName) => Promise<void> | void): Promise<Timeline> {

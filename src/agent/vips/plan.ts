@@ -109,8 +109,8 @@ export type Fitness = 'full' | 'partly' | 'waiting' | 'not';
 /** Priorities run from 1 to 254 (0 and 255 have meanings of their own): four bands of so many, the fittest on top. */
 const BAND = 63;
 const TOP = 254;
-/** Between two ranks: 15 steps of 1/256 advertisement interval are long enough for the first to be heard by the second. */
-const STEP_MOST = 15;
+/** Between two ranks: 30 steps of 1/256 advertisement interval are enough for the first to be heard by the second on a busy machine. */
+const STEP_MOST = 30;
 
 /** Taken off the priority; an agent of lower fitness thus comes after every one of higher, whatever their ranks. */
 export const penalties: Readonly<Record<Fitness, number>> = { full: 0, partly: -BAND, waiting: -2 * BAND, not: -3 * BAND };

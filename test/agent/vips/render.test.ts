@@ -43,7 +43,7 @@ vrrp_instance nplb_51 {
   state BACKUP
   interface eth0
   virtual_router_id 51
-  priority 239
+  priority 234
   advert_int 0.25
   accept
   unicast_src_ip 10.0.0.1

@@ -14,7 +14,7 @@ export interface Timeline {
   readonly electedMs: number;
   /** The client's neighbour table points to the new holder. */
   readonly announcedMs?: number;
-  /** The first new connection that the new holder answered. */
+  /** The first new connection that another agent answered. */
   readonly answeredMs: number;
   /** How long two had it, and how long nobody had. */
   readonly twoMs: number;
@@ -48,11 +48,11 @@ export async function failOver(ground: Ground, { what, vip, act }: Failure, with
   await until(() => answers((line) => line.by === from).length >= SOME, { withinMs, what: `${from} answers on ${vip}` });
   const zeroMs = Date.now();
   await act(from);
-  const [to] = await until(() => one(ground.holders(vip).filter((name) => name !== from)), {
-    withinMs,
-    what: `another holds ${vip}`,
-  });
-  await until(() => answers((line) => line.by === to).length >= SOME, { withinMs, what: `${to} answers on ${vip}` });
+  // Two may take it within a millisecond of each other; the fitter one keeps it.
+  const [to] = await until(
+    () => one(ground.holders(vip).filter((name) => name !== from && answers((line) => line.by === name).length >= SOME)),
+    { withinMs, what: `another holds ${vip} and answers on it` },
+  );
   await sleep(1_200); // a connection that lost its first packet is tried again by the kernel after a second
   const lines = await client.stop();
   return describe({ ground, what, vip, from, to, zeroMs, lines });
@@ -73,7 +73,9 @@ function describe({ ground, what, vip, from, to, zeroMs, lines }: Seen): Timelin
   const change = (agent: AgentName, held: boolean) =>
     after(ground.changes.find((c) => c.agent === agent && c.address === vip && c.held === held && c.atMs >= zeroMs)?.atMs);
   const attempts = lines.filter((line) => line.kind === 'new');
-  const answered = attempts.filter((line) => line.by === to && line.endedMs >= zeroMs).map((line) => line.endedMs);
+  const answered = attempts
+    .filter((line) => line.by !== undefined && line.by !== from && line.endedMs >= zeroMs)
+    .map((line) => line.endedMs);
   const announced = ground.announced.find((one) => one.address === vip && one.atMs >= zeroMs)?.atMs;
   const lostMs = change(from, false);
   const announcedMs = after(announced);

@@ -5,12 +5,15 @@ import { createInterface } from 'node:readline';
 import { type Claim, claimLab, prefixOf, removeLab } from '../lab/claim.ts';
 import { run } from '../lab/command.ts';
 import { Process } from '../lab/process.ts';
+import { until } from '../lab/until.ts';
 import type { AgentLine, AgentOrders } from './agent-process.ts';
 import type { ClientLine, ClientOrders } from './client-process.ts';
 
 /** Layout: a bridge in a namespace of its own, three agents and a client on it, each in one of theirs. */
 export const SUBNET = '172.31.79';
 export const PORT = 8_080;
+const HOLD_MS = 1_500;
+const CALM_MS = HOLD_MS + 1_500;
 export const NAMES = ['a1', 'a2', 'a3'] as const;
 export type AgentName = (typeof NAMES)[number];
 
@@ -81,7 +84,7 @@ export class Ground {
   }
 
   startAgent(name: AgentName, options: Partial<AgentOrders> = {}): Process {
-    const orders: AgentOrders = { self: name, runDir: this.runDir(name), holdMs: 1_500, port: PORT, ...options };
+    const orders: AgentOrders = { self: name, runDir: this.runDir(name), holdMs: HOLD_MS, port: PORT, ...options };
     mkdirSync(this.claim.directory, { recursive: true });
     const agent = this.#start(`agent-${name}`, this.namespace(name), 'agent-process.ts', orders);
     createInterface({ input: agent.child.stdout! }).on('line', (line) => this.#lines.set(name, JSON.parse(line) as AgentLine));
@@ -124,6 +127,13 @@ export class Ground {
         .at(-1);
       return last?.held === true;
     });
+  }
+
+  /** Waits until each address has one holder and none has moved for longer than a hold-down and a takeover need. */
+  async calm(addresses: readonly string[], withinMs: number): Promise<void> {
+    const moved = () => Math.max(0, ...this.changes.map((change) => change.atMs));
+    const isCalm = () => Date.now() - moved() > CALM_MS && addresses.every((address) => this.holders(address).length === 1);
+    await until(isCalm, { withinMs, what: `each of ${addresses.join(', ')} has one holder, and stays there` });
   }
 
   /** For how long after `fromMs` more than one agent had the address, and for how long none. */
