@@ -1,9 +1,10 @@
 import { readAddress } from '../config/addresses.ts';
 import type { Code } from '../errors.ts';
+import { FIELD_MANAGER } from '../kube/api.ts';
 import type { Node, Service } from '../kube/objects.ts';
 import { type NodeTarget, nameOf } from '../model.ts';
 import type { Surroundings } from '../providers/provider.ts';
-import { CONDITION, heldAddresses } from './claim.ts';
+import { CONDITION, FINALIZER, heldAddresses } from './claim.ts';
 import { balancerKeyOf } from './share.ts';
 import { chooseTargets, sameNodes, type TargetOptions, type Targets } from './targets.ts';
 
@@ -157,10 +158,22 @@ function makeAddressBook() {
 function addressesOf(service: Service): readonly Use[] {
   return [
     ...service.externalIPs.map((address) => ({ address, by: `externalIPs of Service ${nameOf(service)}` })),
+    ...publishedByOthers(service).map((address) => ({ address, by: `Service ${nameOf(service)} of another controller` })),
     ...service.clusterIPs
       .filter((ip) => ip !== 'None')
       .map((address) => ({ address, by: `cluster IP of Service ${nameOf(service)}` })),
   ];
+}
+
+/** Addresses that a Service reserves for as long as it says so, and that may be in a pool of ours. */
+export function reservedAddresses(service: Service): readonly string[] {
+  return [...service.externalIPs, ...publishedByOthers(service)];
+}
+
+/** Another controller serves there; what we publish is known by the balancer that has it. */
+function publishedByOthers({ finalizers, ingress, statusManagers }: Service): readonly string[] {
+  const isOurs = finalizers.includes(FINALIZER) || statusManagers.every((manager) => manager === FIELD_MANAGER);
+  return isOurs ? [] : ingress.flatMap(({ ip }) => ip ?? []);
 }
 
 /** A loopback address is this machine's as much as a node's: where it is the only one, nodes and balancers share it. */

@@ -3,7 +3,7 @@ import type { KubeApi, Services } from '../kube/api.ts';
 import { type Node, readNode, readService, type Service } from '../kube/objects.ts';
 import { watchObjects } from '../kube/watch.ts';
 import type { Log } from '../providers/provider.ts';
-import { type Cluster, makeCluster } from './cluster.ts';
+import { type Cluster, makeCluster, reservedAddresses } from './cluster.ts';
 
 /** The picture of the cluster, kept true by watches. */
 export interface Followed {
@@ -27,7 +27,7 @@ export interface Listener {
   nodes(): void;
   /** The Service of this UID is no more. */
   gone(uid: string): void;
-  /** Some Service's externalIPs have changed: an address may have become free, or be in use twice. */
+  /** Some Service's externalIPs, or what another controller publishes there, have changed: an address may have become free, or be in use twice. */
   reservations(): void;
 }
 
@@ -49,7 +49,7 @@ export async function followCluster(api: KubeApi, config: FollowOptions, log: Lo
     changed: (before, after) => {
       told.keys(cluster.serviceChanged(before, after));
       if (before && !after) told.gone(before.uid);
-      if (String(before?.externalIPs ?? '') !== String(after?.externalIPs ?? '')) told.reservations();
+      if (reservationsOf(before) !== reservationsOf(after)) told.reservations();
     },
     log,
   });
@@ -91,4 +91,8 @@ function worseOf(a: Health, b: Health): Health {
   if (a.connected !== b.connected) return a.connected ? b : a;
   const [newer, older] = a.sinceMs < b.sinceMs ? [a, b] : [b, a];
   return a.connected ? newer : older;
+}
+
+function reservationsOf(service: Service | undefined): string {
+  return service ? String(reservedAddresses(service)) : '';
 }

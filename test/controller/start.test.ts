@@ -167,6 +167,19 @@ describe('addresses that somebody else uses', () => {
     await cluster.until('Ready', () => reasonOf('web') === 'Ready');
   });
 
+  test("an address that another controller serves is given to nobody, until that one's Service lets go of it", async () => {
+    const reserved = new MemoryProvider(cloud);
+    reserved.honours = 'reservations';
+    await cluster.start(reserved);
+    cluster.create('theirs', { loadBalancerClass: 'example.com/other' });
+    cluster.patch('theirs', { status: { loadBalancer: { ingress: [{ ip: '192.0.2.1' }] } } }, 'status');
+    cluster.create('web');
+    await cluster.until('refused', () => reasonOf('web') === 'AddressReserved');
+    expect(condition(cluster.service('web'))?.message).toContain('Service default/theirs of another controller');
+    cluster.patch('theirs', { spec: { type: 'NodePort' } });
+    await cluster.until('Ready', () => reasonOf('web') === 'Ready');
+  });
+
   test('a refused Service keeps over a restart what it holds', async () => {
     const first = await cluster.start(new MemoryProvider(cloud));
     cluster.create('web');
