@@ -54,7 +54,7 @@ export const commands: readonly CommandRow[] = [
     operands: '[NAMESPACE/NAME]',
     least: 0,
     most: 1,
-    options: [...controllerOptions, 'namespace', 'output', 'file', 'exitCode'],
+    options: [...controllerOptions, 'namespace', 'output', 'file', 'adoptFrom', 'exitCode'],
     outputs: ['text', 'json'],
     notes: [
       'Give it the options (or the --config file) of the controller: it plans what a controller with these would do.',

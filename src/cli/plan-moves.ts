@@ -11,6 +11,7 @@ import type { Mover } from './plan-notes.ts';
 export function explainPools(config: Config, inCluster: boolean): Mover {
   const pools = readPools(readOptions(config.local, inCluster).pools);
   return (balancer, address) => {
+    if (pools.length === 0) return undefined; // nodes have their own
     const ip = parseIp(address);
     const holding = ip ? pools.filter((pool) => poolHolds(pool, ip)) : [];
     if (holding.length === 0) return `it is in no pool (${pools.map(({ name, text }) => `${name}: ${text}`).join('; ')})`;

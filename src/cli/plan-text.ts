@@ -30,7 +30,8 @@ export interface TextOptions {
   readonly verbose: boolean;
 }
 
-interface Pen {
+/** Writes for one width, with colours or without. */
+export interface Pen {
   readonly width: number;
   readonly now: number;
   paint(text: string, colour: string): string;
@@ -38,15 +39,19 @@ interface Pen {
 
 /** The plan for people. */
 export function renderPlan(plan: PlanDocument, { columns, colour, now, verbose }: TextOptions): string {
-  const pen: Pen = {
-    width: Math.min(MOST_WIDTH, Math.max(LEAST_WIDTH, columns ?? USUAL_WIDTH)),
-    now,
-    paint: (text, code) => (colour ? `\u001b[${code}m${text}\u001b[0m` : text),
-  };
+  const pen = takePen({ columns, colour, now });
   const shown = plan.balancers.filter((one) => verbose || isNews(one));
   const parts = shown.map((one) => renderBalancer(one, pen));
   const others = renderOthers(plan, verbose, pen);
   return `${[...parts, ...(others === '' ? [] : [others]), renderSummary(plan.summary, pen)].join('\n')}`;
+}
+
+export function takePen({ columns, colour, now }: Omit<TextOptions, 'verbose'>): Pen {
+  return {
+    width: Math.min(MOST_WIDTH, Math.max(LEAST_WIDTH, columns ?? USUAL_WIDTH)),
+    now,
+    paint: (text, code) => (colour ? `\u001b[${code}m${text}\u001b[0m` : text),
+  };
 }
 
 /** Where nothing changes there may still be something to know. */
@@ -92,7 +97,7 @@ function renderRefusal({ service, reason, message, cure }: PlannedRefusal, plan:
 }
 
 /** Steps under what they are for; a reason is said once for all that follow each other. */
-function renderSteps(steps: readonly PlannedStep[], pen: Pen): string {
+export function renderSteps(steps: readonly PlannedStep[], pen: Pen): string {
   let reason = '';
   return steps
     .map((step, index) => {
@@ -144,6 +149,6 @@ function renderSummary({ create, change, delete: deleted, disrupt, refused, unch
 }
 
 /** Wraps text; lines after the first stand under its beginning. */
-function hang(prefix: string, text: string, pen: Pen): string {
+export function hang(prefix: string, text: string, pen: Pen): string {
   return prefix + wrapText(text, pen.width, ' '.repeat(prefix.length)).slice(prefix.length);
 }

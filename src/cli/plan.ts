@@ -6,19 +6,20 @@ import type { KubeApi } from '../kube/api.ts';
 import { connectKube, describeKube, inCluster } from '../kube/client.ts';
 import { readNode, readService } from '../kube/objects.ts';
 import { nameOf } from '../model.ts';
-import { createLog, logOptionsFor } from '../ops/log.ts';
 import type { Log } from '../providers/provider.ts';
 import { createProvider } from '../providers/registry.ts';
 import type { Call } from './command.ts';
-import { kubeChoice, readServiceName } from './connect.ts';
+import { kubeChoice } from './connect.ts';
 import { renderData } from './output.ts';
-import { type BalancerPlan, markShared, PLAN_VERSION, type PlanDocument, type PlannedStep, summarise } from './plan-document.ts';
+import { type Interest, openLog, readInterest } from './plan-call.ts';
+import { markShared, PLAN_VERSION, type PlanDocument, summarise } from './plan-document.ts';
 import type { FileObject } from './plan-file.ts';
 import { describeOthers, makePlans, type PlanInput } from './plan-make.ts';
 import type { Mover } from './plan-notes.ts';
 import { layOver, type Overlay } from './plan-overlay.ts';
 import { makePicture } from './plan-picture.ts';
 import { renderPlan } from './plan-text.ts';
+import { unveil } from './plan-unveil.ts';
 import { listRawNodes, listRawServices } from './read.ts';
 
 /**
@@ -29,6 +30,7 @@ export async function runPlan(call: Call): Promise<number> {
   const { values, out } = call;
   const strict = values.exitCode === true;
   try {
+    if (values.adoptFrom !== undefined) return await (await import('./plan-adopt-run.ts')).runAdoption(call, values.adoptFrom);
     const { plan, named, isNarrowed } = await makePlan(call);
     const text = () => renderPlan(plan, { columns: out.columns, colour: out.colour, now: Date.now(), verbose: isNarrowed });
     out.write(values.output === 'json' ? await renderData(plan, 'json') : text());
@@ -69,26 +71,6 @@ async function makePlan(call: Call): Promise<Made> {
   } finally {
     await api.close();
   }
-}
-
-function openLog(call: Call): Promise<Log> {
-  const options = logOptionsFor(call.values.logLevel ?? 'warn', false);
-  return createLog({ ...options, write: (line) => call.err.write(line) });
-}
-
-interface Interest {
-  /** The one Service that was named. */
-  readonly only?: string;
-  readonly isOfInterest?: (service: string) => boolean;
-}
-
-async function readInterest({ operands, values }: Call): Promise<Interest> {
-  if (operands[0] !== undefined) {
-    const only = nameOf(await readServiceName(operands[0], values));
-    return { only, isOfInterest: (service) => service === only };
-  }
-  if (values.namespace === undefined) return {};
-  return { isOfInterest: (service) => service.startsWith(`${values.namespace}/`) };
 }
 
 /** The file's objects, each Service with a namespace. */
@@ -136,7 +118,7 @@ async function planWith({ config, log, overlay, ...rest }: Planning): Promise<Pl
   const options = optionsForProvider(config);
   const provider = await createProvider(config.provider, { clusterName: config.clusterName, log, options });
   const input = { ...rest, config, provider, now: Date.now(), whyMoved: await findMover(config) };
-  const balancers = markShared(await makePlans(input)).map((one) => unveil(one, overlay));
+  const balancers = markShared(await makePlans(input)).map((one) => unveil(one, overlay.stand));
   return {
     version: PLAN_VERSION,
     provider: provider.name,
@@ -149,24 +131,4 @@ async function planWith({ config, log, overlay, ...rest }: Planning): Promise<Pl
 async function findMover(config: Config): Promise<Mover> {
   if (config.provider !== 'local') return () => undefined;
   return (await import('./plan-moves.ts')).explainPools(config, inCluster());
-}
-
-/** Numbers that nobody has allocated yet are shown as what they are. */
-function unveil(plan: BalancerPlan, { stand }: Overlay): BalancerPlan {
-  const waiting = plan.services.filter((service) => stand.services.has(service));
-  if (waiting.length === 0) return plan;
-  const note = `nodePorts in <> are allocated by the API server when ${waiting.join(', ')} is applied; names that depend on them differ then`;
-  const show = (step: PlannedStep): PlannedStep => ({
-    ...step,
-    summary: stand.unveil(step.summary),
-    reason: stand.unveil(step.reason),
-    ...(step.call === undefined ? {} : { call: stand.unveil(step.call) }),
-  });
-  return {
-    ...plan,
-    steps: plan.steps.map(show),
-    refused: plan.refused.map((one) => ({ ...one, message: stand.unveil(one.message) })),
-    ...(plan.withConsent ? { withConsent: plan.withConsent.map(show) } : {}),
-    notes: [note, ...plan.notes.map((one) => stand.unveil(one))],
-  };
 }

@@ -17,7 +17,19 @@ export interface SmallKube {
   close(): Promise<void>;
 }
 
-type Kind = 'services' | 'nodes' | 'endpointslices';
+const KINDS = [
+  'services',
+  'nodes',
+  'endpointslices',
+  'configmaps',
+  'daemonsets',
+  'deployments',
+  'ipaddresspools',
+  'l2advertisements',
+  'bgpadvertisements',
+] as const;
+type Kind = (typeof KINDS)[number];
+const PATH = new RegExp(`^/apis?/.*?(?:/namespaces/([^/]+))?/(${KINDS.join('|')})(?:/([^/]+))?$`);
 
 export interface RawObject {
   readonly metadata: { readonly name: string; readonly namespace?: string; readonly labels?: Record<string, string> };
@@ -49,7 +61,7 @@ export async function startSmallKube(): Promise<SmallKube> {
       return send(response, 403, { kind: 'Status', reason: 'Forbidden', message: 'read only' });
     }
     const url = new URL(request.url ?? '', 'http://x');
-    const match = /^\/apis?\/.*?(?:\/namespaces\/([^/]+))?\/(services|nodes|endpointslices)(?:\/([^/]+))?$/.exec(url.pathname);
+    const match = PATH.exec(url.pathname);
     if (!match) return send(response, 200, { metadata: { resourceVersion: String(version) }, items: [] });
     const [, namespace = '', kind, name] = match as unknown as [string, string | undefined, Kind, string | undefined];
     if (silent.has(kind)) return undefined;

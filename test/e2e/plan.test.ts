@@ -1,7 +1,9 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Output, tryRun } from './lab/command.ts';
 import { type Lab, startLab } from './lab/lab.ts';
+import type { Process } from './lab/process.ts';
 import { LabService, makeService, startController } from './lab/product.ts';
 
 interface Plan {
@@ -19,6 +21,7 @@ interface Plan {
 describe('plan', () => {
   let lab: Lab;
   let web: LabService;
+  let controller: Process;
   const namespace = 'shop';
 
   beforeAll(async () => {
@@ -26,7 +29,7 @@ describe('plan', () => {
     await lab.namespace(namespace);
     const ports = [{ name: 'http', port: 8080 }];
     await lab.deployment({ namespace, name: 'web', labels: { app: 'web' }, nodes: lab.nodes, ports });
-    startController(lab);
+    controller = startController(lab);
     web = await makeService(lab, namespace, 'web');
     await web.address();
   });
@@ -119,5 +122,47 @@ spec:
     await makeService(lab, namespace, 'odd', { annotations: { 'nodeport-lb.io/addresses': '203.0.113.7' } });
     const { stdout } = await plan(['shop/odd']);
     expect(stdout).toMatch(/^! refuse shop\/odd\n {2}AddressNotInPool: .*203\.0\.113\.7/);
+  });
+
+  test('--adopt-from metallb: its pools become ours, and the printed commands bring a Service over with its address', async () => {
+    const crd = (plural: string, kind: string) => ({
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: `${plural}.metallb.io` },
+      spec: {
+        group: 'metallb.io',
+        scope: 'Namespaced',
+        names: { plural, kind },
+        versions: [
+          {
+            name: 'v1beta1',
+            served: true,
+            storage: true,
+            schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+          },
+        ],
+      },
+    });
+    await lab.apply(JSON.stringify(crd('ipaddresspools', 'IPAddressPool')));
+    await lab.kubectl(['wait', '--for=condition=Established', 'crd/ipaddresspools.metallb.io', '--timeout=30s']);
+    const metadata = { name: 'lan', namespace };
+    const pool = { apiVersion: 'metallb.io/v1beta1', kind: 'IPAddressPool', metadata, spec: { addresses: ['127.0.0.96/28'] } };
+    await lab.apply(JSON.stringify(pool));
+    const theirs = await makeService(lab, namespace, 'theirs', { spec: { loadBalancerClass: 'metallb.example/lb' } });
+    const status = { status: { loadBalancer: { ingress: [{ ip: '127.0.0.96' }] } } };
+    const words = ['-n', namespace, 'patch', 'service', 'theirs', '--subresource=status', '--type=merge', '-p'];
+    await lab.kubectl([...words, JSON.stringify(status)]);
+
+    const { stdout } = await plan(['--adopt-from', 'metallb']);
+    expect(stdout).toMatch(/^= keep shop\/theirs at 127\.0\.0\.96$/m);
+    const file = join(lab.plane.directory, 'adopted.yaml');
+    writeFileSync(file, stdout.slice(0, stdout.indexOf('\n\n')));
+    await controller.stop(20_000);
+    controller = startController(lab, { args: ['--config', file] });
+    for (const [, command = ''] of stdout.matchAll(/^ {2}\$ kubectl (.*)$/gm)) {
+      await lab.kubectl(command.split(' ').map((word) => word.replaceAll("'", '')));
+    }
+    expect(await theirs.address()).toBe('127.0.0.96');
+    await theirs.answers('127.0.0.96', 80);
   });
 });
