@@ -21,28 +21,29 @@ export interface LeaderOptions {
 
 /** leaseMs > renewDeadlineMs > retryMs; the distance of the first two is the time that a write has to arrive. */
 export interface LeaseTimes {
-  /** Others take over when they have seen no renewal for so long. Default 4,000; whole seconds. */
+  /** Others take over when they have seen no renewal for so long. Default 3,000; whole seconds. */
   readonly leaseMs: number;
-  /** The leader stops when no renewal has succeeded for so long. Default 3,000. */
+  /** The leader stops when no renewal has succeeded for so long. Default 2,250. */
   readonly renewDeadlineMs: number;
   /** Between two renewals. Default 1,000. */
   readonly retryMs: number;
 }
 
 /**
- * The times that go with a lease of so many milliseconds. The leader renews it four times in its life and gives up after three
- * quarters of it: one lost renewal, or an API server that is away for two of the quarters, costs nothing.
+ * The times that go with a lease of so many milliseconds. The leader renews it three times in its life, and gives up after three
+ * quarters of it: one renewal that is lost costs nothing.
  */
 export function timesFor(leaseMs: number): LeaseTimes {
-  return { leaseMs, renewDeadlineMs: (leaseMs * 3) / 4, retryMs: leaseMs / 4 };
+  return { leaseMs, renewDeadlineMs: (leaseMs * 3) / 4, retryMs: leaseMs / 3 };
 }
 
 /**
- * 4 s: whoever waits has heard of a renewal that is at most one renewal older than the leader's death, so it leads 3 to 4 s after
- * it. That costs the API server one write a second and leader, a tenth of what 100 kubelets do with Leases of theirs; candidates
- * watch. client-go's own 15 s would be 15 s without a controller; kube-vip takes 5 s.
+ * 3 s: whoever waits has heard of a renewal that is at most one renewal older than the leader's death, so it leads 2 to 3 s after
+ * it, and has time left for a slow API server before the 5 s that are promised. That costs the API server one write a second and
+ * leader, a tenth of what 100 kubelets do with Leases of theirs; candidates watch. To lose the Lease for a moment costs little:
+ * forwarding goes on, and whoever leads then finds everything as it is. client-go takes 15 s, kube-vip 5 s.
  */
-export const LEASE_MS = 4_000;
+export const LEASE_MS = 3_000;
 
 export interface Clocks {
   /** Milliseconds since the epoch; may jump. */

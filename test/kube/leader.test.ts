@@ -141,7 +141,7 @@ describe('an election', () => {
     expect([a.election.holder(), b.election.holder()]).toEqual(['a', 'a']);
     expect(world.lease()).toMatchObject({
       holderIdentity: 'a',
-      leaseDurationSeconds: 4,
+      leaseDurationSeconds: 3,
       leaseTransitions: 0,
       acquireTime: '2026-01-01T00:00:00.000000Z',
       renewTime: expect.stringMatching(/^2026-01-01T00:0[01]:\d\d\.\d{6}Z$/),
@@ -196,7 +196,7 @@ describe('an election', () => {
     await world.pass(7250);
     world.cutOff(a);
     const died = world.monotonic;
-    await world.pass(2750); // its last renewal was up to a second ago
+    await world.pass(1750); // its last renewal was up to a second ago
     expect(b.told).toEqual([]);
     await world.pass(1500);
     expect(b.told).toEqual(['gained']);
@@ -252,7 +252,7 @@ describe('trouble', () => {
     const a = world.stand('a');
     await world.pass(3000);
     world.api.refuse = away;
-    await world.pass(2000);
+    await world.pass(1000);
     expect(a.election.holds()).toBe(true);
     world.api.refuse = () => undefined;
     await world.pass(60_000);
