@@ -31,15 +31,19 @@ async function main(): Promise<number> {
 
 /** @throws {UsageError} with everything that is wrong with command line, variables and file */
 async function describeCall({ command, flags, operands, problems }: Parsed): Promise<Call> {
-  const told: Problem[] = [...problems];
-  const file = await findFile(flags['config']?.at(-1), told);
-  const read = readOptions(command.options, { flags, env: process.env, ...(file ? { file } : {}) });
-  told.push(...read.problems, ...judgeOutput(read.values, command.outputs));
-  const { values } = read;
+  const readAll = async () => {
+    const found: Problem[] = [];
+    const file = await findFile(flags['config']?.at(-1), found);
+    const read = readOptions(command.options, { flags, env: process.env, ...(file ? { file } : {}) });
+    return { values: read.values, problems: [...found, ...read.problems] };
+  };
+  const { values, problems: wrong } = await readAll();
+  const told: Problem[] = [...problems, ...wrong, ...judgeOutput(values, command.outputs)];
   told.push(...((await command.judge?.(operands, values)) ?? []));
   if (told.length > 0) throw new UsageError(told);
   return {
     values,
+    ...(values.config === undefined ? {} : { readAgain: readAll }),
     operands,
     env: process.env,
     version,

@@ -5,6 +5,8 @@ import type { Problem } from '../errors.ts';
 export interface Call {
   /** Options that were given, by flag, variable or file. */
   readonly values: OptionValues;
+  /** The same once more, after the `--config` file has changed; absent: there is no such file. */
+  readAgain?(): Promise<{ readonly values: OptionValues; readonly problems: readonly Problem[] }>;
   /** Words behind the command that belong to no flag. */
   readonly operands: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -12,6 +12,8 @@ import type { Log, ProviderContext } from '../providers/provider.ts';
 import { announceClaims } from './claims.ts';
 import type { Call, Terminal } from './command.ts';
 import { kubeChoice } from './connect.ts';
+import { followConfig } from './reload.ts';
+import { takeVitals, type Vitals } from './vitals.ts';
 
 /** Runs the controller until SIGTERM or SIGINT. @returns 0 after a clean stop */
 export async function runController(call: Call): Promise<number> {
@@ -23,7 +25,13 @@ export async function runController(call: Call): Promise<number> {
   const metrics = await createMetrics(config.http !== undefined, { version: call.version, node: process.version });
   const state: State = { unready: 'the cluster has not been read yet' };
   const http =
-    config.http && (await serveHttp({ ...config.http, metrics, unhealthy: () => state.unhealthy, unready: () => state.unready }));
+    config.http &&
+    (await serveHttp({
+      ...config.http,
+      metrics,
+      unhealthy: () => state.vitals?.unhealthy(),
+      unready: () => state.unready ?? state.vitals?.unready(),
+    }));
   if (http) log.info({ host: http.host, port: http.port }, 'serving /healthz, /readyz and /metrics');
   const api = await connectKube(kubeChoice(config));
   try {
@@ -31,6 +39,7 @@ export async function runController(call: Call): Promise<number> {
     const { inCluster, namespace } = cluster;
     return await reconcileUntil(stop, {
       api,
+      call,
       config,
       log,
       metrics,
@@ -46,12 +55,14 @@ export async function runController(call: Call): Promise<number> {
 
 /** What /healthz and /readyz say. */
 interface State {
-  unhealthy?: string;
+  /** While the controller starts and stops. */
   unready?: string | undefined;
+  vitals?: Vitals;
 }
 
 interface Parts {
   readonly api: KubeApi;
+  readonly call: Call;
   readonly config: Config;
   readonly log: Log;
   readonly metrics: Awaited<ReturnType<typeof createMetrics>>;
@@ -68,13 +79,15 @@ async function reconcileUntil(stop: AbortSignal, parts: Parts): Promise<number> 
     import('../controller/start.ts'),
   ]);
   const provider = await createProvider(config.provider, await describeContext(parts));
-  const stopped = whenAborted(stop);
+  const unfollow = followConfig(parts.call, provider, log);
+  const stopped = whenAborted(stop).finally(unfollow);
   const starting = startController({ ...parts, provider });
   const controller = await Promise.race([starting, stopped]);
   if (!controller) {
     starting.catch(() => {}); // it was waiting for the API server; nothing has been begun
     return 0;
   }
+  state.vitals = takeVitals(parts.api, controller);
   state.unready = undefined;
   try {
     await Promise.race([stopped, controller.done]);

@@ -140,7 +140,7 @@ export const options = {
   },
   localPool: {
     kind: poolsKind,
-    default: '127.0.0.32/27 outside a cluster, none inside',
+    default: "127.0.0.32/27, with agents the nodes' addresses",
     help: 'addresses for balancers; repeat it for more pools; localPools in the file also takes objects',
     example: '10.0.0.0/28',
     fileKey: 'localPools',

@@ -24,6 +24,13 @@ export interface Provider<O = unknown> {
    */
   lead?(start: ProviderStart): Promise<void> | void;
 
+  /**
+   * Other options while it runs, of the same shape as those that it was made with: what may change so, changes; nothing that is
+   * held is moved by it. @returns the names of options that differ and need a restart
+   * @throws {import('../errors.ts').UsageError} and goes on with the options before
+   */
+  reload?(options: ProviderContext['options']): readonly string[];
+
   /** Gives up: established connections may live on for at most `drainMs`. Resources that outlive the process stay. */
   close(drainMs: number): Promise<void>;
 

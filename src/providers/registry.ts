@@ -119,6 +119,9 @@ function acceptRefusals(provider: Provider): Provider {
     ...(typeof provider.lead === 'function'
       ? { lead: (start: Parameters<typeof provider.lead>[0]) => provider.lead!(start) }
       : {}),
+    ...(typeof provider.reload === 'function'
+      ? { reload: (options: Parameters<typeof provider.reload>[0]) => provider.reload!(options) }
+      : {}),
     open: (start) => provider.open(start),
     close: (drainMs) => provider.close(drainMs),
     keys: () => provider.keys(),

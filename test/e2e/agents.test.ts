@@ -150,7 +150,7 @@ describe('forwarder agents on the nodes', () => {
     await inNode('nft', 'add', 'table', 'inet', 'nodeport-lb');
     const cleaning = startAgent(lab, third, { args: ['--cleanup'] });
     expect((await cleaning.exited).code).toBe(0);
-    expect(cleaning.log()).toMatch(/removed the nftables table[^]*removed .*agent-rules.json/);
+    expect(cleaning.log()).toMatch(/removed the nftables table[\s\S]*removed .*agent-rules.json/);
     expect((await inNode('nft', 'list', 'table', 'inet', 'nodeport-lb')).code).not.toBe(0);
   });
 });

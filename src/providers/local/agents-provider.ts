@@ -5,7 +5,7 @@ import { AgentLink, type AgentNews, keyOfListener } from './agent-link.ts';
 import { type AddressBook, Allocator, type Bound } from './allocate.ts';
 import { portName } from './choose.ts';
 import { NodeBook } from './node-book.ts';
-import type { LocalOptions } from './options.ts';
+import { differingOptions, type LocalOptions, readOptions } from './options.ts';
 import { type LocalStep, type Observed, type ObservedListener, type ObservedTarget, planSteps } from './plan.ts';
 import { describePools, readPools } from './pools.ts';
 import { reportObserved } from './report.ts';
@@ -26,8 +26,10 @@ export class AgentsProvider implements Provider<Observed> {
   readonly name = 'local';
   readonly #context: ProviderContext;
   readonly #parts: AgentsParts;
-  readonly #options: LocalOptions & RenderOptions;
+  #options: LocalOptions & RenderOptions;
   readonly #book: AddressBook;
+  /** The same, where pools are configured. */
+  readonly #allocator: Allocator | undefined;
   readonly #link: AgentLink;
   /** Listeners that nobody wants, and that agents may still have open, by id. */
   readonly #leaving = new Map<string, WantedListener>();
@@ -45,9 +47,10 @@ export class AgentsProvider implements Provider<Observed> {
       changed: (news) => this.#pass(news),
       nowMs: () => performance.now(),
     });
-    this.#book = this.#options.ofNodes
-      ? new NodeBook((node) => this.#link.publishedAt(node))
-      : new Allocator(readPools(options.pools), options);
+    this.#allocator = this.#options.ofNodes
+      ? undefined
+      : new Allocator(readPools(options.pools), { ...options, keepsOutside: true });
+    this.#book = this.#allocator ?? new NodeBook((node) => this.#link.publishedAt(node));
   }
 
   async open(start: ProviderStart): Promise<void> {
@@ -55,6 +58,7 @@ export class AgentsProvider implements Provider<Observed> {
     for (const warning of describePools(readPools(this.#options.pools), reservedBy)) this.#context.log.warn({}, warning);
     await this.#link.start();
     this.#start = start;
+    if (start.lookOnly) this.#allocator?.moveFreely(); // what would move is what is asked
     this.#book.restore(start.balancers, reservedBy);
     this.#adopt();
     for (const balancer of start.lookOnly?.standing ?? []) {
@@ -70,6 +74,20 @@ export class AgentsProvider implements Provider<Observed> {
     this.#book.restore(balancers, (address) => surroundings.reservedBy(address));
     for (const key of this.#ownKeys()) this.#book.settle(key, this.#boundOf(key));
     this.#link.command();
+  }
+
+  reload(given: ProviderContext['options']): readonly string[] {
+    const options = readOptions(given, true);
+    const pools = readPools(options.pools);
+    const differing = differingOptions(this.#options, options);
+    if (!this.#allocator || pools.length === 0) {
+      const isSame = !this.#allocator && pools.length === 0;
+      return isSame ? differing : [...differing, '--local-pool (from the addresses of nodes to pools, or back)'];
+    }
+    this.#options = { ...this.#options, pools: options.pools };
+    this.#wake([...this.#allocator.usePools(pools), ...this.#allocator.keys()]);
+    this.#link.command();
+    return differing;
   }
 
   async close(): Promise<void> {
@@ -98,6 +116,7 @@ export class AgentsProvider implements Provider<Observed> {
       key,
       at: this.#parts.now(),
       addresses,
+      outside: this.#book.outsideOf(key),
       listeners,
       closing: [],
       leaving: this.#leavingOf(key),

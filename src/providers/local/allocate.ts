@@ -1,7 +1,7 @@
 import { Refusal } from '../../errors.ts';
 import type { Balancer, IpFamily } from '../../model.ts';
 import { formatIp, type Ip, parseIp } from './addresses.ts';
-import { type Choice, chooseAddresses, includesIp, ownerOf, portsOf, type ReservedBy } from './choose.ts';
+import { type Choice, chooseAddresses, includesIp, ownerOf, portsOf, type ReservedBy, staysOutside } from './choose.ts';
 import { Ledger } from './ledger.ts';
 import { indexOfAddress, type Pool, poolAdmits, poolHolds } from './pools.ts';
 
@@ -28,12 +28,16 @@ export interface AddressBook {
   release(key: string, bound: readonly Bound[]): readonly string[];
   /** The keys that were refused and wait for room. */
   waiting(): readonly string[];
+  /** Addresses that the key keeps although no pool has them for it any more. */
+  outsideOf(key: string): readonly string[];
 }
 
 interface Holding {
   readonly owner: string;
   readonly ips: readonly Ip[];
   readonly ports: ReadonlySet<string>;
+  /** Of its addresses, those that no pool had for it when it was assigned. */
+  readonly outside?: readonly string[];
 }
 
 /**
@@ -44,8 +48,9 @@ interface Holding {
  * that its balancer waits; `settle` and `release` answer with the keys for which there may be room now, the first come first.
  */
 export class Allocator implements AddressBook {
-  readonly #pools: readonly Pool[];
+  #pools: readonly Pool[];
   readonly #portFallback: boolean;
+  #keepsOutside: boolean;
   readonly #ledger: Ledger;
   readonly #holdings = new Map<string, Holding>();
   /** What each key has in the ledger: what it holds, and what it still has open. */
@@ -55,10 +60,17 @@ export class Allocator implements AddressBook {
   /** Refused balancers; one entry a key, gone when it is woken. */
   readonly #waiting = new Set<string>();
 
-  /** @param portFallback ports that clash at a shared address are served on other ones, so they keep nobody away */
-  constructor(pools: readonly Pool[], { portFallback }: { readonly portFallback: boolean }) {
+  /**
+   * @param portFallback ports that clash at a shared address are served on other ones, so they keep nobody away
+   * @param keepsOutside what is held stays held though the pools have changed, unless its Service allows disruption; default: false
+   */
+  constructor(
+    pools: readonly Pool[],
+    { portFallback, keepsOutside = false }: { readonly portFallback: boolean; readonly keepsOutside?: boolean },
+  ) {
     this.#pools = pools;
     this.#portFallback = portFallback;
+    this.#keepsOutside = keepsOutside;
     this.#ledger = new Ledger(pools);
   }
 
@@ -70,6 +82,22 @@ export class Allocator implements AddressBook {
   /** Every key that holds an address. */
   keys(): readonly string[] {
     return [...this.#holdings.keys()];
+  }
+
+  /** Other pools from now on; nobody loses an address by it. @returns the keys that were refused before */
+  usePools(pools: readonly Pool[]): readonly string[] {
+    this.#pools = pools;
+    this.#ledger.usePools(pools);
+    return this.#wake();
+  }
+
+  outsideOf(key: string): readonly string[] {
+    return this.#holdings.get(key)?.outside ?? [];
+  }
+
+  /** Has every address that is in no pool given up when its balancer is assigned, as if its author allowed it. */
+  moveFreely(): void {
+    this.#keepsOutside = false;
   }
 
   /**
@@ -95,7 +123,9 @@ export class Allocator implements AddressBook {
     if (waits) this.#waiting.add(balancer.key);
     else this.#waiting.delete(balancer.key);
     const before = this.#holdings.get(balancer.key)?.ips ?? [];
-    this.#holdings.set(balancer.key, { owner: ownerOf(balancer), ips, ports: portsOf(balancer.listeners) });
+    const admitting = this.#pools.filter((pool) => poolAdmits(pool, balancer));
+    const outside = ips.filter((ip) => !admitting.some((pool) => poolHolds(pool, ip))).map(formatIp);
+    this.#holdings.set(balancer.key, { owner: ownerOf(balancer), ips, ports: portsOf(balancer.listeners), outside });
     this.#enter(balancer.key, bound);
     for (const ip of ips) if (!includesIp(before, ip)) this.#advance(ip);
     return ips.map(formatIp);
@@ -126,6 +156,7 @@ export class Allocator implements AddressBook {
         mine: this.#holdings.get(balancer.key)?.ips ?? [],
         reservedBy,
         portFallback: this.#portFallback,
+        keepsOutside: this.#keepsOutside,
         nameHolder: (key) => this.#holdings.get(key)?.owner ?? key,
         startOf: (pool, family) => this.#next.get(cursorName(pool, family)) ?? 0n,
       });
@@ -141,7 +172,9 @@ export class Allocator implements AddressBook {
     let kept = portsOf(balancer.listeners);
     for (const text of balancer.address.held) {
       const ip = parseIp(text);
-      if (!ip || includesIp(ips, ip) || !pools.some((pool) => poolHolds(pool, ip))) continue;
+      if (!ip || includesIp(ips, ip)) continue;
+      const stays = staysOutside({ keepsOutside: this.#keepsOutside, balancer });
+      if (!stays && !pools.some((pool) => poolHolds(pool, ip))) continue;
       const free = [...kept].filter((port) => {
         const clash = this.#ledger.clash(balancer.key, ip, new Set([port]));
         return !clash || (this.#portFallback && clash.port !== undefined);

@@ -18,6 +18,8 @@ export interface Ask {
   readonly reservedBy: ReservedBy;
   /** A port that somebody else has at a shared address is no obstacle: the younger is served on another port. */
   readonly portFallback: boolean;
+  /** An address that is held is kept though no pool that admits the balancer has it any more, until somebody consents to a move. */
+  readonly keepsOutside: boolean;
   /** Name of the balancer's oldest member, for messages. */
   nameHolder(key: string): string;
   /** Where in the pool the search for a free address begins. */
@@ -138,7 +140,7 @@ function shareGroupOf(key: string): string | undefined {
 function keepHeld(ask: Ask, family: IpFamily, pools: readonly Pool[], ports: ReadonlySet<string>): Ip | undefined {
   const recorded = ask.balancer.address.held.map((text) => parseIp(text)).filter((ip) => ip !== undefined);
   for (const ip of [...ask.mine, ...recorded]) {
-    if (ip.family !== family || !pools.some((pool) => poolHolds(pool, ip))) continue;
+    if (ip.family !== family || !(pools.some((pool) => poolHolds(pool, ip)) || staysOutside(ask))) continue;
     if (!includesIp(ask.mine, ip) && ask.reservedBy(formatIp(ip)) !== undefined) continue;
     const clash = obstacle(ask, ip, ports);
     if (!clash) return ip;
@@ -146,6 +148,11 @@ function keepHeld(ask: Ask, family: IpFamily, pools: readonly Pool[], ports: Rea
     if (includesIp(ask.mine, ip)) throw refuseClash(ask, formatIp(ip), clash);
   }
   return undefined;
+}
+
+/** Pools are somebody else's to change than the Service is: a move cuts clients, and is its author's to allow. */
+export function staysOutside({ keepsOutside, balancer }: Pick<Ask, 'keepsOutside' | 'balancer'>): boolean {
+  return keepsOutside && balancer.address.pool === undefined && !balancer.settings.allowDisruption;
 }
 
 function findFree(ask: Ask, family: IpFamily, pools: readonly Pool[], ports: ReadonlySet<string>): Ip | Refusal {

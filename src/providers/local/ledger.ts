@@ -16,13 +16,21 @@ interface Use {
 
 /** Which balancer uses which address and which of its ports. Ports are written `80/TCP`. */
 export class Ledger {
-  readonly #pools: readonly Pool[];
+  #pools: readonly Pool[];
   readonly #uses: Record<IpFamily, Map<bigint, Use>> = { IPv4: new Map(), IPv6: new Map() };
   /** Used addresses of each pool, so that an exhausted pool is known without a walk through it. */
   readonly #usedIn = new Map<string, number>();
 
   constructor(pools: readonly Pool[]) {
     this.#pools = pools;
+  }
+
+  /** Other pools; who uses what stays. */
+  usePools(pools: readonly Pool[]): void {
+    this.#pools = pools;
+    this.#usedIn.clear();
+    for (const family of ['IPv4', 'IPv6'] as const)
+      for (const value of this.#uses[family].keys()) this.#count({ family, value }, 1);
   }
 
   /** Replaces what `key` uses at the address; an empty set of ports still holds the address. @returns whether a port became free */
@@ -54,15 +62,9 @@ export class Ledger {
     return this.#usedIn.get(countName(pool, family)) ?? 0;
   }
 
-  /** Whether every pool that has the address lets several balancers have different ports of it. */
+  /** Whether every pool that has the address lets several balancers have different ports of it; one that is in none is given to nobody new. */
   isSharable(ip: Ip): boolean {
-    let found = false;
-    for (const pool of this.#pools) {
-      if (!poolHolds(pool, ip)) continue;
-      if (!pool.sharePorts) return false;
-      found = true;
-    }
-    return found;
+    return this.#pools.every((pool) => pool.sharePorts || !poolHolds(pool, ip));
   }
 
   /** Who else stands in the way of `key` at the address with these ports. */

@@ -75,6 +75,11 @@ export class NodeBook implements AddressBook {
     return this.settle(key, bound);
   }
 
+  /** A node that goes takes its address with it. */
+  outsideOf(): readonly string[] {
+    return [];
+  }
+
   /** The keys that were refused: what agents there are has changed. */
   waiting(): readonly string[] {
     return [...this.#waiting];

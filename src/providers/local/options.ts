@@ -34,6 +34,14 @@ export function readOptions(local: Partial<LocalConfig>, inCluster: boolean): Lo
   return { forwarder, pools: pools.length > 0 ? pools : [defaultPool()], portFallback };
 }
 
+/** What differs and cannot be changed while the provider runs, by the names of the flags. */
+export function differingOptions(before: LocalOptions, after: LocalOptions): readonly string[] {
+  return [
+    ...(before.forwarder === after.forwarder ? [] : ['--local-forwarder']),
+    ...(before.portFallback === after.portFallback ? [] : ['--local-port-fallback']),
+  ];
+}
+
 function defaultPool(): PoolConfig {
   return {
     name: 'default',

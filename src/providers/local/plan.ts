@@ -24,6 +24,8 @@ export interface Observed {
   readonly closing: readonly WantedListener[];
   /** Listeners that agents elsewhere are closing, and that need no further step. */
   readonly leaving?: readonly WantedListener[];
+  /** What is held although no pool has it any more, for people: address and pools. */
+  readonly outside?: readonly string[];
   /** Addresses of nodes that serve nothing just now: held, and not told to people. */
   readonly hidden?: readonly string[];
   readonly targets: readonly ObservedTarget[];

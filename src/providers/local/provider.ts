@@ -5,7 +5,7 @@ import { AgentsProvider } from './agents-provider.ts';
 import { Allocator, type Bound } from './allocate.ts';
 import { portName } from './choose.ts';
 import { Link, type News, type StartForwarder } from './link.ts';
-import { type LocalOptions, readOptions } from './options.ts';
+import { differingOptions, type LocalOptions, readOptions } from './options.ts';
 import { type LocalStep, type Observed, type ObservedListener, type ObservedTarget, planSteps } from './plan.ts';
 import { describePools, type Pool, readPools } from './pools.ts';
 import { reportObserved } from './report.ts';
@@ -45,8 +45,8 @@ class LocalProvider implements Provider<Observed> {
   readonly name = 'local';
   readonly #context: ProviderContext;
   readonly #parts: LocalParts;
-  readonly #options: LocalOptions;
-  readonly #pools: readonly Pool[];
+  #options: LocalOptions;
+  #pools: readonly Pool[];
   readonly #allocator: Allocator;
   readonly #link: Link;
   /** Every listener that is wanted or not yet closed, by balancer key and id. */
@@ -60,7 +60,7 @@ class LocalProvider implements Provider<Observed> {
     this.#parts = parts;
     this.#options = options;
     this.#pools = readPools(this.#options.pools);
-    this.#allocator = new Allocator(this.#pools, this.#options);
+    this.#allocator = new Allocator(this.#pools, { ...this.#options, keepsOutside: true });
     this.#link = new Link(context.log, (news) => this.#pass(news), parts.answerMs);
   }
 
@@ -68,6 +68,7 @@ class LocalProvider implements Provider<Observed> {
     const { surroundings } = start;
     for (const warning of describePools(this.#pools, (address) => surroundings.reservedBy(address)))
       this.#context.log.warn({}, warning);
+    if (start.lookOnly) this.#allocator.moveFreely(); // what would move is what is asked
     this.#allocator.restore(start.balancers, (address) => surroundings.reservedBy(address));
     if (start.lookOnly) return this.#imagine(start.lookOnly.standing);
     this.#changed = (key) => start.changed(key);
@@ -79,6 +80,16 @@ class LocalProvider implements Provider<Observed> {
     for (const key of this.#allocator.keys()) this.#allocator.release(key, this.#boundOf(key));
     this.#allocator.restore(start.balancers, (address) => start.surroundings.reservedBy(address));
     for (const key of this.#listeners.keys()) this.#allocator.settle(key, this.#boundOf(key));
+  }
+
+  reload(given: ProviderContext['options']): readonly string[] {
+    const options = readOptions(given, this.#parts.inCluster);
+    const pools = readPools(options.pools);
+    const differing = differingOptions(this.#options, options);
+    this.#options = { ...this.#options, pools: options.pools };
+    this.#pools = pools;
+    this.#wake([...this.#allocator.usePools(pools), ...this.#allocator.keys()]);
+    return differing;
   }
 
   /** What a running controller has open, as far as the cluster tells; there is no forwarder that would be told of it. */
@@ -118,7 +129,8 @@ class LocalProvider implements Provider<Observed> {
       else listeners.push({ listener, nodes: entry.nodes, ...(state === undefined ? {} : { state }) });
     }
     const addresses = this.#allocator.addressesOf(key);
-    return { key, at: this.#parts.now(), addresses, listeners, closing, targets: this.#observeTargets(listeners) };
+    const outside = this.#allocator.outsideOf(key);
+    return { key, at: this.#parts.now(), addresses, outside, listeners, closing, targets: this.#observeTargets(listeners) };
   }
 
   plan(wanted: Balancer | undefined, observed: Observed): readonly Step[] {

@@ -11,7 +11,7 @@ export function reportObserved(observed: Observed): Report {
     targets: observed.targets.map((target) => reportTarget(target, observed.at)),
     settled: observed.closing.length === 0 && observed.listeners.every(isSettled),
     gone: [observed.closing, observed.leaving ?? [], observed.listeners, observed.addresses].every((part) => part.length === 0),
-    ...(observed.hidden === undefined ? {} : { notes: noteFailures(observed.listeners) }),
+    ...noteAll(observed),
   };
 }
 
@@ -51,6 +51,15 @@ function reportListeners({ listeners, hidden }: Observed): readonly ListenerRepo
 function reportLeaving({ listeners, closing, leaving = [] }: Observed): readonly ListenerReport[] {
   const uids = new Set(listeners.map(({ listener }) => listener.uid));
   return [...closing, ...leaving].filter(({ uid }) => !uids.has(uid)).map(({ uid, protocol, port }) => ({ uid, protocol, port }));
+}
+
+function noteAll({ outside = [], hidden, listeners }: Observed): Pick<Report, 'notes'> {
+  const kept = outside.map((address): Note => {
+    const cure = 'with the annotation nodeport-lb.io/allow-disruption: "true" it is exchanged for one of a pool';
+    return { code: 'AddressNotInPool', message: `${address} is kept although no pool has it for this Service any more; ${cure}` };
+  });
+  const notes = [...kept, ...(hidden === undefined ? [] : noteFailures(listeners))];
+  return notes.length > 0 ? { notes } : {};
 }
 
 /** What fails at some of the nodes, and holds up nothing. */

@@ -3,7 +3,7 @@ import type { PoolConfig } from '../../../src/config/config.ts';
 import type { Balancer } from '../../../src/model.ts';
 import { Allocator } from '../../../src/providers/local/allocate.ts';
 import { readPools } from '../../../src/providers/local/pools.ts';
-import { balancer, holding, pool, refusalOf } from '../builders.ts';
+import { type BalancerWish, balancer, holding, pool, refusalOf } from '../builders.ts';
 
 const free = () => undefined;
 const small = [pool('small', ['10.0.0.1-10.0.0.3'])];
@@ -334,4 +334,55 @@ test('1,000 addresses of a /16, and 1,000 refusals of a full one, do not grow ou
   for (let i = 0; i < 1_000; i += 1)
     expect(refusalOf(() => assign(full, balancer({ name: `t${i}` }))).code).toBe('PoolExhausted');
   expect(performance.now() - begun).toBeLessThan(15_000); // a quarter of a second alone; a search that grows with the square takes minutes
+});
+
+describe('pools that change', () => {
+  const keeping = (pools: readonly PoolConfig[]) => new Allocator(readPools(pools), { portFallback: false, keepsOutside: true });
+  const none = () => undefined;
+
+  test('move nobody: what is held is kept, is told, and is nobody else’s; new ones get addresses of the new pools', () => {
+    const one = keeping(small);
+    expect(one.assign(balancer({ name: 'old' }), none, [])).toEqual(['10.0.0.1']);
+    one.usePools(readPools([pool('next', ['10.0.0.1-10.0.0.2'], { namespaces: ['prod'] }), pool('b', ['10.1.0.1'])]));
+    expect(one.assign(balancer({ name: 'old' }), none, [])).toEqual(['10.0.0.1']);
+    expect(one.outsideOf('default/old')).toEqual(['10.0.0.1']);
+    expect(one.assign(balancer({ name: 'new' }), none, [])).toEqual(['10.1.0.1']);
+    expect(one.outsideOf('default/new')).toEqual([]);
+    expect(one.assign(balancer({ name: 'prod', namespace: 'prod' }), none, [])).toEqual(['10.0.0.2']);
+  });
+
+  test.each<{ why: string; wish: BalancerWish }>([
+    { why: 'allows disruption', wish: { settings: { allowDisruption: true } } },
+    { why: 'names a pool', wish: { pool: 'b' } },
+    { why: 'asks for an address', wish: { requested: ['10.1.0.1'] } },
+  ])('move a Service that $why', ({ wish }) => {
+    const one = keeping(small);
+    one.assign(balancer({ name: 'old' }), none, []);
+    one.usePools(readPools([pool('b', ['10.1.0.1'])]));
+    expect(one.assign(balancer({ name: 'old', ...wish }), none, [])).toEqual(['10.1.0.1']);
+  });
+
+  test('change nothing over a restart either', () => {
+    const one = keeping([pool('b', ['10.1.0.1'])]);
+    const old = balancer({ name: 'old', held: ['10.0.0.1'] });
+    one.restore([old], none);
+    expect(one.assign(old, none, [])).toEqual(['10.0.0.1']);
+  });
+
+  test('give room to those that waited for it', () => {
+    const one = keeping([pool('a', ['10.0.0.1'])]);
+    one.assign(balancer({ name: 'a' }), none, []);
+    expect(refusalOf(() => one.assign(balancer({ name: 'b' }), none, [])).code).toBe('PoolExhausted');
+    expect(one.usePools(readPools([pool('a', ['10.0.0.1-10.0.0.2'])]))).toEqual(['default/b']);
+    expect(one.assign(balancer({ name: 'b' }), none, [])).toEqual(['10.0.0.2']);
+    expect(refusalOf(() => one.assign(balancer({ name: 'c' }), none, [])).message).toContain('2 of 2 in use');
+  });
+
+  test('leave Services at one address together that share it', () => {
+    const one = keeping([pool('a', ['10.0.0.1'], { sharePorts: true })]);
+    const [a, b] = [balancer({ name: 'a', ports: [{ port: 80 }] }), balancer({ name: 'b', ports: [{ port: 81 }] })];
+    for (const each of [a, b]) one.assign(each, none, []);
+    one.usePools(readPools([pool('b', ['10.1.0.1'])]));
+    for (const each of [a, b]) expect(one.assign(each, none, [])).toEqual(['10.0.0.1']);
+  });
 });

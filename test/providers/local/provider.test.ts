@@ -368,6 +368,34 @@ describe('after a start', () => {
   });
 });
 
+describe('options that change while it runs', () => {
+  test('other pools: a balancer keeps what it has, with a note, until it may move; a wrong pool changes nothing', async () => {
+    const [port] = await freePorts(1);
+    const provider = await open({ pools: [pool('one', ['127.0.0.1'])] });
+    const web = balancer({ ports: [{ port: port!, nodePort: 30_080 }], nodes: nodes(1) });
+    await want(provider, web);
+    changed.length = 0;
+    expect(provider.reload?.({ pools: [pool('two', ['127.0.0.2'])], portFallback: true })).toEqual(['--local-port-fallback']);
+    expect(changed).toContain(web.key);
+    expect((await want(provider, web)).address.held).toEqual(['127.0.0.1']);
+    const { notes, settled } = await reportOf(provider, web.key);
+    expect({ notes, settled }).toEqual({
+      settled: true,
+      notes: [
+        { code: 'AddressNotInPool', message: expect.stringMatching(/127.0.0.1 is kept although no pool.*allow-disruption/) },
+      ],
+    });
+    expect(() => provider.reload?.({ pools: [pool('bad', ['nowhere'])] })).toThrow('Not usable as a pool');
+    const allowing = balancer({
+      ports: [{ port: port!, nodePort: 30_080 }],
+      nodes: nodes(1),
+      settings: { allowDisruption: true },
+    });
+    expect((await want(provider, allowing)).address.held).toEqual(['127.0.0.2']);
+    expect((await reportOf(provider, web.key)).notes).toBeUndefined();
+  });
+});
+
 describe('plans for people', () => {
   test('say what opens, changes and closes, and what is cut', async () => {
     const [port, next] = await freePorts(2);
