@@ -68,6 +68,24 @@ function specsOfTcp({ nodePort, check }: RuleListener): { nodePort: CheckSpec; o
   };
 }
 
+interface Difference {
+  readonly after: readonly NodeEntry[];
+  readonly come: readonly NodeEntry[];
+  readonly gone: readonly NodeEntry[];
+}
+
+/** Thousands of checks go from one list of nodes to the same next one. */
+const differences = new WeakMap<readonly NodeEntry[], Difference>();
+
+function differenceOf(before: readonly NodeEntry[], after: readonly NodeEntry[]): Difference {
+  const had = differences.get(before);
+  if (had?.after === after) return had;
+  const [old, now] = [new Set(before), new Set(after)];
+  const made = { after, come: after.filter((node) => !old.has(node)), gone: before.filter((node) => !now.has(node)) };
+  differences.set(before, made);
+  return made;
+}
+
 /** Pure. Two checks with the same key are one. */
 export function keyOf(spec: CheckSpec): string {
   const { port, path = '', isNodePort, isSilent, intervalMs, timeoutMs, rise, fall } = spec;
@@ -105,12 +123,10 @@ export class Check<User> {
   }
 
   /** @returns the nodes that have come and those that have gone */
-  setMembers(members: readonly NodeEntry[], slots: number): { come: NodeEntry[]; gone: NodeEntry[] } {
+  setMembers(members: readonly NodeEntry[], slots: number): { come: readonly NodeEntry[]; gone: readonly NodeEntry[] } {
     this.#grow(slots);
-    const stay = new Set(members);
-    const gone = this.members.filter((node) => !stay.has(node));
+    const { come, gone } = differenceOf(this.members, members);
     for (const { slot } of gone) this.#reset(slot, verdicts.absent);
-    const come = members.filter(({ slot }) => this.#verdict[slot] === verdicts.absent);
     for (const { slot } of come) this.#reset(slot, verdicts.untried);
     this.members = members;
     this.epoch++;

@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { addCounters, zeroCounters } from './counters.ts';
 import type { Ground } from './ground.ts';
 import { Health, type Watch } from './health.ts';
+import { departed } from './kernel/departures.ts';
 import { Kernel } from './kernel/kernel.ts';
 import { KernelListener } from './kernel/listener.ts';
 import { canonical, keyOf } from './kernel/plan.ts';
@@ -69,6 +70,10 @@ class LocalForwarder implements Forwarder {
   #onEmpty: (() => void) | undefined;
   readonly #paths: Paths | undefined;
   readonly #kernel: Kernel | undefined;
+  /** As the kernel path knows them. */
+  #exclusive: readonly string[] = [];
+  /** Listeners of userspace have come or gone since it was told. */
+  #hasMoved = false;
 
   constructor(options: ForwarderOptions) {
     const nodes = new Nodes();
@@ -105,6 +110,7 @@ class LocalForwarder implements Forwarder {
     for (const id of revision.listeners) this.#closeUnlessSame(before.listeners.get(id), table.listeners.get(id));
     for (const id of revision.listeners) this.#openOrUpdate(id);
     const moved = revision.nodes.size > 0 || revision.nodeSets.size > 0;
+    if (moved) this.#tellKernel(before, revision);
     if (moved) this.#changePaths();
     for (const listener of this.#listeners.values()) {
       if (moved) listener.retarget();
@@ -156,6 +162,12 @@ class LocalForwarder implements Forwarder {
     if (!stays) this.#closeListener(before.id);
   }
 
+  #tellKernel(before: RulesTable, revision: Revision): void {
+    if (!this.#kernel) return;
+    this.#kernel.nodesChanged();
+    for (const address of departed(before, this.#table, revision)) this.#kernel.left({ address });
+  }
+
   /** With its targets a rule may have come to need another data path. */
   #changePaths(): void {
     if (!this.#paths) return;
@@ -189,13 +201,20 @@ class LocalForwarder implements Forwarder {
       tell();
       return;
     }
+    if (this.#hasMoved || this.#exclusive !== this.#table.exclusive) this.#tellExclusive(this.#kernel);
+    void this.#kernel.settled().then(tell);
+  }
+
+  /** On addresses that are ours alone userspace serves some ports as well. */
+  #tellExclusive(kernel: Kernel): void {
+    this.#hasMoved = false;
+    this.#exclusive = this.#table.exclusive;
     const inSockets = [...this.#listeners].filter(([, listener]) => !(listener instanceof KernelListener));
     const open = inSockets.flatMap(([id]) => this.#table.listeners.get(id) ?? []);
-    this.#kernel.setExclusive(
+    kernel.setExclusive(
       this.#table.exclusive,
       open.map(({ address, protocol, port }) => keyOf(canonical(address), protocol, port)),
     );
-    void this.#kernel.settled().then(tell);
   }
 
   #abandonKernel(): void {
@@ -223,6 +242,7 @@ class LocalForwarder implements Forwarder {
       const listener: PortListener = new KernelListener(rule, this.#ground, this.#kernel, () => this.#gone(rule.id, listener));
       return listener;
     }
+    this.#hasMoved = true;
     const listener: PortListener =
       rule.protocol === 'UDP' ? new UdpListener(rule, this.#ground, gone) : new TcpListener(rule, this.#ground, gone);
     if (rule.protocol === 'UDP') this.#freePort(rule);
@@ -243,6 +263,7 @@ class LocalForwarder implements Forwarder {
       return;
     }
     this.#draining.add(listener);
+    if (!(listener instanceof KernelListener)) this.#hasMoved = true;
     this.#ground.reports.listener(id, { state: 'draining', connections: listener.connections });
     listener.close(drainMs);
   }

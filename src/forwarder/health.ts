@@ -119,6 +119,21 @@ export class Health implements PatrolHost<Watch> {
     return watch.prospects;
   }
 
+  /** Whether its prospects are, but for the nodePort, those of every such listener with the same node set: no check says otherwise. */
+  isPlain({ rule, nodePort, own }: Watch): boolean {
+    return !rule.localOnly && this.#saysNothing(nodePort) && (own === undefined || this.#saysNothing(own));
+  }
+
+  #saysNothing(check: Check<Watch>): boolean {
+    for (const node of check.members) {
+      const verdict = check.verdict(node);
+      if (verdict !== verdicts.healthy && verdict !== verdicts.untried) return false;
+      const way = check.way(node);
+      if (way !== undefined && way !== this.states.get(node)?.inUse) return false;
+    }
+    return true;
+  }
+
   /** The ways to the targets that are not in use: the last resort of a client that no target has accepted. */
   otherWays(watch: Watch, attempts: readonly Attempt[]): readonly Attempt[] {
     return attempts.flatMap(({ node, endpoint }) =>

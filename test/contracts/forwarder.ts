@@ -236,6 +236,17 @@ const promises: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     await stage.answeredBy(web, [rest[0]!]);
   },
 
+  'a connection to a target that went is cut when its time is over': async (stage) => {
+    const web = stage.web({ drainMs: 1_500 });
+    await stage.apply([web]);
+    const { id, who } = await stage.world.client.do('hold', stage.place(web));
+    await stage.apply(
+      [web],
+      stage.at.nodes.filter((node) => node !== who),
+    );
+    await until('the end', async () => (await stage.world.client.do('say', { id, text: 'x' })) === 'closed', PATIENCE_MS);
+  },
+
   'a target that stops is left out once it is known, and is back when it serves again': async (stage) => {
     const web = stage.web();
     await stage.apply([web]);

@@ -32,6 +32,7 @@ const pure: readonly string[] = [
   'controller/targets.ts',
   'forwarder/balance.ts',
   'forwarder/kernel/counted.ts',
+  'forwarder/kernel/departures.ts',
   'forwarder/kernel/needs.ts',
   'forwarder/kernel/plan.ts',
   'forwarder/kernel/ruleset.ts',

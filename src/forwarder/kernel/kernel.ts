@@ -1,26 +1,24 @@
+import { explain } from '../../errors.ts';
 import type { Ground } from '../ground.ts';
 import type { Watch } from '../health.ts';
 import type { Machine } from '../paths.ts';
 import { describePortHolder } from '../port-holder.ts';
 import type { ForwarderLog } from '../rules.ts';
+import { Aims } from './aims.ts';
 import { readConntrackFill } from './conntrack.ts';
-import { parseCounted } from './counted.ts';
 import type { KernelListener } from './listener.ts';
 import { type KernelFault, Nft } from './nft.ts';
-import { type Aim, canonical, emptyPlan, type Family, type KernelRule, type Plan, planRuleset } from './plan.ts';
-import { movedKeys, type RulesetOptions, renderChange, renderRuleset } from './ruleset.ts';
+import { type Changes, canonical, emptyPlan, type KernelRule, type Plan, planChanges } from './plan.ts';
+import { readAll, readConnections } from './readings.ts';
+import { differing, movedKeys, type RulesetOptions, renderChange, renderRuleset } from './ruleset.ts';
 import { forwardedFamilies, isHeld, ownAddresses, readHeldPorts } from './surroundings.ts';
-import { Sweeper } from './sweeper.ts';
+import { type Departure, Sweeper } from './sweeper.ts';
 
 /** How often it is looked whether the kernel and the machine are still as they were. */
 const AUDIT_MS = 5_000;
 /** What the kernel did not take is tried again after this, doubled each time. */
 const RETRY_LEAST_MS = 500;
 const RETRY_MOST_MS = 30_000;
-/** Aims that no listener has any more are forgotten when there are so many. */
-const SPARE_AIMS = 1_000;
-/** Elements that one command asks for. */
-const ASKED_AT_ONCE = 500;
 /** Of the table of tracked connections; beyond it somebody should be told. */
 const NEARLY_FULL = 0.9;
 
@@ -34,6 +32,7 @@ export interface KernelOptions extends RulesetOptions {
 
 /** Keeps the kernel's ruleset as the listeners want it. One transaction at a time; what changes meanwhile goes into the next. */
 export class Kernel {
+  readonly aims = new Aims();
   readonly #options: KernelOptions;
   readonly #ground: Ground;
   readonly #nft = new Nft();
@@ -42,12 +41,11 @@ export class Kernel {
   readonly #byWatch = new Map<Watch, KernelListener>();
   /** Their port is not free. */
   readonly #waiting = new Set<KernelListener>();
-  readonly #rules = new Map<KernelListener, KernelRule>();
-  readonly #aims = new Map<string, Aim>();
   readonly #audit: NodeJS.Timeout;
   #dirty = new Set<KernelListener>();
   /** Removed; they drain once the kernel knows. */
   #leaving: KernelListener[] = [];
+  #departures: Departure[] = [];
   #fresh: KernelListener[] = [];
   #plan: Plan = emptyPlan;
   #isLoaded = false;
@@ -66,11 +64,7 @@ export class Kernel {
   constructor(ground: Ground, options: KernelOptions) {
     this.#ground = ground;
     this.#options = options;
-    this.#sweeper = new Sweeper(
-      ground.reports,
-      () => ground.nowMs(),
-      (key) => this.#listeners.has(key),
-    );
+    this.#sweeper = new Sweeper(ground.reports, () => ground.nowMs(), this.#listeners);
     this.#audit = setInterval(() => void this.#look(), AUDIT_MS);
     this.#audit.unref();
   }
@@ -113,8 +107,15 @@ export class Kernel {
   /** The prospects of these have changed; undefined: of all. */
   moved(watches: ReadonlySet<Watch> | undefined): void {
     const listeners = watches ? [...watches].flatMap((watch) => this.#byWatch.get(watch) ?? []) : this.#listeners.values();
+    if (!watches) this.aims.nodesChanged();
     for (const listener of listeners) this.#dirty.add(listener);
     if (this.#dirty.size > 0) this.#schedule();
+  }
+
+  /** Targets have gone; who is with them has the drain time. */
+  left(departure: Departure): void {
+    this.#departures.push(departure);
+    this.#schedule();
   }
 
   /** @param open keys of what userspace serves */
@@ -128,22 +129,9 @@ export class Kernel {
     this.#schedule();
   }
 
-  /** One object for each content. */
-  aim(
-    family: Family,
-    ways: readonly { readonly address: string; readonly port: number }[],
-    { nodePort, isSticky }: { readonly nodePort: number; readonly isSticky: boolean },
-  ): Aim {
-    const shared = ways.every(({ port }) => port === nodePort);
-    const text = ways.map(({ address, port }) => (shared ? address : `${address}/${port}`)).join(' ');
-    const content = `${family} ${isSticky ? 'sticky' : 'turn'} ${text}`;
-    const had = this.#aims.get(content);
-    if (had) return had;
-    const addresses = ways.map(({ address }) => canonical(address));
-    const ports = shared ? undefined : ways.map(({ port }) => port);
-    const aim = { content, family, addresses, ports, sticky: isSticky };
-    this.#aims.set(content, aim);
-    return aim;
+  /** Nodes or node sets are others now. */
+  nodesChanged(): void {
+    this.aims.nodesChanged();
   }
 
   /** Once the kernel has what the listeners wanted when this was called, or has refused it. Also looks at what an earlier run left. */
@@ -155,23 +143,8 @@ export class Kernel {
   /** Brings the listeners' counters up to date. */
   async readCounters(): Promise<void> {
     if (!this.#isLoaded) return;
-    const { table, countBytes } = this.#options;
-    const read = async (kind: string, name: string) => {
-      const texts = await Promise.all([4, 6].map((family) => this.#nft.list('list', kind, 'inet', table, `${name}${family}`)));
-      return parseCounted(texts.join('\n'));
-    };
-    const targets = await read('map', 'targets');
-    const refused = await read('set', 'refused');
-    const up = countBytes ? await read('set', 'up') : new Map();
-    const down = countBytes ? await read('set', 'down') : new Map();
-    for (const [key, listener] of this.#listeners) {
-      listener.take({
-        connections: targets.get(key)?.packets ?? 0,
-        refused: refused.get(key)?.packets ?? 0,
-        bytesFromClients: up.get(key)?.bytes ?? 0,
-        bytesToClients: down.get(key)?.bytes ?? 0,
-      });
-    }
+    const readingOf = await readAll(this.#nft, this.#options);
+    for (const [key, listener] of this.#listeners) listener.take(readingOf(key));
     await this.#sweeper.count([...this.#listeners.values()]);
   }
 
@@ -201,10 +174,34 @@ export class Kernel {
   async #run(): Promise<void> {
     while (this.#isAgain) {
       this.#isAgain = false;
-      await this.#sync();
+      try {
+        await this.#sync();
+      } catch (error) {
+        this.#startAnew(explain(error));
+      }
     }
     this.#isRunning = false;
     for (const resolve of this.#settled.splice(0)) resolve();
+  }
+
+  /** Whatever went wrong: the kernel goes on with what it has, and soon all is loaded again. */
+  #startAnew(error: string): void {
+    this.#options.log.error({ error }, 'the rules of the kernel could not be made; they are made anew');
+    this.#forgetKernel();
+    this.#retrySoon();
+  }
+
+  #forgetKernel(): void {
+    this.#isLoaded = false;
+    this.#plan = emptyPlan;
+    this.aims.nodesChanged();
+    this.#dirty = new Set([...this.#dirty, ...this.#listeners.values()]);
+  }
+
+  #retrySoon(): void {
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.#schedule(), this.#retryMs);
+    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MOST_MS);
   }
 
   async #sync(): Promise<void> {
@@ -212,48 +209,55 @@ export class Kernel {
     this.#admitFresh();
     const dirty = this.#dirty;
     const leaving = this.#leaving;
+    const departures = this.#departures;
     this.#dirty = new Set();
     this.#leaving = [];
-    const changed = this.#describe(dirty);
-    const isNeeded = this.#isLoaded ? changed.length > 0 || leaving.length > 0 || this.#hasMoved : this.#rules.size > 0;
-    if (isNeeded) {
-      const fault = await this.#load();
+    this.#departures = [];
+    const changes = { rules: this.#describe(dirty), aims: this.aims.takeNews() };
+    if (changes.rules.size > 0 || this.#hasMoved || this.#aimElsewhere(changes.aims)) {
+      const fault = await this.#load(changes);
       if (fault) {
-        this.#failed(fault, dirty, leaving);
+        this.aims.giveBack(changes.aims);
+        this.#failed(fault, dirty, leaving, departures);
         return;
       }
       this.#retryMs = RETRY_LEAST_MS;
     }
-    for (const listener of changed) this.#tell(listener);
+    for (const key of changes.rules.keys()) {
+      const listener = this.#listeners.get(key);
+      if (listener) this.#tell(listener);
+    }
     for (const listener of leaving) this.#sweeper.drain(listener);
+    this.#sweeper.left(departures);
     this.#sweeper.changed([...dirty].filter((listener) => !listener.isClosed));
   }
 
-  /** @returns those whose rule is another one now */
-  #describe(dirty: ReadonlySet<KernelListener>): KernelListener[] {
-    const changed: KernelListener[] = [];
-    for (const listener of dirty) {
-      const before = this.#rules.get(listener);
-      if (listener.isClosed || this.#waiting.has(listener)) {
-        this.#rules.delete(listener);
-        continue;
-      }
-      const rule = listener.describe(this.#machine.own);
-      if (rule === before) continue;
-      this.#rules.set(listener, rule);
-      changed.push(listener);
+  /** What differs from what the kernel has. */
+  #describe(dirty: ReadonlySet<KernelListener>): Map<string, KernelRule | undefined> {
+    const changes = new Map<string, KernelRule | undefined>();
+    for (const { key } of dirty) {
+      const listener = this.#listeners.get(key);
+      const rule = listener?.describe(this.#machine.own);
+      if (rule !== this.#plan.entries.get(key)?.rule) changes.set(key, rule);
     }
-    return changed;
+    return changes;
   }
 
-  async #load(): Promise<KernelFault | undefined> {
-    this.#hasMoved = false;
+  #aimElsewhere(aims: Changes['aims']): boolean {
+    return [...aims].some(([group, { content }]) => {
+      const chain = this.#plan.chains.get(group);
+      return chain !== undefined && chain.aim.content !== content;
+    });
+  }
+
+  async #load(changes: Changes): Promise<KernelFault | undefined> {
     const before = this.#plan;
-    const rules = this.#rules.values();
-    const after = planRuleset({ rules, exclusive: this.#exclusive, open: this.#open }, before);
+    const after = { ...planChanges(before, changes), exclusive: this.#exclusive, open: this.#open };
+    this.#hasMoved = false;
     if (this.#isLoaded) {
-      await this.#keepCounters(movedKeys(before, after));
-      const text = renderChange(before, after, this.#options);
+      const keys = differing(before, after);
+      await this.#keepCounters(movedKeys(before, after, keys));
+      const text = renderChange(before, after, this.#options, keys);
       const fault = text === '' ? undefined : await this.#nft.apply(text);
       if (!fault) return this.#took(after);
       this.#options.log.warn({ fault: fault.message }, 'the kernel is not as it was left; all rules are loaded anew');
@@ -267,36 +271,30 @@ export class Kernel {
   #took(plan: Plan): undefined {
     this.#plan = plan;
     this.#isLoaded = true;
-    if (this.#aims.size <= plan.chains.size + SPARE_AIMS) return;
-    this.#aims.clear();
-    for (const { aim } of plan.chains.values()) this.#aims.set(aim.content, aim);
   }
 
-  #failed(fault: KernelFault, dirty: ReadonlySet<KernelListener>, leaving: readonly KernelListener[]): void {
+  #failed(
+    fault: KernelFault,
+    dirty: ReadonlySet<KernelListener>,
+    leaving: readonly KernelListener[],
+    departures: readonly Departure[],
+  ): void {
     this.#options.log.error({ ...fault }, 'the kernel did not take the rules; those before stay in force');
     for (const listener of dirty) {
-      this.#rules.delete(listener);
       this.#dirty.add(listener);
       listener.failed(fault);
     }
     this.#leaving.push(...leaving);
+    this.#departures.push(...departures);
     this.#hasMoved = true;
-    clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => this.#schedule(), this.#retryMs);
-    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MOST_MS);
+    this.#retrySoon();
   }
 
   /** A listener that is sent to another chain loses its counters. */
   async #keepCounters(keys: readonly string[]): Promise<void> {
-    const { table } = this.#options;
-    for (const family of [4, 6] as const) {
-      const mine = keys.filter((key) => this.#listeners.get(key)?.family === family);
-      for (let i = 0; i < mine.length; i += ASKED_AT_ONCE) {
-        const part = mine.slice(i, i + ASKED_AT_ONCE).join(', ');
-        const text = await this.#nft.list('get', 'element', 'inet', table, `targets${family}`, `{ ${part} }`);
-        for (const [key, { packets }] of parseCounted(text ?? '')) this.#listeners.get(key)?.renew(packets);
-      }
-    }
+    if (keys.length === 0) return;
+    const counts = await readConnections(this.#nft, this.#options.table, keys);
+    for (const [key, connections] of counts) this.#listeners.get(key)?.renew(connections);
   }
 
   /** The table of an earlier run is replaced with the first load; if nothing is loaded it goes. */
@@ -360,10 +358,13 @@ export class Kernel {
     this.#tellFill();
     if (this.#isLoaded && !this.#isRunning && !(await this.#isThere())) {
       this.#options.log.warn({ table: this.#options.table }, 'somebody has removed our table; it is loaded anew');
-      this.#isLoaded = false;
-      this.#plan = emptyPlan;
+      this.#forgetKernel();
     }
-    for (const listener of this.#rules.keys()) this.#tell(listener);
+    this.aims.nodesChanged();
+    for (const key of this.#plan.entries.keys()) {
+      const listener = this.#listeners.get(key);
+      if (listener) this.#tell(listener);
+    }
     this.#dirty = new Set([...this.#dirty, ...this.#listeners.values()]);
     this.#schedule();
   }

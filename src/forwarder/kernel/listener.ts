@@ -4,18 +4,20 @@ import type { Watch } from '../health.ts';
 import { allowedSources, isAllowed } from '../problems.ts';
 import type { ListenerCounters, ListenFailure, RuleListener } from '../rules.ts';
 import { endpointsOf, type NodeEntry } from '../targets.ts';
+import { aimAt } from './aims.ts';
 import type { Kernel } from './kernel.ts';
 import { isHere, isLoopback, sourcesOf } from './needs.ts';
 import { canonical, type Family, familyOf, type KernelRule, keyOf } from './plan.ts';
 
-export interface Read {
+/** Counters of the kernel. */
+export interface Reading {
   readonly connections: number;
   readonly refused: number;
   readonly bytesFromClients: number;
   readonly bytesToClients: number;
 }
 
-const nothingRead: Read = { connections: 0, refused: 0, bytesFromClients: 0, bytesToClients: 0 };
+const nothingRead: Reading = { connections: 0, refused: 0, bytesFromClients: 0, bytesToClients: 0 };
 
 /** One port that the kernel serves, and what may still be left of its connections after it was closed. */
 export class KernelListener {
@@ -29,8 +31,9 @@ export class KernelListener {
   #rule: RuleListener;
   #watch: Watch;
   #described: KernelRule | undefined;
-  /** `address port` of every target that may go on with what it has. */
-  #keeps = new Set<string>();
+  #describedRule: RuleListener | undefined;
+  /** `address port` of every target that may go on with what it has; undefined: to be made anew. */
+  #keeps: ReadonlySet<string> | undefined;
   #isOpen = false;
   #isClosed = false;
   /** When what is left is cut; monotonic. */
@@ -73,8 +76,8 @@ export class KernelListener {
   }
 
   /** What the kernel's counters say now. */
-  take(read: Partial<Read>): void {
-    this.#read = { ...this.#read, ...read };
+  take(read: Reading): void {
+    this.#read = read;
   }
 
   /** The kernel's own counters begin anew. @param connections of them alone the last value is known */
@@ -90,13 +93,15 @@ export class KernelListener {
   }
 
   update(rule: RuleListener): void {
+    const { nodeSet, nodePort } = this.#rule;
+    if (nodeSet !== rule.nodeSet || nodePort !== rule.nodePort) this.#kernel.left({ key: this.key });
     this.#rule = rule;
     this.#watch = this.#ground.health.watch(rule);
     this.#kernel.touch(this);
   }
 
   /** Safe to repeat. */
-  async open(): Promise<void> {
+  open(): void {
     if (this.#isOpen || this.#isClosed) return;
     this.#isOpen = true;
     this.#kernel.add(this);
@@ -148,32 +153,15 @@ export class KernelListener {
 
   /** What it wants of the kernel; the same object while that stays the same. */
   describe(own: ReadonlySet<string>): KernelRule {
-    const { id, nodePort, affinitySeconds } = this.#rule;
+    const { id, nodePort } = this.#rule;
     const { address, family, key } = this;
-    const ways = this.#ways(own);
-    const aim = this.#kernel.aim(family, ways, { nodePort, isSticky: affinitySeconds !== undefined });
-    const sources = sourcesOf(this.#rule, family);
+    this.#keeps = undefined;
+    const group = this.#group(own);
     const had = this.#described;
-    const same = had?.aim === aim && had.nodePort === nodePort && had.id === id && had.sources?.join() === sources?.join();
-    if (had && same) return had;
-    this.#described = { id, family, key, address, nodePort, aim, sources };
+    if (had?.group === group && this.#describedRule === this.#rule) return had;
+    this.#describedRule = this.#rule;
+    this.#described = { id, family, key, address, nodePort, group, sources: sourcesOf(this.#rule, family) };
     return this.#described;
-  }
-
-  /**
-   * Whom its connections may stay with: every target that the rules name and that is not known to be down; of TCP, also one that is
-   * down, since a connection that it has left is broken in any case.
-   * @returns those that have gone from the list since the last call
-   */
-  leavers(): readonly string[] {
-    const before = this.#keeps;
-    const isTcp = this.protocol === 'tcp';
-    const nodes = this.#ground.nodes.set(this.#rule.nodeSet);
-    const staying = nodes.filter((node) => isTcp || !this.#ground.health.isDown(this.#watch, node));
-    this.#keeps = new Set(
-      staying.flatMap((node) => this.#endpoints(node).map(({ address, port }) => `${canonical(address)} ${port}`)),
-    );
-    return [...before].filter((target) => !this.#keeps.has(target));
   }
 
   /** Whether the source ranges let this client in. */
@@ -181,8 +169,30 @@ export class KernelListener {
     return isAllowed(allowedSources(this.#rule.sourceRanges), client);
   }
 
-  mayStay(target: { readonly address: string; readonly port: number }): boolean {
-    return this.#keeps.has(`${target.address} ${target.port}`);
+  /**
+   * Whether its connections may stay with this target: any that the rules name and that is not known to be down; of TCP, also one
+   * that is down, since a connection that it has left is broken in any case.
+   */
+  mayStay({ address, port }: { readonly address: string; readonly port: number }): boolean {
+    this.#keeps ??= this.#keepers();
+    return this.#keeps.has(`${address} ${port}`);
+  }
+
+  #keepers(): ReadonlySet<string> {
+    const isTcp = this.protocol === 'tcp';
+    const nodes = this.#ground.nodes.set(this.#rule.nodeSet);
+    const staying = nodes.filter((node) => isTcp || !this.#ground.health.isDown(this.#watch, node));
+    return new Set(staying.flatMap((node) => this.#endpoints(node).map(({ address, port }) => `${canonical(address)} ${port}`)));
+  }
+
+  /** Nearly all listeners of a node set have the same targets: these are found once. */
+  #group(own: ReadonlySet<string>): string {
+    const { nodeSet, nodePort, affinitySeconds } = this.#rule;
+    const isSticky = affinitySeconds !== undefined;
+    const { aims } = this.#kernel;
+    const make = () => aimAt(this.family, this.#ways(own), { nodePort, isSticky });
+    if (!this.#ground.health.isPlain(this.#watch)) return aims.own(make());
+    return aims.shared(`${this.family} ${isSticky} ${this.#watch.nodePort.spec.isSilent} ${nodeSet}`, make);
   }
 
   #endpoints(node: NodeEntry): readonly { readonly address: string; readonly port: number }[] {
@@ -200,7 +210,7 @@ export class KernelListener {
   }
 }
 
-function added(a: Read, b: Read): Read {
+function added(a: Reading, b: Reading): Reading {
   return {
     connections: a.connections + b.connections,
     refused: a.refused + b.refused,

@@ -13,16 +13,23 @@ export function needOfUserspace(rule: RuleListener, nodes: readonly NodeEntry[],
   if (isIP(rule.address) === 0 || rule.address.includes('%')) return 'an address of one link alone needs a socket';
   if (/^(0\.0\.0\.0|[0:]+)$/.test(rule.address)) return 'every address at once needs sockets';
   if (isLoopback(rule.address)) return 'the kernel does not send on what comes for a loopback address';
-  if (nodes.length === 0) return undefined;
+  return nodes.length === 0 ? undefined : needOfTargets(rule, nodes, own);
+}
+
+/** As soon as one target can be reached there is none. */
+function needOfTargets(rule: RuleListener, nodes: readonly NodeEntry[], own: ReadonlySet<string>): string | undefined {
   const family = familyOf(rule.address);
-  const ways = nodes.flatMap((node) => endpointsOf(node, rule.nodePort).map(({ address }) => ({ node, address })));
-  const reached = ways.filter(({ address }) => familyOf(address) === family && !isLoopback(address));
-  if (reached.length === 0)
-    return `the kernel does not translate between IP families or to loopback, and no target has an IPv${family} address`;
-  if (reached.every(({ node, address }) => isHere(node, address, own))) {
-    return 'its only targets are NodePorts of this very machine, and what the kernel has translated once kube-proxy does not translate again';
+  let isReached = false;
+  for (const node of nodes) {
+    for (const { address } of endpointsOf(node, rule.nodePort)) {
+      if (familyOf(address) !== family || isLoopback(address)) continue;
+      if (!isHere(node, address, own)) return undefined;
+      isReached = true;
+    }
   }
-  return undefined;
+  return isReached
+    ? 'its only targets are NodePorts of this very machine, and what the kernel has translated once kube-proxy does not translate again'
+    : `the kernel does not translate between IP families or to loopback, and no target has an IPv${family} address`;
 }
 
 /** Pure. A NodePort of this machine is no socket but kube-proxy's translation, which does not come after ours. */

@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 
 export type Family = 4 | 6;
 
-/** Where a listener's connections go. Interned: two listeners with the same targets have the same object. */
+/** Where the connections of a group of listeners go. */
 export interface Aim {
   /** Equal for equal aims. */
   readonly content: string;
@@ -22,12 +22,13 @@ export interface KernelRule {
   readonly key: string;
   readonly address: string;
   readonly nodePort: number;
-  readonly aim: Aim;
+  /** Listeners of one group have the same targets, now and when a node comes or goes. */
+  readonly group: string;
   /** Clients of its family that are let in, as CIDRs; undefined: all. */
   readonly sources: readonly string[] | undefined;
 }
 
-/** A chain that sends to targets, shared by all listeners with the same aim. */
+/** A chain that sends to targets, one for each group. */
 export interface Chain {
   readonly name: string;
   readonly aim: Aim;
@@ -51,8 +52,12 @@ export interface Entry {
 /** All that the kernel shall hold, by value. */
 export interface Plan {
   readonly entries: ReadonlyMap<string, Entry>;
+  /** By group. */
   readonly chains: ReadonlyMap<string, Chain>;
+  /** By what they let in. */
   readonly guards: ReadonlyMap<string, Guard>;
+  /** How many entries each chain and guard has, by name. */
+  readonly sizes: ReadonlyMap<string, number>;
   /** Addresses on which nothing else may answer. */
   readonly exclusive: ReadonlySet<string>;
   /** Listeners of userspace on those addresses, by key. */
@@ -65,6 +70,7 @@ export const emptyPlan: Plan = {
   entries: new Map(),
   chains: new Map(),
   guards: new Map(),
+  sizes: new Map(),
   exclusive: new Set(),
   open: new Set(),
   next: 1,
@@ -85,92 +91,96 @@ export function canonical(address: string): string {
   return new URL(`http://[${address}]`).hostname.slice(1, -1);
 }
 
-export interface Wanted {
-  readonly rules: Iterable<KernelRule>;
-  readonly exclusive: ReadonlySet<string>;
-  readonly open: ReadonlySet<string>;
+export interface Changes {
+  /** By key; undefined: it goes. */
+  readonly rules: ReadonlyMap<string, KernelRule | undefined>;
+  /** Of every group whose aim may be another one, and of every new one. */
+  readonly aims: ReadonlyMap<string, Aim>;
 }
 
-/**
- * Pure. What the kernel shall hold. A chain keeps its name while most of its listeners stay together, whatever becomes of its
- * targets: a node that comes or goes rewrites one chain and touches no listener.
- */
-export function planRuleset({ rules, exclusive, open }: Wanted, before: Plan): Plan {
-  const all = [...rules];
-  const names = new Names(before.next);
-  const chains = nameChains(all, before, names);
-  const guards = nameGuards(all, before, names);
-  const entries = new Map<string, Entry>();
-  for (const rule of all) {
-    const chain = chains.get(rule.aim.content)!.name;
-    const guard = rule.sources && guards.get(contentOf(rule))!.name;
-    const had = before.entries.get(rule.key);
-    const same = had?.rule === rule && had.chain === chain && had.guard === guard;
-    entries.set(rule.key, same ? had : { rule, chain, guard });
+/** Pure. What the kernel shall hold after these changes. A node that comes or goes changes one chain and touches no listener. */
+export function planChanges(before: Plan, { rules, aims }: Changes): Plan {
+  const draft = new Draft(before, aims);
+  for (const [key, rule] of rules) draft.put(key, rule);
+  return draft.finish();
+}
+
+/** The next plan while it is made. */
+class Draft {
+  readonly #before: Plan;
+  readonly #aims: ReadonlyMap<string, Aim>;
+  readonly #entries: Map<string, Entry>;
+  readonly #chains: Map<string, Chain>;
+  readonly #guards: Map<string, Guard>;
+  readonly #sizes: Map<string, number>;
+  #next: number;
+
+  constructor(before: Plan, aims: ReadonlyMap<string, Aim>) {
+    this.#before = before;
+    this.#aims = aims;
+    this.#entries = new Map(before.entries);
+    this.#chains = new Map(before.chains);
+    this.#guards = new Map(before.guards);
+    this.#sizes = new Map(before.sizes);
+    this.#next = before.next;
+    for (const [group, { name, aim }] of before.chains) {
+      const now = aims.get(group);
+      if (now && now.content !== aim.content) this.#chains.set(group, { name, aim: now });
+    }
   }
-  return { entries, chains: byName(chains), guards: byName(guards), exclusive, open, next: names.next };
-}
 
-class Names {
-  next: number;
-
-  constructor(next: number) {
-    this.next = next;
+  put(key: string, rule: KernelRule | undefined): void {
+    const had = this.#entries.get(key);
+    if (rule) {
+      const entry = { rule, chain: this.#chain(rule.group), guard: this.#guard(rule) };
+      this.#entries.set(key, entry);
+      this.#count(entry, 1);
+    } else {
+      this.#entries.delete(key);
+    }
+    if (had) this.#count(had, -1);
   }
 
-  take(letter: string): string {
-    return `${letter}${this.next++}`;
+  finish(): Plan {
+    for (const [group, { name }] of this.#chains) if (!this.#isUsed(name)) this.#chains.delete(group);
+    for (const [content, { name }] of this.#guards) if (!this.#isUsed(name)) this.#guards.delete(content);
+    const { exclusive, open } = this.#before;
+    const plan = { entries: this.#entries, chains: this.#chains, guards: this.#guards, sizes: this.#sizes };
+    return { ...plan, exclusive, open, next: this.#next };
   }
-}
 
-function nameChains(rules: readonly KernelRule[], before: Plan, names: Names): Map<string, Chain> {
-  const aims = new Map(rules.map(({ aim }) => [aim.content, aim]));
-  const chains = new Map<string, Chain>();
-  for (const [name, content] of heirs(rules, before)) chains.set(content, { name, aim: aims.get(content)! });
-  for (const [content, aim] of aims) if (!chains.has(content)) chains.set(content, { name: names.take('t'), aim });
-  return chains;
-}
-
-/** Which chain goes on with which aim: that of most of its listeners, and of two chains the one that brings more of them. */
-function heirs(rules: readonly KernelRule[], before: Plan): Map<string, string> {
-  const votes = new Map<string, Map<string, number>>();
-  for (const { key, aim } of rules) {
-    const had = before.entries.get(key);
-    if (!had) continue;
-    const ballot = votes.get(had.chain) ?? new Map<string, number>();
-    votes.set(had.chain, ballot);
-    ballot.set(aim.content, (ballot.get(aim.content) ?? 0) + 1);
+  #isUsed(name: string): boolean {
+    if ((this.#sizes.get(name) ?? 0) > 0) return true;
+    this.#sizes.delete(name);
+    return false;
   }
-  const claims = [...votes].map(([name, ballot]) => {
-    const [content, count] = [...ballot].reduce((best, one) => (one[1] > best[1] ? one : best));
-    return { name, content, count };
-  });
-  const taken = new Set<string>();
-  const found = new Map<string, string>();
-  for (const { name, content } of claims.sort((a, b) => b.count - a.count)) {
-    if (taken.has(content)) continue;
-    taken.add(content);
-    found.set(name, content);
+
+  #count({ chain, guard }: Entry, by: number): void {
+    this.#sizes.set(chain, (this.#sizes.get(chain) ?? 0) + by);
+    if (guard !== undefined) this.#sizes.set(guard, (this.#sizes.get(guard) ?? 0) + by);
   }
-  return found;
-}
 
-function nameGuards(rules: readonly KernelRule[], before: Plan, names: Names): Map<string, Guard> {
-  const had = new Map([...before.guards.values()].map((guard) => [contentOf(guard), guard]));
-  const guards = new Map<string, Guard>();
-  for (const { family, sources } of rules) {
-    if (!sources) continue;
-    const content = contentOf({ family, sources });
-    if (guards.has(content)) continue;
-    guards.set(content, had.get(content) ?? { name: names.take('g'), family, sources });
+  #chain(group: string): string {
+    const had = this.#chains.get(group);
+    if (had) return had.name;
+    const aim = this.#aims.get(group);
+    if (!aim) throw new Error(`group ${group} has no aim`);
+    const name = this.#take('t');
+    this.#chains.set(group, { name, aim });
+    return name;
   }
-  return guards;
-}
 
-function contentOf({ family, sources }: { family: Family; sources: readonly string[] | undefined }): string {
-  return `${family} ${sources?.join(' ')}`;
-}
+  #guard({ family, sources }: KernelRule): string | undefined {
+    if (!sources) return undefined;
+    const content = `${family} ${sources.join(' ')}`;
+    const had = this.#guards.get(content);
+    if (had) return had.name;
+    const name = this.#take('g');
+    this.#guards.set(content, { name, family, sources });
+    return name;
+  }
 
-function byName<T extends { readonly name: string }>(things: ReadonlyMap<string, T>): Map<string, T> {
-  return new Map([...things.values()].map((thing) => [thing.name, thing]));
+  #take(letter: string): string {
+    return `${letter}${this.#next++}`;
+  }
 }

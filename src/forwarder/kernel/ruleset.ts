@@ -41,42 +41,66 @@ export function renderRuleset(plan: Plan, options: RulesetOptions): string {
   ].join('\n');
 }
 
-/** Pure. The commands that lead from one plan to the next, as one transaction; '' when there is nothing to do. */
-export function renderChange(before: Plan, after: Plan, { table, countBytes }: RulesetOptions): string {
+/**
+ * Pure. The commands that lead from one plan to the next, as one transaction; '' when there is nothing to do.
+ * @param keys of the entries that may differ; default: all
+ */
+export function renderChange(
+  before: Plan,
+  after: Plan,
+  { table, countBytes }: RulesetOptions,
+  keys: readonly string[] = differing(before, after),
+): string {
   const lines: string[] = [];
   const say = (line: string) => lines.push(line);
-  for (const guard of after.guards.values()) if (!before.guards.has(guard.name)) renderGuard(guard, table).forEach(say);
-  for (const chain of after.chains.values()) {
-    const had = before.chains.get(chain.name);
-    if (!had) say(`add chain inet ${table} ${chain.name}`);
+  for (const [content, guard] of after.guards) if (!before.guards.has(content)) renderGuard(guard, table).forEach(say);
+  for (const [group, chain] of after.chains) {
+    const had = before.chains.get(group);
+    if (had?.name !== chain.name) say(`add chain inet ${table} ${chain.name}`);
     else if (had.aim.content !== chain.aim.content) say(`flush chain inet ${table} ${chain.name}`);
-    if (had?.aim.content !== chain.aim.content) say(`add rule inet ${table} ${chain.name} ${renderAim(chain)}`);
+    else continue;
+    say(`add rule inet ${table} ${chain.name} ${renderAim(chain)}`);
   }
   for (const family of families) {
     for (const [name, of] of Object.entries(places)) {
-      renderElements(`${name}${family}`, table, elements(before, family, of), elements(after, family, of)).forEach(say);
+      const among = [before, after].map((plan) => elements(plan, keys, family, of));
+      renderElements(`${name}${family}`, table, among[0]!, among[1]!).forEach(say);
     }
-    renderElements(`own${family}`, table, addresses(before.exclusive, family), addresses(after.exclusive, family)).forEach(say);
-    renderElements(`open${family}`, table, addresses(before.open, family), addresses(after.open, family)).forEach(say);
-    renderForgotten(before, after, family, { table, countBytes }).forEach(say);
+    for (const [name, field] of [
+      ['own', 'exclusive'],
+      ['open', 'open'],
+    ] as const) {
+      if (before[field] === after[field]) continue;
+      renderElements(`${name}${family}`, table, addresses(before[field], family), addresses(after[field], family)).forEach(say);
+    }
+    renderForgotten(before, after, keys, family, { table, countBytes }).forEach(say);
   }
-  for (const chain of before.chains.values()) if (!after.chains.has(chain.name)) say(`delete chain inet ${table} ${chain.name}`);
-  for (const guard of before.guards.values()) {
-    if (after.guards.has(guard.name)) continue;
-    say(`delete chain inet ${table} ${guard.name}`);
-    say(`delete set inet ${table} ${guard.name}s`);
+  for (const [group, { name }] of before.chains)
+    if (after.chains.get(group)?.name !== name) say(`delete chain inet ${table} ${name}`);
+  for (const [content, { name }] of before.guards) {
+    if (after.guards.get(content)?.name === name) continue;
+    say(`delete chain inet ${table} ${name}`);
+    say(`delete set inet ${table} ${name}s`);
   }
   return lines.join('\n');
 }
 
-/** Keys of listeners that go on but are sent to another chain: their counters begin anew. */
-export function movedKeys(before: Plan, after: Plan): readonly string[] {
-  const moved: string[] = [];
-  for (const [key, entry] of after.entries) {
-    const had = before.entries.get(key);
-    if (had && had !== entry && had.chain !== entry.chain) moved.push(key);
-  }
-  return moved;
+/** Pure. Keys of the entries that differ; with other exclusive addresses all may. */
+export function differing(before: Plan, after: Plan): readonly string[] {
+  if (before.entries === after.entries && before.exclusive === after.exclusive) return [];
+  if (before.exclusive !== after.exclusive) return [...new Set([...before.entries.keys(), ...after.entries.keys()])];
+  const keys: string[] = [];
+  for (const [key, entry] of after.entries) if (before.entries.get(key) !== entry) keys.push(key);
+  for (const key of before.entries.keys()) if (!after.entries.has(key)) keys.push(key);
+  return keys;
+}
+
+/** Pure. Those of the keys whose listeners go on but are sent to another chain: their counters begin anew. */
+export function movedKeys(before: Plan, after: Plan, keys: readonly string[] = differing(before, after)): readonly string[] {
+  return keys.filter((key) => {
+    const [had, has] = [before.entries.get(key), after.entries.get(key)];
+    return had && has && had.chain !== has.chain;
+  });
 }
 
 /** What stands in each map for an entry; undefined: nothing. */
@@ -87,10 +111,16 @@ const places: Readonly<Record<string, (entry: Entry, plan: Plan) => string | und
   via: ({ rule }, plan) => (plan.exclusive.has(rule.address) ? undefined : ''),
 };
 
-function elements(plan: Plan, family: Family, of: (entry: Entry, plan: Plan) => string | undefined): Map<string, string> {
+function elements(
+  plan: Plan,
+  keys: readonly string[],
+  family: Family,
+  of: (entry: Entry, plan: Plan) => string | undefined,
+): Map<string, string> {
   const found = new Map<string, string>();
-  for (const [key, entry] of plan.entries) {
-    const value = entry.rule.family === family ? of(entry, plan) : undefined;
+  for (const key of keys) {
+    const entry = plan.entries.get(key);
+    const value = entry?.rule.family === family ? of(entry, plan) : undefined;
     if (value !== undefined) found.set(key, value);
   }
   return found;
@@ -118,12 +148,18 @@ function renderElements(
 }
 
 /** Counters that the packets themselves have made: added first, because what is not there cannot be deleted. */
-function renderForgotten(before: Plan, after: Plan, family: Family, { table, countBytes }: RulesetOptions): string[] {
-  const gone = [...before.entries.values()].filter(({ rule }) => rule.family === family && !after.entries.has(rule.key));
+function renderForgotten(
+  before: Plan,
+  after: Plan,
+  keys: readonly string[],
+  family: Family,
+  { table, countBytes }: RulesetOptions,
+): string[] {
+  const gone = keys.filter((key) => before.entries.get(key)?.rule.family === family && !after.entries.has(key));
   if (gone.length === 0) return [];
-  const keys = gone.map(({ rule }) => rule.key).join(', ');
+  const list = gone.join(', ');
   const sets = ['refused', ...(countBytes ? ['up', 'down'] : [])];
-  return sets.flatMap((name) => ['add', 'delete'].map((verb) => `${verb} element inet ${table} ${name}${family} { ${keys} }`));
+  return sets.flatMap((name) => ['add', 'delete'].map((verb) => `${verb} element inet ${table} ${name}${family} { ${list} }`));
 }
 
 function renderMaps(family: Family): string[] {

@@ -6,13 +6,21 @@ import { type Family, keyOf } from './plan.ts';
 /** How often drained listeners are looked at, at least; a look that takes long makes it rarer. */
 const TICK_MS = 1_000;
 const SHARE_OF_TIME = 10;
+/** What is later is looked at again then. */
+const MAX_TIMER_MS = 3_600_000;
 /** States of TCP in which nobody waits for anything any more. */
 const OVER: ReadonlySet<string> = new Set(['TIME_WAIT', 'CLOSE', 'LAST_ACK']);
 
-interface Cut {
-  readonly listener: KernelListener;
-  readonly target: string;
-  readonly atMs: number;
+/** Targets have gone from the rules; who is still with them is cut when the drain time of the listener is over. */
+export interface Departure {
+  /** Of the one listener whose targets are others now; undefined: all. */
+  readonly key?: string;
+  /** Of the target that has gone; undefined: whichever may no longer stay. */
+  readonly address?: string;
+}
+
+interface Due extends Departure {
+  readonly sinceMs: number;
 }
 
 /**
@@ -23,19 +31,22 @@ export class Sweeper {
   readonly #conntrack = new Conntrack();
   readonly #reports: Reports;
   readonly #nowMs: () => number;
-  readonly #isServed: (key: string) => boolean;
+  readonly #listeners: ReadonlyMap<string, KernelListener>;
   readonly #draining = new Set<KernelListener>();
-  #cuts: Cut[] = [];
+  #departures: Due[] = [];
+  /** When the next of them is over for some listener. */
+  #cutAtMs = Number.POSITIVE_INFINITY;
   #stale = new Set<KernelListener>();
   #timer: NodeJS.Timeout | undefined;
+  #dueMs = Number.POSITIVE_INFINITY;
   #isBusy = false;
   #isStopped = false;
 
-  /** @param isServed whether a listener that is open has the key: what drains there is its own now */
-  constructor(reports: Reports, nowMs: () => number, isServed: (key: string) => boolean) {
+  /** @param listeners those that are open, by key */
+  constructor(reports: Reports, nowMs: () => number, listeners: ReadonlyMap<string, KernelListener>) {
     this.#reports = reports;
     this.#nowMs = nowMs;
-    this.#isServed = isServed;
+    this.#listeners = listeners;
   }
 
   get isMissing(): boolean {
@@ -52,12 +63,17 @@ export class Sweeper {
 
   /** These listeners' rules or targets may have changed, and the kernel has the new ones. */
   changed(listeners: readonly KernelListener[]): void {
-    for (const listener of listeners) {
-      const gone = listener.leavers();
-      if (listener.protocol !== 'tcp') this.#stale.add(listener);
-      else this.#leave(listener, gone);
-    }
-    this.#wake(0);
+    for (const listener of listeners) if (listener.protocol !== 'tcp') this.#stale.add(listener);
+    if (this.#stale.size > 0) this.#wake(0);
+  }
+
+  /** The kernel has the rules without them. */
+  left(departures: readonly Departure[]): void {
+    if (departures.length === 0) return;
+    const sinceMs = this.#nowMs();
+    for (const departure of departures) this.#departures.push({ ...departure, sinceMs });
+    this.#cutAtMs = Math.min(this.#cutAtMs, this.#nextCut(sinceMs));
+    this.#wake(this.#cutAtMs - sinceMs);
   }
 
   /** Its rules are out of the kernel. */
@@ -77,21 +93,16 @@ export class Sweeper {
     clearTimeout(this.#timer);
   }
 
-  #leave(listener: KernelListener, gone: readonly string[]): void {
-    this.#cuts = this.#cuts.filter((cut) => cut.listener !== listener || !stays(cut));
-    const atMs = this.#nowMs() + listener.rule.drainMs;
-    for (const target of gone) this.#cuts.push({ listener, target, atMs });
-  }
-
   #wake(inMs: number): void {
-    if (this.#isStopped || this.#isBusy || (this.#timer && inMs > 0)) return;
-    if (this.#stale.size + this.#draining.size + this.#cuts.length === 0) return;
+    const dueMs = this.#nowMs() + Math.max(0, inMs);
+    if (this.#isStopped || this.#isBusy || dueMs >= this.#dueMs) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#sweep(), inMs);
+    this.#dueMs = dueMs;
+    this.#timer = setTimeout(() => void this.#sweep(), Math.min(Math.max(0, inMs), MAX_TIMER_MS));
   }
 
   async #sweep(): Promise<void> {
-    this.#timer = undefined;
+    this.#dueMs = Number.POSITIVE_INFINITY;
     this.#isBusy = true;
     const begunMs = this.#nowMs();
     const stale = this.#stale;
@@ -100,8 +111,11 @@ export class Sweeper {
     await this.#cutLeft();
     await this.#lookAtDraining();
     this.#isBusy = false;
+    const now = this.#nowMs();
+    const restMs = Math.max(TICK_MS, (now - begunMs) * SHARE_OF_TIME);
     if (this.#stale.size > 0) this.#wake(0);
-    else this.#wake(Math.max(TICK_MS, (this.#nowMs() - begunMs) * SHARE_OF_TIME));
+    if (this.#draining.size > 0) this.#wake(restMs);
+    if (this.#departures.length > 0) this.#wake(Math.max(restMs, this.#cutAtMs - now));
   }
 
   async #forgetStale(listeners: readonly KernelListener[]): Promise<void> {
@@ -120,19 +134,25 @@ export class Sweeper {
 
   async #cutLeft(): Promise<void> {
     const now = this.#nowMs();
-    const due = this.#cuts.filter(({ atMs }) => atMs <= now);
-    if (due.length === 0) return;
-    this.#cuts = this.#cuts.filter(({ atMs }) => atMs > now);
-    const wanted = new Set(due.filter((cut) => !stays(cut)).map(({ listener, target }) => `${listener.key} ${target}`));
-    const tracked = await this.#list(due.map(({ listener }) => listener));
-    const left = tracked.filter(({ protocol, to, from }) =>
-      wanted.has(`${keyOf(to.address, protocol, to.port)} ${from.address} ${from.port}`),
-    );
-    await this.#forgetAll(
-      [...new Map(left.map((one) => [`${one.to.address} ${one.to.port} ${one.from.address}`, one])).values()].map(
-        ({ protocol, to, from }) => ({ protocol, address: to.address, port: to.port, target: from.address }),
-      ),
-    );
+    if (now < this.#cutAtMs) return;
+    const departures = this.#departures;
+    const served = this.#listeners;
+    const left = (await this.#list([...served.values()].filter(({ protocol }) => protocol === 'tcp'))).filter((one) => {
+      const listener = served.get(keyOf(one.to.address, one.protocol, one.to.port));
+      return listener !== undefined && !listener.mayStay(one.from) && departures.some((due) => isOver(due, one, listener, now));
+    });
+    const longestMs = Math.max(0, ...distinctDrains([...served.values()]));
+    this.#departures = this.#departures.filter(({ sinceMs }) => sinceMs + longestMs > now);
+    this.#cutAtMs = this.#nextCut(now);
+    await this.#forgetAll(perTarget(left));
+  }
+
+  /** When the drain time of some listener is over next, after some departure. */
+  #nextCut(now: number): number {
+    const drains = distinctDrains([...this.#listeners.values()]);
+    const times = this.#departures.flatMap(({ sinceMs }) => drains.map((drainMs) => sinceMs + drainMs));
+    const later = times.filter((atMs) => atMs >= now);
+    return Math.min(Number.POSITIVE_INFINITY, ...later);
   }
 
   async #lookAtDraining(): Promise<void> {
@@ -140,7 +160,7 @@ export class Sweeper {
     const counts = countOpen(await this.#list([...this.#draining]));
     const now = this.#nowMs();
     for (const listener of this.#draining) {
-      const connections = this.#isServed(listener.key) ? 0 : (counts.get(listener.key) ?? 0);
+      const connections = this.#listeners.has(listener.key) ? 0 : (counts.get(listener.key) ?? 0);
       const isOver = now >= listener.cutAtMs;
       if (connections > 0 && !isOver) {
         listener.drains(connections);
@@ -169,10 +189,23 @@ export class Sweeper {
   }
 }
 
-/** The target is back. */
-function stays({ listener, target }: Cut): boolean {
-  const [address = '', port] = target.split(' ');
-  return listener.mayStay({ address, port: Number(port) });
+function isOver({ key, address, sinceMs }: Due, { from }: Tracked, listener: KernelListener, now: number): boolean {
+  const concerns = (key === undefined || key === listener.key) && (address === undefined || address === from.address);
+  return concerns && now >= sinceMs + listener.rule.drainMs;
+}
+
+function distinctDrains(listeners: readonly KernelListener[]): number[] {
+  return [...new Set(listeners.map(({ rule }) => rule.drainMs))];
+}
+
+/** Pure. Never more than the connections themselves: unlike flows of UDP they cannot begin anew. */
+function perTarget(tracked: readonly Tracked[]): readonly Forget[] {
+  const found = new Map<string, Forget>();
+  for (const { protocol, to, from } of tracked) {
+    const { address, port } = to;
+    found.set(`${address} ${port} ${from.address}`, { protocol, address, port, target: from.address });
+  }
+  return [...found.values()];
 }
 
 /** Pure. Connections that are open, by key. */

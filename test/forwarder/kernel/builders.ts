@@ -1,4 +1,12 @@
-import { type Aim, familyOf, type KernelRule, keyOf } from '../../../src/forwarder/kernel/plan.ts';
+import {
+  type Aim,
+  type Changes,
+  emptyPlan,
+  familyOf,
+  type KernelRule,
+  keyOf,
+  type Plan,
+} from '../../../src/forwarder/kernel/plan.ts';
 
 /** Targets at the listeners' own nodePorts. */
 export function aim(addresses: readonly string[], { sticky = false } = {}): Aim {
@@ -13,5 +21,14 @@ export function kernelRule(
 ): KernelRule {
   const { address = '192.0.2.1', protocol = 'tcp', sources } = more;
   const key = keyOf(address, protocol, port);
-  return { id: key, family: familyOf(address), key, address, nodePort: 30_000 + port, aim: to, sources };
+  return { id: key, family: familyOf(address), key, address, nodePort: 30_000 + port, group: to.content, sources };
+}
+
+/** The changes that lead to just these rules. */
+export function changesTo(rules: readonly KernelRule[], aims: readonly Aim[], before: Plan = emptyPlan): Changes {
+  const gone = [...before.entries.keys()].map((key) => [key, undefined] as const);
+  return {
+    rules: new Map<string, KernelRule | undefined>([...gone, ...rules.map((rule) => [rule.key, rule] as const)]),
+    aims: new Map(aims.map((one) => [one.content, one])),
+  };
 }

@@ -1,13 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
-import { type Aim, emptyPlan, type KernelRule, planRuleset } from '../../../src/forwarder/kernel/plan.ts';
+import { type Aim, emptyPlan, type KernelRule, planChanges } from '../../../src/forwarder/kernel/plan.ts';
 import { renderChange, renderRuleset } from '../../../src/forwarder/kernel/ruleset.ts';
-import { aim, kernelRule } from './builders.ts';
+import { aim, changesTo, kernelRule } from './builders.ts';
 
 const options = { table: 'test', countBytes: true };
-const plan = (rules: readonly KernelRule[], exclusive: readonly string[] = []) =>
-  planRuleset({ rules, exclusive: new Set(exclusive), open: new Set() }, emptyPlan);
-const ruleOf = (to: Aim, address = '192.0.2.1') =>
-  renderRuleset(plan([kernelRule(80, to, { address })]), options)
+const to = aim(['10.0.0.1']);
+const plan = (rules: readonly KernelRule[], exclusive: readonly string[] = [], aims: readonly Aim[] = [to]) => ({
+  ...planChanges(emptyPlan, changesTo(rules, aims)),
+  exclusive: new Set(exclusive),
+});
+const ruleOf = (of: Aim, address = '192.0.2.1') =>
+  renderRuleset(plan([kernelRule(80, of, { address })], [], [of]), options)
     .split('\n')
     .find((line) => line.startsWith('add rule inet test t1'));
 
@@ -17,7 +20,7 @@ test('the whole takes the place of what the table held, in one text', () => {
 });
 
 test('a listener is an element of each map', () => {
-  const text = renderRuleset(plan([kernelRule(80, aim(['10.0.0.1']))]), options);
+  const text = renderRuleset(plan([kernelRule(80, to)]), options);
   expect(text).toContain('add element inet test targets4 { 192.0.2.1 . tcp . 80 : goto t1 }');
   expect(text).toContain('add element inet test ports4 { 192.0.2.1 . tcp . 80 : 30080 }');
   expect(text).toContain('add element inet test via4 { 192.0.2.1 . tcp . 80 }');
@@ -46,26 +49,26 @@ describe('targets', () => {
 
 test('source ranges are a chain before the targets, shared by listeners with the same ranges', () => {
   const sources = ['10.0.0.0/8'];
-  const rules = [80, 81].map((port) => kernelRule(port, aim(['10.0.0.1']), { sources }));
+  const rules = [80, 81].map((port) => kernelRule(port, to, { sources }));
   const text = renderRuleset(plan(rules), options);
   expect(text).toContain('add element inet test guards4 { 192.0.2.1 . tcp . 80 : jump g2, 192.0.2.1 . tcp . 81 : jump g2 }');
   expect(text.match(/add chain inet test g/g)).toHaveLength(1);
 });
 
 test('ranges of another family alone let nobody in', () => {
-  const text = renderRuleset(plan([kernelRule(80, aim(['10.0.0.1']), { sources: [] })]), options);
+  const text = renderRuleset(plan([kernelRule(80, to, { sources: [] })]), options);
   expect(text).toContain('add set inet test g2s');
   expect(text).not.toContain('add element inet test g2s');
 });
 
 test('addresses that are ours alone need no entry to be masqueraded', () => {
-  const text = renderRuleset(plan([kernelRule(80, aim(['10.0.0.1']))], ['192.0.2.1']), options);
+  const text = renderRuleset(plan([kernelRule(80, to)], ['192.0.2.1']), options);
   expect(text).toContain('add element inet test own4 { 192.0.2.1 }');
   expect(text).not.toContain('test via4 {');
 });
 
 test('counters that packets made go with their listener', () => {
-  const before = plan([kernelRule(80, aim(['10.0.0.1']))]);
-  const after = planRuleset({ rules: [], exclusive: new Set(), open: new Set() }, before);
+  const before = plan([kernelRule(80, to)]);
+  const after = planChanges(before, changesTo([], [], before));
   expect(renderChange(before, after, options)).toContain('delete element inet test up4 { 192.0.2.1 . tcp . 80 }');
 });

@@ -1,0 +1,40 @@
+import { parseCounted } from './counted.ts';
+import type { Reading } from './listener.ts';
+import type { Nft } from './nft.ts';
+import type { RulesetOptions } from './ruleset.ts';
+
+/** Elements that one command asks for. */
+const ASKED_AT_ONCE = 500;
+
+/** What the kernel has counted since the last load, for each listener, by key. */
+export async function readAll(nft: Nft, { table, countBytes }: RulesetOptions): Promise<(key: string) => Reading> {
+  const read = async (kind: 'map' | 'set', name: string) => {
+    const texts: string[] = [];
+    for (const family of [4, 6]) texts.push((await nft.list('list', kind, 'inet', table, `${name}${family}`)) ?? '');
+    return parseCounted(texts.join('\n'));
+  };
+  const targets = await read('map', 'targets');
+  const refused = await read('set', 'refused');
+  const up = countBytes ? await read('set', 'up') : undefined;
+  const down = countBytes ? await read('set', 'down') : undefined;
+  return (key) => ({
+    connections: targets.get(key)?.packets ?? 0,
+    refused: refused.get(key)?.packets ?? 0,
+    bytesFromClients: up?.get(key)?.bytes ?? 0,
+    bytesToClients: down?.get(key)?.bytes ?? 0,
+  });
+}
+
+/** Connections of some listeners alone. */
+export async function readConnections(nft: Nft, table: string, keys: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const found = new Map<string, number>();
+  for (const family of [4, 6]) {
+    const mine = keys.filter((key) => key.includes(':') === (family === 6));
+    for (let i = 0; i < mine.length; i += ASKED_AT_ONCE) {
+      const part = mine.slice(i, i + ASKED_AT_ONCE).join(', ');
+      const text = await nft.list('get', 'element', 'inet', table, `targets${family}`, `{ ${part} }`);
+      for (const [key, { packets }] of parseCounted(text ?? '')) found.set(key, packets);
+    }
+  }
+  return found;
+}
