@@ -10,7 +10,7 @@ export interface HttpOptions {
   readonly port: number;
   readonly metrics: Pick<Metrics, 'render'>;
   /** Why the process should be restarted; undefined: it is well. */
-  unhealthy(): string | undefined;
+  unhealthy(): string | undefined | Promise<string | undefined>;
   /** Why it is not ready for work; undefined: it is. */
   unready(): string | undefined;
 }
@@ -65,7 +65,7 @@ function describeFailure({ host, port }: HttpOptions, error: NodeJS.ErrnoExcepti
 async function answer(options: HttpOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = (request.url ?? '').split('?', 1)[0];
   if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'only GET is served\n');
-  if (path === '/healthz') return sendVerdict(response, options.unhealthy());
+  if (path === '/healthz') return sendVerdict(response, await options.unhealthy());
   if (path === '/readyz') return sendVerdict(response, options.unready());
   if (path === '/metrics') {
     const { type, text } = await options.metrics.render();
