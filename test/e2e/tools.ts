@@ -46,6 +46,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   ip: 'iproute2',
   nft: 'nftables',
   conntrack: 'conntrack',
+  python3: 'python3',
   keepalived: 'keepalived',
   nsenter: 'util-linux',
   setpriv: 'util-linux',

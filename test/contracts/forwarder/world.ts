@@ -49,8 +49,9 @@ export class Hand {
   }
 
   /** @param namespace undefined: here */
-  static async in(namespace: string | undefined): Promise<Hand> {
-    const inside = namespace === undefined ? [] : ['nsenter', `--net=/run/netns/${namespace}`];
+  static async in(namespace: string | undefined, { isNobody = false } = {}): Promise<Hand> {
+    const plain = isNobody ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
+    const inside = namespace === undefined ? [] : ['nsenter', `--net=/run/netns/${namespace}`, ...plain];
     const program = ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'hand.ts')];
     const [command = '', ...args] = [...inside, process.execPath, ...program];
     const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });

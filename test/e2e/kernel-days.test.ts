@@ -1,0 +1,223 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { RULES_VERSION, type RuleListener, type Rules } from '../../src/forwarder/rules.ts';
+import { Hand } from '../contracts/forwarder/world.ts';
+import { listener } from '../forwarder/builders.ts';
+import { type BalancerNet, forward, makeBalancerNet } from './lab/balancer-net.ts';
+import { run, tryRun } from './lab/command.ts';
+import { until } from './lab/until.ts';
+
+const PORT = 18_080;
+const PATIENCE = { withinMs: 30_000 };
+
+/** Rights, machines and neighbours that are not as they should be. */
+describe('bad days of the kernel path', () => {
+  let net: BalancerNet;
+  let nodePort: number;
+  let generation = 0;
+
+  beforeEach(async () => {
+    net = await makeBalancerNet();
+    nodePort = await net.nodes.do('serve', { addresses: [...net.ipv4.nodes, ...net.ipv6!.nodes], port: 0 });
+    generation = 0;
+  });
+  afterEach(() => net?.end());
+
+  const inside = (...command: readonly string[]) =>
+    tryRun('nsenter', [`--net=/run/netns/${net.namespaces.balancer}`, ...command]);
+  const web = (part: Partial<RuleListener> = {}) =>
+    listener({ address: net.ipv4.listener, port: PORT, nodePort, check: { kind: 'nodePort', intervalMs: 300 }, ...part });
+  const rules = (listeners: readonly RuleListener[], more: Partial<Rules> = {}): Rules => ({
+    version: RULES_VERSION,
+    generation: ++generation,
+    nodes: net.ipv4.nodes.map((address) => ({ id: address, addresses: [address] })),
+    nodeSets: { all: net.ipv4.nodes },
+    listeners,
+    ...more,
+  });
+  const open = (datapath: 'auto' | 'nftables', keepRules = false) =>
+    net.balancer.do('open', { datapath, table: net.table, keepRules });
+  const state = (id = 'web') => net.balancer.known.listeners.get(id);
+  const news = (what: object, id = 'web') =>
+    until(
+      () => {
+        expect(state(id)).toMatchObject(what);
+        return true;
+      },
+      { ...PATIENCE, what: `${id} to be ${JSON.stringify(what)}` },
+    );
+  const who = (rule = web()) =>
+    net.client.do('who', { protocol: rule.protocol as 'TCP' | 'UDP', address: rule.address, port: rule.port });
+  const served = (rule = web()) =>
+    until(async () => net.ipv4.nodes.includes(await who(rule)), { ...PATIENCE, what: `an answer of ${rule.id}` });
+  const tables = async () => (await inside('nft', 'list', 'tables')).stdout;
+
+  test('auto serves each rule where it can be served, and says why', async () => {
+    await open('auto');
+    const proxy = web({ id: 'proxy', port: PORT + 1, proxyProtocol: 'v1' });
+    const here = web({ id: 'here', port: PORT + 2, address: '127.0.0.1' });
+    await net.balancer.do('apply', rules([web(), proxy, here]));
+    await news({ state: 'listening', datapath: 'nftables', why: expect.stringContaining('kernel') });
+    await news({ state: 'listening', datapath: 'userspace', why: expect.stringContaining('PROXY') }, 'proxy');
+    await news({ state: 'listening', datapath: 'userspace', why: expect.stringContaining('loopback') }, 'here');
+    await served();
+    await served(proxy);
+    await net.balancer.do('apply', rules([web({ proxyProtocol: 'v2' }), web({ id: 'proxy', port: PORT + 1 })]));
+    await news({ state: 'listening', datapath: 'userspace' });
+    await news({ state: 'listening', datapath: 'nftables' }, 'proxy');
+    await served(web({ id: 'proxy', port: PORT + 1 }));
+  });
+
+  test('without forwarding auto takes userspace, and nftables fails by name until it is on', async () => {
+    await forward(net.namespaces.balancer, 0);
+    await open('auto');
+    await net.balancer.do('apply', rules([web()]));
+    await news({ state: 'listening', datapath: 'userspace', why: expect.stringContaining('net.ipv4.ip_forward') });
+    await served();
+    await net.balancer.do('close', 0);
+    await open('nftables');
+    await net.balancer.do('apply', rules([web()]));
+    await news({ state: 'failed', code: 'ForwardingOff', message: expect.stringContaining('net.ipv4.ip_forward') });
+    const { stdout } = await inside('sysctl', '-n', 'net.ipv4.ip_forward');
+    expect(stdout.trim()).toBe('0'); // never set in silence
+    await forward(net.namespaces.balancer, 1);
+    await news({ state: 'listening', datapath: 'nftables' });
+    await served();
+  });
+
+  test('on an address that is ours alone userspace serves its rules, too', async () => {
+    await open('auto');
+    const { exclusive } = net.ipv4;
+    const both = [web({ address: exclusive }), web({ id: 'proxy', address: exclusive, port: PORT + 1, proxyProtocol: 'v1' })];
+    await net.balancer.do('apply', rules(both, { exclusive: [exclusive] }));
+    for (const rule of both) await served(rule);
+  });
+
+  test('rules of an address that is ours alone are in place before the address is', async () => {
+    await open('auto');
+    const rule = web({ address: '10.91.1.200' });
+    await net.balancer.do('apply', rules([rule, web({ id: 'other', address: '10.91.1.201' })], { exclusive: ['10.91.1.200'] }));
+    await news({ state: 'listening', datapath: 'nftables' });
+    await news({ state: 'failed', code: 'AddressUnavailable' }, 'other');
+    for (const last of [200, 201]) await inside('ip', 'addr', 'add', `10.91.1.${last}/24`, 'dev', 'front');
+    await served(rule);
+    await news({ state: 'listening' }, 'other');
+    await served(web({ address: '10.91.1.201' }));
+  });
+
+  test('who flushes all rules gets ours back', async () => {
+    await open('nftables');
+    await net.balancer.do('apply', rules([web()]));
+    await served();
+    await inside('nft', 'flush', 'ruleset');
+    await until(async () => net.ipv4.nodes.includes(await who()), { ...PATIENCE, what: 'the rules to be back' });
+    await net.balancer.do('apply', rules([web(), web({ id: 'more', port: PORT + 1 })]));
+    await served(web({ port: PORT + 1 }));
+  });
+
+  test('what a killed forwarder left goes on until the next one takes over', async () => {
+    await open('nftables');
+    await net.balancer.do('apply', rules([web(), web({ id: 'old', port: PORT + 1 })]));
+    await served(web({ port: PORT + 1 }));
+    const { id } = await net.client.do('hold', { protocol: 'TCP', address: net.ipv4.listener, port: PORT });
+    await net.balancer.end();
+    expect(net.ipv4.nodes).toContain(await who());
+    const next = await Hand.in(net.namespaces.balancer);
+    await next.do('open', { datapath: 'nftables', table: net.table });
+    await next.do('apply', rules([web()]));
+    await until(async () => !net.ipv4.nodes.includes(await who(web({ port: PORT + 1 }))), {
+      ...PATIENCE,
+      what: 'the old rule to go',
+    });
+    expect(net.ipv4.nodes).toContain(await who());
+    expect(await net.client.do('say', { id, text: 'still there' })).toBe('still there');
+    await next.do('close', 0);
+    expect(await tables()).toBe('');
+    await next.end();
+  });
+
+  test('rules that are kept outlive a forwarder that was stopped', async () => {
+    await open('nftables', true);
+    await net.balancer.do('apply', rules([web()]));
+    await served();
+    await net.balancer.do('close', 5_000);
+    expect(net.ipv4.nodes).toContain(await who());
+    await open('nftables', true);
+    await net.balancer.do('apply', rules([]));
+    await until(async () => !net.ipv4.nodes.includes(await who()), { ...PATIENCE, what: 'the rule to go' });
+  });
+
+  test('another table of the machine is left alone', async () => {
+    await inside('nft', 'add table ip theirs { chain c { type filter hook forward priority 0; policy accept; counter; }; }');
+    await open('nftables');
+    await net.balancer.do('apply', rules([web()]));
+    await served();
+    await net.balancer.do('close', 0);
+    expect((await tables()).trim()).toBe('table ip theirs');
+  });
+
+  test('a flow of UDP that began before its rule is sent by it, though it never pauses', async () => {
+    await open('nftables');
+    await net.balancer.do('apply', rules([web({ id: 'tcp' })]));
+    await served(web());
+    const dns = web({ id: 'dns', protocol: 'UDP', port: 5_300 });
+    const id = await net.client.do('flow', { protocol: 'UDP', address: dns.address, port: dns.port });
+    expect(await net.client.do('ask', id)).toBe('timeout');
+    await net.balancer.do('apply', rules([web({ id: 'tcp' }), dns]));
+    await until(async () => net.ipv4.nodes.includes(await net.client.do('ask', id)), { ...PATIENCE, what: 'an answer' });
+  });
+
+  test('SCTP is translated: a crafted packet arrives at a node', async () => {
+    await open('auto');
+    const sctp = web({ id: 'sctp', protocol: 'SCTP', check: { kind: 'none' } });
+    await net.balancer.do('apply', rules([sctp]));
+    await news({ state: 'listening', datapath: 'nftables' }, 'sctp');
+    const counting = 'table ip seen { chain c { type filter hook prerouting priority -300; sctp dport 1-65535 counter; }; }';
+    await run('nsenter', [`--net=/run/netns/${net.namespaces.nodes}`, 'nft', counting]);
+    await sendSctpInit(net.namespaces.client, net.ipv4.listener, PORT);
+    const seen = async () => {
+      const { stdout } = await run('nsenter', [`--net=/run/netns/${net.namespaces.nodes}`, 'nft', 'list', 'table', 'ip', 'seen']);
+      return /packets [1-9]/.test(stdout);
+    };
+    await until(seen, { ...PATIENCE, what: 'the packet at a node' });
+    const { stdout } = await inside('conntrack', '-L', '-p', 'sctp');
+    expect(stdout).toContain(`sport=${nodePort}`);
+  });
+
+  test('without rights auto takes userspace, and nftables fails by name', async () => {
+    const plain = await Hand.in(net.namespaces.balancer, { isNobody: true });
+    const tells = (part: object) => {
+      expect(plain.known.listeners.get('web')).toMatchObject(part);
+      return true;
+    };
+    for (const [datapath, part] of [
+      ['auto', { state: 'listening', datapath: 'userspace', why: expect.stringContaining('CAP_NET_ADMIN') }],
+      ['nftables', { state: 'failed', code: 'NetAdminMissing' }],
+    ] as const) {
+      await plain.do('open', { datapath, table: net.table });
+      await plain.do('apply', rules([web()]));
+      await until(() => tells(part), { ...PATIENCE, what: `${datapath} to say so` });
+      await plain.do('close', 0);
+    }
+    await plain.end();
+  });
+});
+
+/** The lab's kernel has no SCTP sockets: an INIT chunk from a raw socket, with the checksum that the protocol wants (CRC32c). */
+async function sendSctpInit(namespace: string, to: string, port: number): Promise<void> {
+  const program = `
+import socket, struct, sys
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+chunk = struct.pack('!BBHIIHHI', 1, 0, 20, 0x1234, 65535, 1, 1, 1)
+head = struct.pack('!HHI', 40000, int(sys.argv[2]), 0)
+packet = head + struct.pack('<I', crc32c(head + bytes(4) + chunk)) + chunk
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 132)
+s.sendto(packet, (sys.argv[1], 0))
+`;
+  await run('nsenter', [`--net=/run/netns/${namespace}`, 'python3', '-c', program, to, String(port)]);
+}
