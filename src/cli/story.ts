@@ -127,12 +127,12 @@ function tellEndpoints({ endpoints, service }: StoryInput): Chapter {
 }
 
 function tellAnnotations(service: Service): Chapter {
-  const { problems, warnings } = readAnnotations(service.annotations);
+  const { problems, warnings, understood } = readAnnotations(service.annotations);
   return {
     title: 'Annotations',
     lines: [
       ...problems.map(({ annotation, value, message }) => `${annotation}: ${JSON.stringify(value)} ${message}`),
-      ...warnings.map(({ annotation, message }) => `${annotation} ${message}`),
+      ...[...warnings, ...understood].map(({ annotation, message }) => `${annotation} ${message}`),
     ],
   };
 }

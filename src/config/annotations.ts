@@ -20,6 +20,7 @@ import {
   readWhole,
 } from './annotation-values.ts';
 import { readTargetNodeLabels } from './aws-annotations.ts';
+import { findForeign, listForeign } from './foreign-annotations.ts';
 import { editDistance, nearestName } from './nearest.ts';
 
 /** What a Service's author asks for by annotations. A value that is not valid counts as not set and is named in `problems`. */
@@ -47,6 +48,8 @@ export interface Annotations {
   readonly awsLoadBalancerArn?: string;
   readonly problems: readonly AnnotationProblem[];
   readonly warnings: readonly AnnotationWarning[];
+  /** Annotations of other controllers, and what they mean here. */
+  readonly understood: readonly AnnotationWarning[];
 }
 
 /** An annotation that is set to something that it cannot mean. */
@@ -79,11 +82,12 @@ const awsNames = [...awsAnnotationNames, ...awsSuffixedNames];
 export function readAnnotations(annotations: Readonly<Record<string, string>>, provider?: string): Annotations {
   const problems: AnnotationProblem[] = [];
   const read = <T>(name: AnnotationName, reader: (text: string) => T | undefined): T | undefined => {
-    const annotation = PREFIX + name;
-    const text = Object.hasOwn(annotations, annotation) ? annotations[annotation] : undefined;
+    const own = Object.hasOwn(annotations, PREFIX + name) ? annotations[PREFIX + name] : undefined;
+    const foreign = own === undefined && provider === 'local' && isForeign(name) ? findForeign(annotations, name) : undefined;
+    const text = own ?? foreign?.value;
     if (typeof text !== 'string') return undefined;
     const value = reader(text.trim());
-    if (value === undefined) problems.push(complain(annotation, text, annotationTable[name].allowed));
+    if (value === undefined) problems.push(complain(foreign?.annotation ?? PREFIX + name, text, annotationTable[name].allowed));
     return value;
   };
   const values = {
@@ -105,7 +109,29 @@ export function readAnnotations(annotations: Readonly<Record<string, string>>, p
     const annotation = `${PREFIX}health-check-timeout-seconds`;
     problems.push(complain(annotation, String(timeoutSeconds), `at most the interval, ${intervalSeconds}`));
   }
-  return { ...values, problems, warnings: findWarnings(annotations, provider) };
+  return {
+    ...values,
+    problems,
+    warnings: findWarnings(annotations, provider),
+    understood: describeForeign(annotations, provider),
+  };
+}
+
+function isForeign(name: AnnotationName): name is 'addresses' | 'pool' | 'share' {
+  return name === 'addresses' || name === 'pool' || name === 'share';
+}
+
+function describeForeign(annotations: Readonly<Record<string, string>>, provider: string | undefined): AnnotationWarning[] {
+  const all = listForeign(annotations).filter(({ meaning }) => provider === 'local' || meaning === 'share');
+  return all.map(({ annotation, meaning, value }) => {
+    const own = PREFIX + meaning;
+    const first = all.find((other) => other.meaning === meaning)?.annotation;
+    if (Object.hasOwn(annotations, own)) return { annotation, message: `has no effect beside ${own}` };
+    if (first !== annotation) return { annotation, message: `has no effect beside ${first}` };
+    if (value === undefined)
+      return { annotation, message: `asks for an address from DHCP, which is not done here; it has no effect` };
+    return { annotation, message: `is read as ${own}: ${JSON.stringify(value.slice(0, MAX_SHOWN_VALUE))}; better write that` };
+  });
 }
 
 /** An AWS annotation beats its twin of ours. */

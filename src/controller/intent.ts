@@ -23,6 +23,8 @@ export interface Intent {
   readonly portRefusals: readonly PortRefusal[];
   /** One line for each thing that was found odd and is not an error. */
   readonly warnings: readonly { readonly service: Service; readonly text: string }[];
+  /** One line for each annotation of another controller that means something here. */
+  readonly understood: readonly { readonly service: Service; readonly text: string }[];
 }
 
 export interface RefusedService {
@@ -81,6 +83,9 @@ export function decideIntent(input: IntentInput): Intent {
     portRefusals: group.admitted.flatMap(refusePorts),
     warnings: judged.flatMap(({ service, notes }) =>
       notes.warnings.map((w) => ({ service, text: `${w.annotation}: ${w.message}` })),
+    ),
+    understood: judged.flatMap(({ service, notes }) =>
+      notes.understood.map((w) => ({ service, text: `${w.annotation} ${w.message}` })),
     ),
   };
 }
@@ -164,7 +169,9 @@ function describeBalancer(input: IntentInput, services: readonly Service[]): Bal
     families: first.families.length > 0 ? first.families : ['IPv4'],
     preferDualStack: first.familyPolicy === 'PreferDualStack',
     address: {
-      requested: unique(services.flatMap((service) => requestedAddresses(service, readAnnotations(service.annotations)))),
+      requested: unique(
+        services.flatMap((service) => requestedAddresses(service, readAnnotations(service.annotations, input.provider))),
+      ),
       ...(notes.pool === undefined ? {} : { pool: notes.pool }),
       held: unique(services.flatMap(heldAddresses)),
     },

@@ -228,4 +228,5 @@ function tellClashes<O>(services: readonly Service[], wanted: Balancer, desk: De
 
 function tellWarnings(intent: Intent, writer: Writer): void {
   for (const { service, text } of intent.warnings) writer.eventOnce(service, 'Warning', 'AnnotationIgnored', text);
+  for (const { service, text } of intent.understood) writer.eventOnce(service, 'Normal', 'AnnotationUnderstood', text);
 }

@@ -1,3 +1,4 @@
+import { findForeign } from '../config/foreign-annotations.ts';
 import { Refusal } from '../errors.ts';
 import type { Service, ServicePort } from '../kube/objects.ts';
 import { nameOf } from '../model.ts';
@@ -12,9 +13,14 @@ const GROUP_NAME = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
  * name, so groups never meet Services.
  */
 export function balancerKeyOf(service: Service, shareAcrossNamespaces: boolean): string {
-  const group = service.annotations[SHARE];
+  const group = groupOf(service);
   if (group === undefined || !GROUP_NAME.test(group)) return nameOf(service);
   return shareAcrossNamespaces ? `share:${group}` : `${service.namespace}/share:${group}`;
+}
+
+/** Ours beats MetalLB's `allow-shared-ip`, whose key is as good a name for a group. */
+function groupOf({ annotations }: Service): string | undefined {
+  return annotations[SHARE] ?? findForeign(annotations, 'share')?.value;
 }
 
 /** Whether the balancer's members are all in these namespaces (none given: in any), so that who sees only these sees them all. */
@@ -57,7 +63,7 @@ export function admitMembers(members: readonly Service[]): PortsOfGroup {
 function sayClash(service: Service, port: ServicePort, holder: Service): Refusal {
   return new Refusal(
     'SharePortClash',
-    `Port ${portName(port)} of share group ${JSON.stringify(service.annotations[SHARE])} is held by the older Service ${nameOf(holder)}`,
+    `Port ${portName(port)} of share group ${JSON.stringify(groupOf(service))} is held by the older Service ${nameOf(holder)}`,
   );
 }
 

@@ -19,6 +19,7 @@ export type EventReason =
   | 'NodePortOnly'
   | 'AddressClash'
   | 'AnnotationIgnored'
+  | 'AnnotationUnderstood'
   | 'DegradedLoadBalancer'
   | 'LoadBalancerNotes'
   | 'NodeSkipped'

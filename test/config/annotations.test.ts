@@ -12,6 +12,7 @@ const unset = {
   allowDisruption: false,
   problems: [],
   warnings: [],
+  understood: [],
 };
 
 function ours(values: Record<string, string>): Record<string, string> {
@@ -195,4 +196,64 @@ describe('node port map', () => {
   ])('$value', ({ value, map, bad }) => expect(readNodePortMap(value)).toEqual({ map, bad }));
 
   test('any text at all', () => fc.assert(fc.property(fc.string(), (text) => void readNodePortMap(text))));
+});
+
+describe('annotations of MetalLB and kube-vip', () => {
+  const read = (annotations: Record<string, string>, provider = 'local') => {
+    const { addresses, pool, share, understood, problems } = readAnnotations(annotations, provider);
+    return { addresses, pool, share, told: understood.map((u) => `${u.annotation} ${u.message}`), problems };
+  };
+
+  test.each<{ why: string; set: Record<string, string>; gives: object; told: readonly RegExp[] }>([
+    {
+      why: 'MetalLB’s addresses, two families',
+      set: { 'metallb.io/loadBalancerIPs': '10.0.0.5,fd00::5' },
+      gives: { addresses: ['10.0.0.5', 'fd00::5'] },
+      told: [/^metallb.io\/loadBalancerIPs is read as nodeport-lb.io\/addresses: "10.0.0.5,fd00::5"/],
+    },
+    {
+      why: 'MetalLB’s newer prefix beats its older one',
+      set: { 'metallb.universe.tf/address-pool': 'old', 'metallb.io/address-pool': 'new' },
+      gives: { pool: 'new' },
+      told: [/^metallb.io\/address-pool is read as/, /^metallb.universe.tf\/address-pool has no effect beside metallb.io/],
+    },
+    {
+      why: 'kube-vip’s addresses',
+      set: { 'kube-vip.io/loadbalancerIPs': '10.0.0.5' },
+      gives: { addresses: ['10.0.0.5'] },
+      told: [/is read as/],
+    },
+    {
+      why: 'kube-vip’s DHCP means nothing',
+      set: { 'kube-vip.io/loadbalancerIPs': '0.0.0.0' },
+      gives: { addresses: [] },
+      told: [/DHCP/],
+    },
+    {
+      why: 'ours beats theirs',
+      set: { 'metallb.io/loadBalancerIPs': '10.0.0.5', 'nodeport-lb.io/addresses': '10.0.0.6' },
+      gives: { addresses: ['10.0.0.6'] },
+      told: [/has no effect beside nodeport-lb.io\/addresses/],
+    },
+    {
+      why: 'a sharing key that is no DNS label',
+      set: { 'metallb.universe.tf/allow-shared-ip': 'Key of DNS!' },
+      gives: { share: expect.stringMatching(/^key-[0-9a-f]{16}$/) },
+      told: [/is read as nodeport-lb.io\/share: "key-/],
+    },
+  ])('$why', ({ set, gives, told }) => {
+    const found = read(set);
+    expect(found).toMatchObject({ ...gives, problems: [] });
+    expect(found.told).toEqual(told.map((one) => expect.stringMatching(one)));
+  });
+
+  test('what is wrong with theirs is told under its own name', () =>
+    expect(read({ 'metallb.io/loadBalancerIPs': 'ten' }).problems).toMatchObject([{ annotation: 'metallb.io/loadBalancerIPs' }]));
+
+  test('another provider reads none of them but the sharing key', () =>
+    expect(read({ 'metallb.io/loadBalancerIPs': '10.0.0.5', 'metallb.io/address-pool': 'p' }, 'aws')).toMatchObject({
+      addresses: [],
+      pool: undefined,
+      told: [],
+    }));
 });

@@ -184,6 +184,15 @@ describe('share groups', () => {
     expect(balancerKeyOf({ ...here, namespace: 'other' }, true)).toBe('share:edge');
   });
 
+  test('MetalLB’s sharing key makes a group too, and ours beats it', () => {
+    const theirs = annotated({ 'metallb.universe.tf/allow-shared-ip': 'edge' });
+    expect(balancerKeyOf(theirs, false)).toBe('default/share:edge');
+    expect(balancerKeyOf(annotated({ 'metallb.io/allow-shared-ip': 'edge', 'nodeport-lb.io/share': 'own' }), false)).toBe(
+      'default/share:own',
+    );
+    expect(intentOf(theirs).understood.map(({ text }) => text)).toEqual([expect.stringContaining('nodeport-lb.io/share')]);
+  });
+
   test('of two of the same second, the one that is served keeps its port', () => {
     const second = '2026-01-01T00:00:00Z';
     const served = { ...member('zz', 80, second), finalizers: [FINALIZER] };

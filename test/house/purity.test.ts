@@ -3,6 +3,10 @@ import { importsOf, readSources, type Source, withoutStrings } from './sources.t
 
 /** Files that decide and do nothing else: no clock, no chance, no environment, no log, nothing to wait for. */
 const pure: readonly string[] = [
+  'agent/names.ts',
+  'agent/orders.ts',
+  'agent/place.ts',
+  'agent/report.ts',
   'agent/vips/fitness.ts',
   'agent/vips/former.ts',
   'agent/vips/links.ts',
@@ -17,6 +21,7 @@ const pure: readonly string[] = [
   'config/annotation-values.ts',
   'config/annotations.ts',
   'config/config.ts',
+  'config/foreign-annotations.ts',
   'config/kinds.ts',
   'config/nearest.ts',
   'config/option-names.ts',
@@ -60,6 +65,7 @@ const pure: readonly string[] = [
   'providers/aws/steps.ts',
   'providers/aws/subnets.ts',
   'providers/aws/wish.ts',
+  'providers/local/node-ports.ts',
   'providers/local/plan.ts',
   'providers/local/report.ts',
   'providers/local/rules.ts',
