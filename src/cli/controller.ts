@@ -1,17 +1,16 @@
-import { agentGroup, DEFAULT_NAMESPACE } from '../agent/names.ts';
 import type { Config } from '../config/config.ts';
-import { optionsForProvider, toConfig } from '../config/read.ts';
-import { nameHolder } from '../controller/claim.ts';
+import { toConfig } from '../config/read.ts';
 import { explain, UsageError } from '../errors.ts';
 import { type KubeApi, KubeError } from '../kube/api.ts';
 import { connectKube, describeKube, type KubeDescription } from '../kube/client.ts';
 import { serveHttp } from '../ops/http.ts';
 import { createLog, logOptionsFor } from '../ops/log.ts';
 import { createMetrics } from '../ops/metrics.ts';
-import type { Log, ProviderContext } from '../providers/provider.ts';
+import type { Log } from '../providers/provider.ts';
 import { announceClaims } from './claims.ts';
 import type { Call, Terminal } from './command.ts';
 import { kubeChoice } from './connect.ts';
+import { describeContext } from './provider-context.ts';
 import { followConfig } from './reload.ts';
 import { takeVitals, type Vitals } from './vitals.ts';
 
@@ -99,26 +98,6 @@ async function reconcileUntil(stop: AbortSignal, parts: Parts): Promise<number> 
   }
   log.info({}, 'stopped');
   return 0;
-}
-
-/** What a provider is made with. */
-async function describeContext({ api, config, log, namespace: ownNamespace }: Parts): Promise<ProviderContext> {
-  const { openBoard } = await import('../agent/board.ts');
-  const { clusterName, loadBalancerClass, shareAcrossNamespaces, nodeAddressTypes, namespaces, provider } = config;
-  const namespace = config.local.agentsNamespace ?? ownNamespace ?? DEFAULT_NAMESPACE;
-  return {
-    clusterName,
-    log,
-    options: optionsForProvider(config),
-    agents: () => openBoard({ api, namespace, group: agentGroup(loadBalancerClass), log }),
-    reading: {
-      holder: nameHolder(provider, clusterName, loadBalancerClass),
-      loadBalancerClass,
-      shareAcrossNamespaces,
-      nodeAddressTypes,
-      namespaces,
-    },
-  };
 }
 
 function whenAborted(signal: AbortSignal): Promise<void> {

@@ -27,7 +27,7 @@ export interface BalancerPlan {
   };
   readonly steps: readonly PlannedStep[];
   readonly refused: readonly PlannedRefusal[];
-  /** What would be done if the Service consented to a disruption; only where it was refused for want of that. */
+  /** What would be done if the Service consented to a disruption; only where that makes a difference. */
   readonly withConsent?: readonly PlannedStep[];
   readonly notes: readonly string[];
 }
@@ -54,6 +54,8 @@ export interface PlanSummary {
   /** Of those, how many have a step that may cut traffic. */
   readonly disrupt: number;
   readonly unchanged: number;
+  /** Something would be done if their authors allowed a disruption. */
+  readonly needConsent: number;
   readonly refused: number;
 }
 
@@ -65,6 +67,7 @@ export function summarise(balancers: readonly BalancerPlan[]): PlanSummary {
     delete: count('delete'),
     disrupt: balancers.filter(({ steps }) => steps.some(({ disrupts }) => disrupts)).length,
     unchanged: balancers.filter(({ change, refused }) => change === 'none' && refused.length === 0).length,
+    needConsent: balancers.filter(({ withConsent }) => withConsent !== undefined).length,
     refused: balancers.reduce((sum, { refused }) => sum + refused.length, 0),
   };
 }

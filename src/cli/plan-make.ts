@@ -11,7 +11,7 @@ import type { Service } from '../kube/objects.ts';
 import { type Balancer, nameOf, type Step } from '../model.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { BalancerPlan, Change, PlannedRefusal, PlannedStep } from './plan-document.ts';
-import { describeNotes, type Mover } from './plan-notes.ts';
+import { describeMove, describeNotes, type Mover } from './plan-notes.ts';
 import type { Picture } from './plan-picture.ts';
 import { describeStanding } from './plan-standing.ts';
 
@@ -41,7 +41,7 @@ export async function makePlans(input: PlanInput): Promise<readonly BalancerPlan
       const plan = await planBalancer(key, scene);
       if (plan) plans.push(plan);
     }
-    return plans.sort((a, b) => (a.key < b.key ? -1 : 1));
+    return (await planMoves(plans, scene)).sort((a, b) => (a.key < b.key ? -1 : 1));
   } finally {
     await provider.close(0);
   }
@@ -52,6 +52,8 @@ interface Scene extends PlanInput {
   readonly standing: ReadonlyMap<string, Balancer>;
   /** Keys of all that the provider has. */
   readonly owned: ReadonlySet<string>;
+  /** Balancers that hold an address of no pool, as they are wanted; what consent would bring is planned when all else is. */
+  readonly movable: Map<string, Balancer>;
 }
 
 async function openScene(input: PlanInput): Promise<Scene> {
@@ -70,7 +72,7 @@ async function openScene(input: PlanInput): Promise<Scene> {
   for (const key of owned) carriers.note(key, provider.report(await provider.observe(key)));
   for (const balancer of standing) carriers.expect(balancer.key, balancer);
   const byKey = new Map(standing.map((balancer) => [balancer.key, balancer]));
-  return { ...input, carriers, standing: byKey, owned: new Set(owned) };
+  return { ...input, carriers, standing: byKey, owned: new Set(owned), movable: new Map() };
 }
 
 /** As the controller comes to them: older Services first, then what nobody wants any more. */
@@ -111,7 +113,7 @@ async function planBalancer(key: string, scene: Scene): Promise<BalancerPlan | u
     ...(planned.withConsent ? { withConsent: planned.withConsent.map(pickStep) } : {}),
     notes: [
       ...describeNotes({ ...scene, key, decision, coming, held: standing.get(key) }),
-      ...(decision.wanted ? await askNotes(key, provider) : []),
+      ...(decision.wanted ? await askNotes(key, decision, scene) : []),
     ],
   };
 }
@@ -146,8 +148,8 @@ async function planSteps(
 ): Promise<Planned> {
   const told = refused.map(({ service, refusal }) => describeRefusal(service, refusal));
   const consent = async (refusal: Refusal | undefined, balancer: Balancer | undefined) => {
-    const steps = refusal?.code === 'DisruptionNotAllowed' && balancer ? await planConsented(balancer, scene) : undefined;
-    return steps ? { withConsent: steps } : {};
+    const found = refusal?.code === 'DisruptionNotAllowed' && balancer ? await planConsented(balancer, scene) : undefined;
+    return found ? { withConsent: found.steps } : {};
   };
   if (blind || idle) return { steps: [], refused: told, ...(await consent(refused[0]?.refusal, intent.wanted)) };
   try {
@@ -164,16 +166,40 @@ async function askPlan(key: string, wanted: Balancer | undefined, { provider, no
 }
 
 /** What the provider says beside, for instance of nodes that cannot be targets. */
-async function askNotes(key: string, provider: Provider): Promise<readonly string[]> {
-  return (provider.report(await provider.observe(key)).notes ?? []).map(({ message }) => message);
+async function askNotes(key: string, { intent }: Decision, { provider, movable }: Scene): Promise<readonly string[]> {
+  const notes = provider.report(await provider.observe(key)).notes ?? [];
+  if (intent.wanted && notes.some(({ code }) => code === 'AddressNotInPool')) movable.set(key, intent.wanted);
+  return notes.map(({ message }) => message);
+}
+
+/** Nobody is moved because pools have changed; who would move, and where to, if his author allowed it. */
+async function planMoves(plans: readonly BalancerPlan[], scene: Scene): Promise<BalancerPlan[]> {
+  const planned: BalancerPlan[] = [];
+  for (const plan of plans) {
+    const wanted = scene.movable.get(plan.key);
+    const moved = wanted && (await planConsented(wanted, scene));
+    if (!moved || moved.steps.length === plan.steps.length) planned.push(plan);
+    else {
+      const notes = describeMove(moved.wanted, scene.standing.get(plan.key), scene.whyMoved);
+      planned.push({
+        ...plan,
+        withConsent: moved.steps.map(pickStep),
+        notes: [...plan.notes, ...notes.map((one) => `with consent it ${one}`)],
+      });
+    }
+  }
+  return planned;
 }
 
 /** @returns undefined when consent alone would not do */
-async function planConsented(balancer: Balancer, scene: Scene): Promise<readonly Step[] | undefined> {
+async function planConsented(
+  balancer: Balancer,
+  scene: Scene,
+): Promise<{ readonly wanted: Balancer; readonly steps: readonly Step[] } | undefined> {
   const consenting = { ...balancer, settings: { ...balancer.settings, allowDisruption: true } };
   try {
     const wanted = scene.provider.adjust(consenting, scene.after.cluster.surroundings);
-    return await askPlan(balancer.key, wanted, scene);
+    return { wanted, steps: await askPlan(balancer.key, wanted, scene) };
   } catch (thrown) {
     if (thrown instanceof Refusal) return undefined;
     throw thrown;

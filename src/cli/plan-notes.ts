@@ -31,7 +31,7 @@ export function describeNotes(noted: Noted): readonly string[] {
       .waitingFor(key)
       .map((service) => `${nameOf(service)} goes to another balancer once this one has let go of its address`),
     ...noted.coming.map((name) => `${name} comes with its address once its present balancer has let go of it`),
-    ...describeMove(noted),
+    ...describeMove(decision.wanted, noted.held, noted.whyMoved),
     ...noted.before.cluster.membersOf(key).filter(isBehind).map(sayBehind),
     ...intent.portRefusals.map(({ refusal }) => refusal.message),
     ...intent.warnings.map(({ service, text }) => `${nameOf(service)}: ${text}`),
@@ -52,8 +52,7 @@ function sayBehind(service: Service): string {
 }
 
 /** An address that clients know is given up. */
-function describeMove({ decision, held, whyMoved }: Noted): readonly string[] {
-  const { wanted } = decision;
+export function describeMove(wanted: Balancer | undefined, held: Balancer | undefined, whyMoved: Mover): readonly string[] {
   const next = wanted?.address.held ?? [];
   if (!held || !wanted || next.length === 0) return [];
   const lost = held.address.held.filter((address) => !next.includes(address));

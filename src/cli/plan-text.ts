@@ -139,11 +139,16 @@ function renderOthers({ leftAlone }: PlanDocument, verbose: boolean, pen: Pen): 
   return `${title}${lines.join('')}${more > 0 ? `  and ${more} more\n` : ''}`;
 }
 
-function renderSummary({ create, change, delete: deleted, disrupt, refused, unchanged }: PlanSummary, pen: Pen): string {
+function renderSummary(summary: PlanSummary, pen: Pen): string {
+  const { create, change, delete: deleted, disrupt, refused, unchanged, needConsent } = summary;
   const isIdle = create + change + deleted === 0;
   const planned = [`${create} to create`, `${change} to change`, `${deleted} to delete`].join(', ');
   const cuts = `${disrupt === 0 ? 'none' : disrupt} of them ${disrupt > 1 ? 'cut' : 'cuts'} traffic`;
-  const rest = [...(refused > 0 ? [`${refused} refused`] : []), ...(unchanged > 0 ? [`${unchanged} as wanted`] : [])];
+  const rest = [
+    ...(refused > 0 ? [`${refused} refused`] : []),
+    ...(needConsent > 0 ? [`${needConsent} with consent`] : []),
+    ...(unchanged > 0 ? [`${unchanged} as wanted`] : []),
+  ];
   const said = isIdle ? ['Nothing to do', ...rest] : [`Plan: ${planned}`, cuts, ...rest];
   return `${pen.paint(wrapText(`${said.join('; ')}.`, pen.width, '').trimEnd(), '1')}\n`;
 }

@@ -1,12 +1,11 @@
 import type { Config } from '../config/config.ts';
-import { optionsForProvider, toConfig } from '../config/read.ts';
+import { toConfig } from '../config/read.ts';
 import { type Claims, decideClaims } from '../controller/claims.ts';
 import { explain, UsageError } from '../errors.ts';
 import type { KubeApi } from '../kube/api.ts';
 import { connectKube, describeKube, inCluster } from '../kube/client.ts';
 import { readNode, readService } from '../kube/objects.ts';
 import { nameOf } from '../model.ts';
-import type { Log } from '../providers/provider.ts';
 import { createProvider } from '../providers/registry.ts';
 import type { Call } from './command.ts';
 import { kubeChoice } from './connect.ts';
@@ -20,6 +19,7 @@ import { layOver, type Overlay } from './plan-overlay.ts';
 import { makePicture } from './plan-picture.ts';
 import { renderPlan } from './plan-text.ts';
 import { unveil } from './plan-unveil.ts';
+import { type ContextParts, describeContext } from './provider-context.ts';
 import { listRawNodes, listRawServices } from './read.ts';
 
 /**
@@ -59,14 +59,16 @@ async function makePlan(call: Call): Promise<Made> {
   const config = toConfig(call.values);
   const interest = await readInterest(call);
   const objects = await readObjects(call);
-  const api = await connectKube(kubeChoice(config));
+  const api = await connectKube(kubeChoice(call.values));
   try {
     const { context, server } = api.where;
     call.err.write(`context ${context}, server ${server}, provider ${config.provider}\n`);
     const log = await openLog(call);
     const [claims, input] = await Promise.all([decideClaims(api, config, log), readInput(api, config, objects)]);
     refuseUnknown(call, input.overlay, interest.only);
-    const plan = await planWith({ config, log, claims, ...input, ...interest });
+    const cluster = await describeKube(kubeChoice(call.values));
+    const namespace = cluster.inCluster && cluster.namespace !== '' ? { namespace: cluster.namespace } : {};
+    const plan = await planWith({ api, ...namespace, config, log, claims, ...input, ...interest });
     return { plan, named: input.overlay.named, isNarrowed: interest.isOfInterest !== undefined };
   } finally {
     await api.close();
@@ -108,16 +110,14 @@ function refuseUnknown({ operands, values }: Call, { services }: Overlay, only: 
   throw new UsageError([{ where: 'argument', value: operands[0] ?? '', message }]);
 }
 
-interface Planning extends Read, Interest {
-  readonly config: Config;
-  readonly log: Log;
+interface Planning extends Read, Interest, ContextParts {
   readonly claims: Claims;
 }
 
-async function planWith({ config, log, overlay, ...rest }: Planning): Promise<PlanDocument> {
-  const options = optionsForProvider(config);
-  const provider = await createProvider(config.provider, { clusterName: config.clusterName, log, options });
-  const input = { ...rest, config, provider, now: Date.now(), whyMoved: await findMover(config) };
+async function planWith({ overlay, ...rest }: Planning): Promise<PlanDocument> {
+  const { config } = rest;
+  const provider = await createProvider(config.provider, await describeContext(rest));
+  const input = { ...rest, provider, now: Date.now(), whyMoved: await findMover(config) };
   const balancers = markShared(await makePlans(input)).map((one) => unveil(one, overlay.stand));
   return {
     version: PLAN_VERSION,

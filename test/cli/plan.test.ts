@@ -158,7 +158,7 @@ describe('what is served already', () => {
     expect((await plan('default/web')).stdout).toContain('nothing to do: it is as it is wanted');
   });
 
-  test('moves when its address is in no pool of the configuration any more, and that is said', async () => {
+  test('keeps an address that is in no pool of the configuration any more; where it would move is said', async () => {
     const called = call([
       'plan',
       '--kubeconfig',
@@ -171,16 +171,30 @@ describe('what is served already', () => {
       'json',
     ]);
     await called.ended;
-    const [moved] = (JSON.parse(called.stdout()) as PlanDocument).balancers;
-    expect(moved).toMatchObject({
-      change: 'change',
-      addresses: { now: ['192.0.2.1'], planned: ['198.51.100.1'] },
-      steps: [
+    const { balancers, summary } = JSON.parse(called.stdout()) as PlanDocument;
+    expect(balancers[0]).toMatchObject({
+      change: 'none',
+      steps: [],
+      addresses: { now: ['192.0.2.1'], planned: ['192.0.2.1'] },
+      withConsent: [
         { kind: 'open-listener', disrupts: false },
         { kind: 'close-listener', disrupts: true },
       ],
-      notes: ['moves from 192.0.2.1 to 198.51.100.1: it is in no pool (pool-1: 198.51.100.1)'],
+      notes: [
+        expect.stringMatching(/^192\.0\.2\.1 is kept.*allow-disruption/),
+        'with consent it moves from 192.0.2.1 to 198.51.100.1: it is in no pool (pool-1: 198.51.100.1)',
+      ],
     });
+    expect(summary).toMatchObject({ change: 0, needConsent: 1 });
+  });
+
+  test('moves when its author allows it, and that is said', async () => {
+    cluster.patch('web', { metadata: { annotations: { 'nodeport-lb.io/allow-disruption': 'true' } } });
+    const called = call(['plan', '--kubeconfig', kubeconfig, '--provider', 'local', '--local-pool', '198.51.100.1']);
+    await called.ended;
+    expect(called.stdout()).toMatch(
+      /^~ change default\/web from 192\.0\.2\.1 to 198\.51\.100\.1\n {2}- moves from .* it is in no pool/,
+    );
   });
 
   test('follows a node that a file takes away', async () => {
@@ -266,4 +280,14 @@ describe('what is wrong with the call is told', () => {
     await expect(failed).rejects.toThrow(UsageError);
     await expect(failed).rejects.toThrow(says);
   });
+});
+
+test('agents that would have to serve, and are not there, are missed by name; nothing is written for them', async () => {
+  cluster.create('web');
+  const from = cluster.kube.audit.length;
+  const called = call(['plan', '--kubeconfig', kubeconfig, '--provider', 'local', '--local-forwarder', 'agents', '-o', 'json']);
+  await called.ended;
+  const { balancers } = JSON.parse(called.stdout()) as PlanDocument;
+  expect(balancers).toMatchObject([{ key: 'default/web', refused: [{ reason: 'NoForwarder' }] }]);
+  expect(cluster.writes(from)).toEqual([]);
 });

@@ -58,7 +58,6 @@ export class AgentsProvider implements Provider<Observed> {
     for (const warning of describePools(readPools(this.#options.pools), reservedBy)) this.#context.log.warn({}, warning);
     await this.#link.start();
     this.#start = start;
-    if (start.lookOnly) this.#allocator?.moveFreely(); // what would move is what is asked
     this.#book.restore(start.balancers, reservedBy);
     this.#adopt();
     for (const balancer of start.lookOnly?.standing ?? []) {

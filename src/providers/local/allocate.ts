@@ -50,7 +50,7 @@ interface Holding {
 export class Allocator implements AddressBook {
   #pools: readonly Pool[];
   readonly #portFallback: boolean;
-  #keepsOutside: boolean;
+  readonly #keepsOutside: boolean;
   readonly #ledger: Ledger;
   readonly #holdings = new Map<string, Holding>();
   /** What each key has in the ledger: what it holds, and what it still has open. */
@@ -93,11 +93,6 @@ export class Allocator implements AddressBook {
 
   outsideOf(key: string): readonly string[] {
     return this.#holdings.get(key)?.outside ?? [];
-  }
-
-  /** Has every address that is in no pool given up when its balancer is assigned, as if its author allowed it. */
-  moveFreely(): void {
-    this.#keepsOutside = false;
   }
 
   /**

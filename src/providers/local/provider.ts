@@ -68,7 +68,6 @@ class LocalProvider implements Provider<Observed> {
     const { surroundings } = start;
     for (const warning of describePools(this.#pools, (address) => surroundings.reservedBy(address)))
       this.#context.log.warn({}, warning);
-    if (start.lookOnly) this.#allocator.moveFreely(); // what would move is what is asked
     this.#allocator.restore(start.balancers, (address) => surroundings.reservedBy(address));
     if (start.lookOnly) return this.#imagine(start.lookOnly.standing);
     this.#changed = (key) => start.changed(key);
