@@ -10,6 +10,10 @@ import { explain, type Problem, UsageError } from './errors.ts';
 /** argv -> command. The only place that ends the process. */
 
 const version = readVersion();
+/** kubectl finds its plugin under another name, which says so here. */
+const programName = process.env['KUBECTL_NODEPORT_LB'] ? 'kubectl nodeport-lb' : 'nodeport-lb';
+/** Longer lines of help are hard to read. */
+const MOST_COLUMNS = 100;
 
 function readVersion(): string {
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
@@ -17,7 +21,8 @@ function readVersion(): string {
 }
 
 async function main(): Promise<number> {
-  const parsed = parseCommandLine(process.argv.slice(2), commands, { version, columns: process.stdout.columns ?? 100 });
+  const columns = Math.min(process.stdout.columns ?? 80, MOST_COLUMNS);
+  const parsed = parseCommandLine(process.argv.slice(2), commands, { name: programName, version, columns });
   if ('exitCode' in parsed) {
     (parsed.exitCode === 0 ? process.stdout : process.stderr).write(parsed.text);
     return parsed.exitCode;
@@ -98,7 +103,7 @@ function interrupted(): AbortSignal {
 
 /** Errors are for people: every problem of the usage on a line of its own, anything else in one line. */
 function tell(command: string, thrown: unknown): number {
-  const name = `nodeport-lb ${command}`;
+  const name = `${programName} ${command}`;
   if (thrown instanceof UsageError) {
     const lines = thrown.message.split('\n').map((line) => `${name}: ${line}\n`);
     process.stderr.write(`${lines.join('')}See ${name} --help.\n`);
@@ -118,7 +123,7 @@ function wantsStack(): boolean {
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 /** A fault of ours: whoever mends it needs the stack. */
 process.on('uncaughtException', (thrown) => {
-  process.stderr.write(`nodeport-lb: ${explain(thrown)}\n${thrown.stack ?? ''}\n`);
+  process.stderr.write(`${programName}: ${explain(thrown)}\n${thrown.stack ?? ''}\n`);
   process.exit(1);
 });
 

@@ -1,7 +1,14 @@
-import { controllerOptions, forwarderOptions } from '../config/options.ts';
+import { controllerOptions, forwarderOptions, type OptionValues } from '../config/options.ts';
+import type { Problem } from '../errors.ts';
 import type { CommandRow } from './command.ts';
 
-const cluster = ['config', 'kubeconfig', 'context', 'logLevel'] as const;
+const kubectl = ['as', 'asGroup', 'requestTimeout'] as const;
+const cluster = ['config', 'kubeconfig', 'context', ...kubectl, 'logLevel'] as const;
+
+/** A provider that is misspelt is refused before anything is said to anybody's cluster. */
+async function judgeProviderOf(_operands: readonly string[], { provider }: OptionValues): Promise<readonly Problem[]> {
+  return provider === undefined ? [] : (await import('../providers/registry.ts')).judgeProvider(provider);
+}
 
 /** Every command, in the order of the help. */
 export const commands: readonly CommandRow[] = [
@@ -12,6 +19,7 @@ export const commands: readonly CommandRow[] = [
     least: 0,
     most: 0,
     options: controllerOptions,
+    judge: judgeProviderOf,
     notes: [
       'Each option is also a variable (NODEPORT_LB_ and its name in upper snake case) and a camel-case key of the',
       '--config file; the flag beats the variable beats the file.',
@@ -24,7 +32,7 @@ export const commands: readonly CommandRow[] = [
     operands: '[NAMESPACE/NAME]',
     least: 0,
     most: 1,
-    options: [...cluster, 'namespace', 'allNamespaces', 'output', 'watch', 'loadBalancerClass'],
+    options: [...cluster, 'namespace', 'allNamespaces', 'namespaces', 'output', 'watch', 'loadBalancerClass'],
     outputs: ['text', 'wide', 'json', 'yaml', 'name'],
     run: async (call) => (await import('./status.ts')).runStatus(call),
   },
@@ -54,7 +62,8 @@ export const commands: readonly CommandRow[] = [
     operands: '[NAMESPACE/NAME]',
     least: 0,
     most: 1,
-    options: [...controllerOptions, 'namespace', 'output', 'file', 'adoptFrom', 'exitCode'],
+    options: [...controllerOptions, ...kubectl, 'namespace', 'output', 'file', 'adoptFrom', 'exitCode'],
+    judge: judgeProviderOf,
     outputs: ['text', 'json'],
     notes: [
       'Give it the options (or the --config file) of the controller: it plans what a controller with these would do.',
@@ -77,7 +86,8 @@ export const commands: readonly CommandRow[] = [
     operands: '',
     least: 0,
     most: 0,
-    options: [...controllerOptions, 'namespace', 'output', 'delete', 'release'],
+    options: [...controllerOptions, ...kubectl, 'namespace', 'output', 'delete', 'release'],
+    judge: judgeProviderOf,
     outputs: ['text', 'json'],
     run: async (call) => (await import('./gc.ts')).runGc(call),
   },

@@ -7,10 +7,26 @@ import { connectKube, describeKube } from '../kube/client.ts';
 export interface Choice {
   readonly kubeconfig?: string;
   readonly context?: string;
+  readonly as?: string;
+  readonly asGroups?: readonly string[];
+  readonly requestTimeoutMs?: number;
 }
 
-export function kubeChoice({ kubeconfig, context }: Pick<OptionValues, 'kubeconfig' | 'context'>): Choice {
-  return { ...(kubeconfig === undefined ? {} : { kubeconfig }), ...(context === undefined ? {} : { context }) };
+type KubeFlags = Pick<OptionValues, 'kubeconfig' | 'context' | 'as' | 'asGroup' | 'requestTimeout'>;
+
+export function kubeChoice({ kubeconfig, context, as, asGroup, requestTimeout }: KubeFlags): Choice {
+  return {
+    ...(kubeconfig === undefined ? {} : { kubeconfig }),
+    ...(context === undefined ? {} : { context }),
+    ...(as === undefined ? {} : { as }),
+    ...(asGroup === undefined ? {} : { asGroups: asGroup }),
+    ...(requestTimeout === undefined ? {} : { requestTimeoutMs: readDuration(requestTimeout) }),
+  };
+}
+
+/** `5s`, `2m`; a number alone is seconds, as kubectl has it. */
+function readDuration(text: string): number {
+  return Number.parseInt(text, 10) * (text.endsWith('m') ? 60_000 : 1_000);
 }
 
 /** Connects, lets the work be done, and lets go. */

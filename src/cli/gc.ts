@@ -12,6 +12,7 @@ import { createLog, logOptionsFor } from '../ops/log.ts';
 import type { Provider } from '../providers/provider.ts';
 import { createProvider } from '../providers/registry.ts';
 import type { Call } from './command.ts';
+import { kubeChoice } from './connect.ts';
 import { listServices } from './read.ts';
 
 /** Something that we hold and that no Service wants any more. */
@@ -26,7 +27,7 @@ export interface Leftover {
 /** `gc`: lists what nobody wants any more; `--delete` takes it down; `--release` lets go of one Service. @returns 0 */
 export async function runGc(call: Call): Promise<number> {
   const config = toConfig(call.values);
-  const api = await connectKube(config);
+  const api = await connectKube(kubeChoice(call.values));
   try {
     const released = call.values.release;
     return released === undefined ? await collect(call, config, api) : await release(call, config, api, released);
@@ -48,7 +49,7 @@ async function collect(call: Call, config: Config, api: KubeApi): Promise<number
     const leftovers = [...findFinalizers(services, config), ...(await findBalancers(services, config, provider))];
     if (call.values.output === 'json') call.out.write(`${JSON.stringify({ version: 1, leftovers }, null, 2)}\n`);
     else for (const left of leftovers) call.out.write(`${left.kind} ${left.id}: ${left.why}\n`);
-    if (leftovers.length === 0) call.err.write('nothing is left over\n');
+    if (leftovers.length === 0) call.err.write(`nothing is left over (provider ${provider.name})\n`);
     if (call.values.delete && config.dryRun) call.err.write('dry run: nothing was deleted\n');
     else if (call.values.delete) await deleteBalancers(leftovers, provider, call);
     return 0;

@@ -1,10 +1,11 @@
-import { Command, Option } from 'commander';
+import { Command, type Help, Option } from 'commander';
 import { switchKind } from '../config/kinds.ts';
 import { flagOf } from '../config/option-names.ts';
 import { type OptionName, type Option as OptionRow, options } from '../config/options.ts';
 import { judgeFlag, type Sources } from '../config/read.ts';
 import type { Problem } from '../errors.ts';
 import type { CommandRow } from './command.ts';
+import { wrapText } from './table.ts';
 
 /** A command line that has been taken apart; nothing in it has been judged but the names of flags and the number of words. */
 export interface Parsed {
@@ -44,6 +45,8 @@ export function parseCommandLine(argv: readonly string[], rows: readonly Command
 }
 
 export interface About {
+  /** What a person calls the program by: `nodeport-lb`, or `kubectl nodeport-lb`. */
+  readonly name: string;
   readonly version: string;
   readonly columns: number;
 }
@@ -54,7 +57,7 @@ function describeProgram(
   write: (text: string) => void,
   chosen: (row: CommandRow, command: Command) => void,
 ): Command {
-  const program = new Command('nodeport-lb')
+  const program = new Command(about.name)
     .description("Kubernetes LoadBalancer Services whose targets are every node's NodePort")
     .version(about.version, '-V, --version', 'shows the version')
     .helpOption('-h, --help', 'shows help')
@@ -70,6 +73,8 @@ function describeProgram(
       optionTerm: showOptionTerm,
       optionDescription: (option) => option.description,
       subcommandTerm: (command) => command.name(),
+      padWidth: (command, helper) => Math.min(TERM_WIDTH, Math.max(...termsOf(command, helper).map((term) => term.length))),
+      formatItem: (term, termWidth, description, helper) => showItem(term, termWidth, description, helper.helpWidth ?? 80),
     })
     .showSuggestionAfterError();
   for (const row of rows) {
@@ -81,7 +86,7 @@ function describeProgram(
       .allowUnknownOption()
       .allowExcessArguments()
       .action((_options, self: Command) => chosen(row, self));
-    if (row.notes) command.addHelpText('after', `\n${row.notes.join('\n')}`);
+    if (row.notes) command.addHelpText('after', `\n${wrapText(row.notes.join(' '), about.columns, '').trimEnd()}`);
     for (const name of row.options) command.addOption(describeOption(name, row));
   }
   return program;
@@ -97,6 +102,22 @@ function describeOption(name: OptionName, row: CommandRow): Option {
   return new Option(flags, `${help}${shownDefault}`)
     .preset(true)
     .argParser((value: string | true, before: readonly (string | true)[] | undefined) => [...(before ?? []), value]);
+}
+
+/** A term that is longer has its description on the next lines, lest one long option narrows everything. */
+const TERM_WIDTH = 26;
+
+function termsOf(command: Command, helper: Help): readonly string[] {
+  return [
+    ...helper.visibleOptions(command).map((option) => helper.optionTerm(option)),
+    ...helper.visibleCommands(command).map((sub) => helper.subcommandTerm(sub)),
+  ];
+}
+
+function showItem(term: string, termWidth: number, description: string, width: number): string {
+  const indent = ' '.repeat(termWidth + 4);
+  const lines = wrapText(description, width, indent).trimEnd();
+  return term.length > termWidth ? `  ${term}\n${lines}` : `  ${term.padEnd(termWidth)}  ${lines.trimStart()}`;
 }
 
 function showOptionTerm(option: Option): string {

@@ -1,11 +1,12 @@
 import type { PortStatus, ServiceStatus } from './status-rows.ts';
 import { type Column, renderAge, renderTable } from './table.ts';
 
+/** What a person may want to copy is never cut, as kubectl cuts nothing; a class is known by its beginning. */
 const columns: readonly Column[] = [
-  { title: 'NAMESPACE', least: 9 },
-  { title: 'NAME', least: 12 },
+  { title: 'NAMESPACE' },
+  { title: 'NAME' },
   { title: 'CLASS', least: 8 },
-  { title: 'EXTERNAL-IP', least: 15 },
+  { title: 'EXTERNAL-IP' },
   { title: 'TARGETS' },
   { title: 'REASON' },
   { title: 'AGE' },

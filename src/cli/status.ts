@@ -31,7 +31,7 @@ export async function runStatus(call: Call): Promise<number> {
 }
 
 async function describeAll(api: KubeApi, { values }: Call, one: ServiceName | undefined): Promise<readonly ServiceStatus[]> {
-  const namespaces = values.namespace === undefined ? [] : [values.namespace];
+  const namespaces = namespacesOf(values);
   const [services, nodes] = await Promise.all([one ? getService(api, one) : listServices(api, namespaces), listNodes(api)]);
   const shown = one ? services : services.filter(isOfInterest);
   const surroundings = { count: targetCounter(nodes), loadBalancerClass: values.loadBalancerClass ?? OUR_CLASS };
@@ -53,17 +53,23 @@ async function render({ values, out, err }: Call, services: readonly ServiceStat
   if (form === 'json' || form === 'yaml') return renderData({ version: STATUS_VERSION, services }, form);
   if (form === 'name') return services.map((service) => `service/${service.name}\n`).join('');
   if (services.length > 0) return renderStatusTable(services, form, out.columns, Date.now());
-  err.write(
-    `No Services of type LoadBalancer found${values.namespace === undefined ? '' : ` in namespace ${values.namespace}`}.\n`,
-  );
+  const namespaces = namespacesOf(values);
+  const where = namespaces.length === 0 ? '' : ` in namespace${namespaces.length === 1 ? '' : 's'} ${namespaces.join(', ')}`;
+  err.write(`No Services of type LoadBalancer found${where}.\n`);
   return '';
+}
+
+/** Those of the controller's file, unless the person names one, or asks for all. Empty: all. */
+function namespacesOf({ namespace, allNamespaces, namespaces }: Call['values']): readonly string[] {
+  if (namespace !== undefined) return [namespace];
+  return allNamespaces ? [] : (namespaces ?? []);
 }
 
 /** The table, then one line, or one JSON document, for each change, until interrupted. */
 async function follow(call: Call, api: KubeApi, one: ServiceName | undefined): Promise<void> {
   const { values, out } = call;
   const log = await createLog({ ...logOptionsFor(values.logLevel ?? 'warn', false), write: (line) => call.err.write(line) });
-  const namespaces = one ? [one.namespace] : values.namespace === undefined ? [] : [values.namespace];
+  const namespaces = one ? [one.namespace] : namespacesOf(values);
   const isTable = values.output === undefined || values.output === 'text' || values.output === 'wide';
   let last = Promise.resolve();
   let began = false;

@@ -52,7 +52,7 @@ function bestCommand(service: Service, ways: readonly Tried[]): string | undefin
 function renderWays(ways: readonly Tried[], probed: boolean, width: number | undefined): string {
   const shownNodes = new Set([...new Set(ways.flatMap((way) => way.node ?? []))].slice(0, MAX_NODES));
   const shown = ways.filter((way) => way.node === undefined || shownNodes.has(way.node));
-  const columns = [{ title: 'WAY IN', least: 16 }, { title: 'FROM' }, { title: 'ADDRESS', least: 24 }, { title: 'PROTOCOL' }];
+  const columns = [{ title: 'WAY IN' }, { title: 'FROM' }, { title: 'ADDRESS' }, { title: 'PROTOCOL' }];
   const rows = shown.map((way) => {
     const row = [nameWay(way), way.from, endpointOf(way), way.protocol];
     return probed ? [...row, sayProbe(way)] : row;

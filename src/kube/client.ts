@@ -12,6 +12,9 @@ import { at, list, text } from './objects.ts';
 export { inCluster } from './kubeconfig.ts';
 
 export interface ConnectOptions extends KubeChoice {
+  /** User to impersonate, instead of the kubeconfig's; with groups alone it is refused by the API server. */
+  readonly as?: string;
+  readonly asGroups?: readonly string[];
   /** Default `nodeport-lb`. */
   readonly userAgent?: string;
   /** Default 30,000. */
@@ -78,7 +81,7 @@ async function openSource(target: KubeTarget, options: ConnectOptions): Promise<
     freshMs: 10_000, // the library has caches below: the token file's is a minute, the exec plugin's until its token expires
     async load(anew) {
       if (anew) config = load(chooseAgain(target, options));
-      return loadMaterial(config, target);
+      return loadMaterial(config, target, options);
     },
   };
 }
@@ -90,7 +93,7 @@ function chooseAgain(target: KubeTarget, options: ConnectOptions): KubeTarget {
   throw new Error(`context ${target.context} now has the server ${again.server}, not ${target.server}; restart to use it`);
 }
 
-async function loadMaterial(config: KubeConfig, target: KubeTarget): Promise<Material> {
+async function loadMaterial(config: KubeConfig, target: KubeTarget, { as, asGroups }: ConnectOptions): Promise<Material> {
   const options: RequestOptions = {};
   await inTime(config.applyToHTTPSOptions(options));
   const headers: Record<string, string | string[]> = {};
@@ -98,7 +101,9 @@ async function loadMaterial(config: KubeConfig, target: KubeTarget): Promise<Mat
     headers[name.toLowerCase()] = String(value).trim(); // token files often end with a newline
   }
   if (options.auth) headers['authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`;
-  if (target.impersonateGroups.length > 0) headers['impersonate-group'] = [...target.impersonateGroups];
+  if (as !== undefined) headers['impersonate-user'] = as;
+  const groups = asGroups ?? (as === undefined ? target.impersonateGroups : []);
+  if (groups.length > 0) headers['impersonate-group'] = [...groups];
   // node:tls passes over a CA that is none, and every server would then be distrusted without a reason.
   if (options.ca !== undefined && !String(options.ca).includes('-----BEGIN '))
     throw new Error('certificate-authority is not PEM');

@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type Code, cures, explain, Refusal, UsageError } from '../errors.ts';
+import { nearestName } from '../config/nearest.ts';
+import { type Code, cures, explain, type Problem, Refusal, UsageError } from '../errors.ts';
 import type { Provider, ProviderContext } from './provider.ts';
 
 /** The providers that come with the program. Each is loaded only when it is chosen: an SDK costs memory. */
@@ -45,6 +46,18 @@ export async function createProvider(name: string, context: ProviderContext): Pr
   return readProvider(name, provider);
 }
 
+/** What is wrong with the name of a provider, before one is made: a module is loaded for that. */
+export async function judgeProvider(name: string): Promise<readonly Problem[]> {
+  if (isBuiltIn(name)) return [];
+  try {
+    readCreate(name, await load(name));
+    return [];
+  } catch (thrown) {
+    if (thrown instanceof UsageError) return thrown.problems;
+    throw thrown;
+  }
+}
+
 async function createBuiltIn(name: BuiltIn, context: ProviderContext): Promise<Provider> {
   switch (name) {
     case 'none':
@@ -65,6 +78,8 @@ async function load(name: string): Promise<unknown> {
   try {
     return await import(locate(name));
   } catch (cause) {
+    const meant = /[/\\@]/.test(name) ? undefined : nearestName(name, BUILT_IN);
+    if (meant !== undefined) throw refuse(name, `There is no such provider; did you mean ${meant}?`, cause);
     const known = 'It is none of none, local and aws, so it is loaded as a module, and that failed';
     throw refuse(
       name,

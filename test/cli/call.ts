@@ -19,7 +19,7 @@ export interface Called {
  * @throws {UsageError} for a command line that is wrong
  */
 export function call(argv: readonly string[], columns?: number): Called {
-  const parsed = parseCommandLine(argv, commands, { version: '0.0.0', columns: 100 });
+  const parsed = parseCommandLine(argv, commands, { name: 'nodeport-lb', version: '0.0.0', columns: 100 });
   if ('exitCode' in parsed) throw new Error(parsed.text);
   const { values, problems } = readOptions(parsed.command.options, { flags: parsed.flags, env: {} });
   if (parsed.problems.length + problems.length > 0) throw new UsageError([...parsed.problems, ...problems]);

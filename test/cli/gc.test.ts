@@ -130,6 +130,6 @@ describe('gc', () => {
   });
 
   test('nothing is left over', async () => {
-    expect(await gc()).toMatchObject({ code: 0, stdout: '', stderr: 'nothing is left over\n' });
+    expect(await gc()).toMatchObject({ code: 0, stdout: '', stderr: 'nothing is left over (provider none)\n' });
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { CommandRow } from '../../src/cli/command.ts';
+import { commands } from '../../src/cli/commands.ts';
 import { parseCommandLine } from '../../src/cli/program.ts';
 
 const row: CommandRow = {
@@ -13,8 +14,10 @@ const row: CommandRow = {
   run: async () => 0,
 };
 
+const about = { name: 'nodeport-lb', version: '1.2.3', columns: 80 };
+
 function parse(...argv: string[]) {
-  return parseCommandLine(argv, [row], { version: '1.2.3', columns: 80 });
+  return parseCommandLine(argv, [row], about);
 }
 
 describe('command line', () => {
@@ -62,4 +65,18 @@ describe('what is shown', () => {
     expect(shown).toMatchObject({ exitCode });
     expect('text' in shown && shown.text).toMatch(text);
   });
+});
+
+test('help of every command fits into 80 columns, but for a long list of choices', () => {
+  for (const { name } of commands) {
+    const shown = parseCommandLine([name, '--help'], commands, about);
+    const lines = 'text' in shown ? shown.text.split('\n') : [];
+    expect(lines.filter((line) => line.length > 80 && !/^ {2}--\S+ \S+$/.test(line))).toEqual([]);
+    expect(lines.length).toBeGreaterThan(5);
+  }
+});
+
+test('help is given under the name that the program was called by', () => {
+  const shown = parseCommandLine(['--help'], [row], { ...about, name: 'kubectl nodeport-lb' });
+  expect('text' in shown && shown.text).toMatch(/^Usage: kubectl nodeport-lb /);
 });

@@ -34,7 +34,7 @@ const rooms: readonly { readonly room: string; readonly may: readonly string[] }
   { room: 'agent/report.ts', may: ['forwarder/rules.ts'] },
   { room: 'providers/provider.ts', may: ['model.ts', 'errors.ts'] },
   { room: 'providers/none.ts', may: ['model.ts', 'errors.ts', 'providers/provider.ts', 'node:'] },
-  { room: 'providers/registry.ts', may: ['providers', 'errors.ts', 'node:'] },
+  { room: 'providers/registry.ts', may: ['providers', 'config/nearest.ts', 'errors.ts', 'node:'] },
   {
     room: 'providers/local',
     may: [
@@ -87,6 +87,7 @@ const rooms: readonly { readonly room: string; readonly may: readonly string[] }
   },
   { room: 'main.ts', may: ['cli', 'config', 'errors.ts', 'node:'] },
   { room: 'bin.js', may: ['node:'] },
+  { room: 'kubectl-nodeport_lb.js', may: ['bin.js'] },
   { room: 'build.ts', may: ['node:', 'esbuild', 'undici'] },
   { room: 'sbom.ts', may: ['node:'] },
 ];

@@ -44,7 +44,8 @@ test('a path that begins with ./ counts from the working directory', async () =>
 
 test.each([
   { why: 'nothing', name: '', says: /Name a provider/ },
-  { why: 'a misspelt name', name: 'locla', says: /"locla": It is none of none, local and aws.*package must be installed/ },
+  { why: 'a misspelt name', name: 'locla', says: /"locla": There is no such provider; did you mean local\?/ },
+  { why: 'an unknown name', name: 'haproxy', says: /"haproxy": It is none of none, local and aws.*package must be installed/ },
   { why: 'no such file', name: './nowhere.js', says: /"\.\/nowhere\.js": .*path begins with/ },
   { why: 'a module that does not load', name: modulePath('broken.js'), says: /this module does not load/ },
   { why: 'no createProvider', name: modulePath('empty.js'), says: /does not export a function createProvider/ },
