@@ -80,11 +80,16 @@ NodePort, and answers at its nodePorts meanwhile.
 
   test('Services at one address get a pool that lets them, and those of others are left alone', async () => {
     const dns = { ports: [{ name: 'dns', protocol: 'UDP', port: 53, nodePort: 30053, targetPort: 53 }] };
-    kube.put('services', rawService('shop', 'dns', { ...atIp('192.0.2.240'), spec: dns }));
+    const annotations = { 'metallb.universe.tf/allow-shared-ip': 'edge' };
+    kube.put('services', rawService('shop', 'web', { ...atIp('192.0.2.240'), annotations }));
+    kube.put('services', rawService('shop', 'dns', { ...atIp('192.0.2.240'), annotations, spec: dns }));
+    const ssh = { ports: [{ name: 'ssh', protocol: 'TCP', port: 22, nodePort: 30022, targetPort: 22 }] };
+    kube.put('services', rawService('lab', 'ssh', { ...atIp('192.0.2.240'), annotations, spec: ssh }));
     kube.put('services', rawService('shop', 'cloud', { ingress: [{ hostname: 'lb.example.com' }] }));
     const { config, services } = await adoptJson('metallb');
     expect(config).toMatchObject({ localPools: [{ name: 'lan', sharePorts: true }] });
     expect(services.map(({ service, keepsAddresses }) => [service, keepsAddresses])).toEqual([
+      ['lab/ssh', true],
       ['shop/dns', true],
       ['shop/web', true],
     ]);
