@@ -15,6 +15,7 @@ import { Published } from './published.ts';
 import { type AgentReport, sameReport } from './report.ts';
 import { describeWork } from './report-of.ts';
 import { Memory, type Remembered } from './state-file.ts';
+import { type StartVips, VipDuty, vipsOf } from './vip-duty.ts';
 import { Work } from './work.ts';
 
 export interface AgentOptions {
@@ -31,6 +32,8 @@ export interface AgentOptions {
   readonly stateDir?: string;
   readonly remembered?: Remembered;
   readonly startForwarder: StartForwarder;
+  /** Undefined: only what the machine has by itself is served. */
+  readonly startVips?: StartVips;
   readonly log: Log;
   /** Addresses of this machine. */
   readAddresses(): ReadonlySet<string>;
@@ -61,6 +64,7 @@ export class Agent {
   readonly #memory: Memory;
   readonly #report: Published;
   readonly #presence: Presence;
+  readonly #duty: VipDuty | undefined;
   readonly #stopAddresses: () => void;
   #orders: Orders | undefined;
   #problem: string | undefined;
@@ -76,7 +80,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     const { api, name, namespace, group, log, remembered, stateDir } = options;
     this.#options = options;
-    this.#link = new Link(log, () => this.#tell());
+    this.#link = new Link(log, () => this.#heard());
     this.#work = new Work(this.#link);
     this.#memory = new Memory(stateDir, log);
     const own = { api, namespace, name: agentObject(group, name), log };
@@ -88,15 +92,18 @@ export class Agent {
       identity: options.identity,
       ...(options.renewMs ? { renewMs: options.renewMs } : {}),
     });
-    const machine = options.readAddresses();
+    this.#duty = options.startVips && new VipDuty(options.startVips, name, () => this.#held());
     this.#place = {
       ...nowhere,
-      machine,
+      machine: this.#readMachine(),
       published: new Map(remembered?.published),
       ofNode: new Set(remembered?.ofNode),
     };
     this.#orders = remembered?.orders;
-    this.#stopAddresses = followAddresses(options.readAddresses, () => this.#moved());
+    this.#stopAddresses = followAddresses(
+      () => this.#readMachine(),
+      () => this.#moved(),
+    );
   }
 
   /** Serves what was served last, then follows the cluster. Resolves as soon as the forwarder has been started. */
@@ -112,6 +119,7 @@ export class Agent {
         );
       }
     }
+    this.#arrange();
     await this.#link.start(this.#options.startForwarder);
     if (remembered)
       log.info({ listeners: this.#work.listeners().length }, 'serving the rules of the last run until the cluster answers');
@@ -140,6 +148,7 @@ export class Agent {
     this.#stopped = true;
     this.#following += 1;
     this.#stopAddresses();
+    await this.#duty?.stop();
     const closing = this.#link.close(drainMs);
     await Promise.all([this.#ordersWatch?.stop(), this.#followed?.stop(), this.#memory.flush(), this.#report.stop()]);
     await this.#presence.stop();
@@ -183,6 +192,7 @@ export class Agent {
     const before = this.#orders;
     this.#orders = orders;
     if (!this.#followed || !before || followedBy(before) !== followedBy(orders)) void this.#follow(orders);
+    this.#arrange();
     this.#remember();
   }
 
@@ -229,13 +239,53 @@ export class Agent {
 
   #moved(): void {
     const before = this.#place;
-    this.#place = { ...before, machine: this.#options.readAddresses() };
+    this.#place = { ...before, machine: this.#readMachine() };
     if (this.#followed) this.#locate();
     if (samePlace(before, this.#place)) return;
     this.#options.log.info({ addresses: [...this.#place.machine] }, 'the addresses of this machine have changed');
     if (this.#orders) this.#work.move(this.#orders, this.#place);
+    this.#arrange();
     this.#remember();
     this.#tell();
+  }
+
+  /** Without what only visits this machine. */
+  #readMachine(): ReadonlySet<string> {
+    const owned = this.#duty?.owned();
+    return new Set([...this.#options.readAddresses()].filter((address) => !owned?.has(address)));
+  }
+
+  /** The forwarder has news. */
+  #heard(): void {
+    this.#arrange();
+    this.#tell();
+  }
+
+  /** An address has come to this machine, or has left it. */
+  #held(): void {
+    this.#link.retry();
+    this.#moved();
+    this.#tell();
+  }
+
+  /** Has the addresses of pools held, by this agent or another, and served as soon as they are here. */
+  #arrange(): void {
+    const orders = this.#orders;
+    if (!this.#duty || !orders || this.#stopped) return;
+    const { machine, ofNode } = this.#place;
+    const vips = vipsOf(orders, this.#work.balancers(), new Set([...machine, ...ofNode]));
+    const before = this.#place;
+    this.#place = { ...before, movable: new Set(vips) };
+    if (!samePlace(before, this.#place)) {
+      this.#link.setExclusive(vips);
+      this.#work.move(orders, this.#place);
+    }
+    const serving = {
+      listeners: this.#work.listeners(),
+      state: (id: string) => this.#link.state(id),
+      target: (name: string, port: number) => this.#link.target(name, port),
+    };
+    this.#duty.update(orders, vips, serving, this.#options.node);
   }
 
   #take(keys: readonly string[]): void {
@@ -250,6 +300,7 @@ export class Agent {
         );
       }
     }
+    this.#arrange();
     this.#remember();
     setImmediate(() => this.#tell()); // after the link has sent
   }
@@ -291,6 +342,7 @@ export class Agent {
       place: this.#place,
       work: this.#work,
       link: this.#link,
+      ...(this.#duty ? { vips: this.#duty.outcome() } : {}),
       ...(this.#problem === undefined ? {} : { problem: this.#problem }),
     });
     if (!this.#told || !sameReport(report, this.#told)) this.#told = report;

@@ -1,6 +1,7 @@
 import type { Link } from '../providers/local/link.ts';
 import type { Place } from './place.ts';
 import { type AgentReport, type HoldingException, MAX_TARGETS, REPORT_VERSION } from './report.ts';
+import type { VipDuty } from './vip-duty.ts';
 import type { Work } from './work.ts';
 
 export interface Described {
@@ -9,11 +10,12 @@ export interface Described {
   readonly place: Place;
   readonly work: Work;
   readonly link: Link;
+  readonly vips?: ReturnType<VipDuty['outcome']>;
   readonly problem?: string;
 }
 
 /** What the agent tells the controller just now. The same state gives the same text, so that it is written only on change. */
-export function describeWork({ name, node, place, work, link, problem }: Described): AgentReport {
+export function describeWork({ name, node, place, work, link, vips, problem }: Described): AgentReport {
   const holdings = work.holdings();
   return {
     version: REPORT_VERSION,
@@ -23,18 +25,22 @@ export function describeWork({ name, node, place, work, link, problem }: Describ
     addresses: [...place.machine],
     generation: link.generation,
     holdings: sorted(holdings),
-    exceptions: describeExceptions(work, link),
+    exceptions: describeExceptions(work, link, vips),
     released: work.released(),
     targets: Object.fromEntries(link.unhealthy().slice(0, MAX_TARGETS)),
+    ...(vips === undefined ? {} : { held: vips.held }),
     ...(problem === undefined ? {} : { problem }),
   };
 }
 
-function describeExceptions(work: Work, link: Link): Readonly<Record<string, HoldingException>> {
+/** An address that cannot be held here is not served, whatever the forwarder makes ready for it. */
+function describeExceptions(work: Work, link: Link, vips: Described['vips']): Readonly<Record<string, HoldingException>> {
   const found: Record<string, HoldingException> = {};
-  for (const { id, port } of work.listeners()) {
+  for (const { id, port, address } of work.listeners()) {
     const state = link.state(id);
-    if (state?.state === 'failed') found[id] = { state: 'failed', code: state.code, message: state.message };
+    const failure = vips?.failures.get(address);
+    if (failure) found[id] = { state: 'failed', code: failure.code, message: failure.message };
+    else if (state?.state === 'failed') found[id] = { state: 'failed', code: state.code, message: state.message };
     else if (state?.state !== 'listening') found[id] = { state: 'pending' };
     else if (state.port !== port) found[id] = { state: 'moved', port: state.port };
   }

@@ -23,6 +23,8 @@ export interface AgentReport {
   readonly released: readonly string[];
   /** By `node` or `node:nodePort`; what is absent is healthy, or follows its node. */
   readonly targets: Readonly<Record<string, TargetState>>;
+  /** Addresses of pools that this agent holds just now; absent: it takes no part in holding any. */
+  readonly held?: readonly string[];
   /** Why it does not follow what the controller says. */
   readonly problem?: string;
 }
@@ -53,6 +55,7 @@ export function readReport(text: string): AgentReport | undefined {
     exceptions: entries(raw['exceptions'], isException),
     released: texts(raw['released']),
     targets: entries(raw['targets'], isTargetState),
+    ...(raw['held'] === undefined ? {} : { held: texts(raw['held']) }),
     ...(typeof raw['problem'] === 'string' ? { problem: raw['problem'] } : {}),
   };
 }

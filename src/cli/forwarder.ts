@@ -1,19 +1,27 @@
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { Agent, type AgentState } from '../agent/agent.ts';
 import { chooseForwarder, cleanUpDatapath } from '../agent/datapath.ts';
 import { readAddresses } from '../agent/machine.ts';
 import { agentGroup, agentName, DEFAULT_NAMESPACE } from '../agent/names.ts';
 import { chooseStateDir, forget, readIdentity, recall } from '../agent/state-file.ts';
+import type { StartVips } from '../agent/vip-duty.ts';
+import { cleanUpVips } from '../agent/vips/leftovers.ts';
+import { ALL_IDS, type IdRange } from '../agent/vips/plan.ts';
+import { startVips } from '../agent/vips/vips.ts';
 import { OUR_CLASS } from '../config/options.ts';
 import { UsageError } from '../errors.ts';
 import { connectKube, describeKube } from '../kube/client.ts';
 import { serveHttp } from '../ops/http.ts';
 import { createLog, logOptionsFor } from '../ops/log.ts';
 import { createMetrics, type Metrics } from '../ops/metrics.ts';
+import type { Log } from '../providers/provider.ts';
 import type { Call } from './command.ts';
 import { kubeChoice } from './connect.ts';
 
 const DRAIN_SECONDS = 30;
+/** Within the state directory. */
+const VIPS_DIR = 'vips';
 
 /** `forwarder`: the agent, until SIGTERM or SIGINT, with a drain at the end; or with `--cleanup` what one has left. @returns 0 */
 export async function runForwarder(call: Call): Promise<number> {
@@ -41,6 +49,7 @@ export async function runForwarder(call: Call): Promise<number> {
     ...(stateDir === undefined ? {} : { stateDir }),
     ...(remembered === undefined ? {} : { remembered }),
     startForwarder: chooseForwarder(datapathOf(call)),
+    ...vipsOf(call, stateDir, log),
     readAddresses,
     log,
   });
@@ -71,6 +80,32 @@ function datapathOf({ values }: Call): 'auto' | 'userspace' | 'nftables' {
   const datapath = values.localDatapath ?? 'auto';
   if (datapath !== 'kube-proxy') return datapath;
   throw new UsageError([{ where: '--local-datapath', value: datapath, message: 'must be auto, userspace or nftables here' }]);
+}
+
+/** @throws {UsageError} for ids that are none, or nowhere to write down which addresses are ours */
+function vipsOf({ values }: Call, stateDir: string | undefined, log: Log): { readonly startVips?: StartVips } {
+  const ids = readIds(values.localVipIds ?? `${ALL_IDS.first}-${ALL_IDS.last}`);
+  if (values.localVips !== true) return {};
+  if (stateDir === undefined) {
+    const message = 'needs a directory that can be written, for the record of which addresses on this machine are its own';
+    throw new UsageError([{ where: '--state-dir', message }]);
+  }
+  const { localVipInterface: name, localVipHoldSeconds: seconds } = values;
+  const own = {
+    runDir: join(stateDir, VIPS_DIR),
+    ids,
+    ...(name === undefined ? {} : { interface: name }),
+    ...(seconds === undefined ? {} : { holdMs: Number(seconds) * 1_000 }),
+  };
+  return { startVips: (options) => startVips({ ...options, ...own, log }) };
+}
+
+function readIds(text: string): IdRange {
+  const [first = 0, last = 0] = text.split('-').map(Number);
+  if (first >= 1 && first <= last && last <= ALL_IDS.last) return { first, last };
+  throw new UsageError([
+    { where: '--local-vip-ids', value: text, message: 'must be two numbers from 1 to 255, the lower one first' },
+  ]);
 }
 
 /** A pod knows its node by the downward API, which charts put into NODE_NAME. */
@@ -111,7 +146,8 @@ function measure(metrics: Metrics, agent: Agent): void {
 async function cleanUp(call: Call): Promise<number> {
   const log = await createLog(logOptionsFor(call.values.logLevel ?? 'info', false));
   const stateDir = await chooseStateDir(call.values.stateDir, log);
-  const removed = [...(await cleanUpDatapath()), ...(await forget(stateDir))];
+  const vips = stateDir === undefined ? [] : await cleanUpVips({ runDir: join(stateDir, VIPS_DIR), log });
+  const removed = [...vips, ...(await cleanUpDatapath()), ...(await forget(stateDir))];
   for (const line of removed) call.out.write(`removed ${line}\n`);
   if (removed.length === 0) call.err.write('nothing was left on this machine\n');
   return 0;

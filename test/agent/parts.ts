@@ -17,7 +17,7 @@ export interface TestAgent {
   forwarder(): FakeForwarder;
 }
 
-export interface AgentWish extends Partial<Pick<AgentOptions, 'node' | 'stateDir' | 'identity' | 'log'>> {
+export interface AgentWish extends Partial<Pick<AgentOptions, 'node' | 'stateDir' | 'identity' | 'log' | 'startVips'>> {
   readonly addresses?: readonly string[];
 }
 

@@ -51,15 +51,20 @@ export async function stopOrphans(runDir: string): Promise<boolean> {
 
 /**
  * What `nodeport-lb forwarder --cleanup` does about VIPs: ends a keepalived of ours that runs without an agent, and takes our
- * addresses from the links. @returns a line for each thing that was removed
+ * addresses from the links. Rejects when it cannot. @returns a line for each thing that was removed
  */
 export async function cleanUpVips(options: { readonly runDir: string; readonly log: ForwarderLog }): Promise<readonly string[]> {
+  if (process.platform !== 'linux') return [];
   const stopped = await stopOrphans(options.runDir);
   const record = new VipRecord(options.runDir);
-  const removed = (await removeLeftovers(record)).filter((one) => !ANCHORS.includes(one.address));
-  if (record.placed.length > 0)
-    await record.write([]).catch((error: unknown) => options.log.warn({ error }, 'the record of VIPs stays'));
-  const lines = removed.map(({ address, interface: name }) => `address ${address} on ${name}`);
+  const removed = await removeLeftovers(record).catch((error: unknown) => {
+    if (record.placed.length > 0) throw error;
+    return []; // without the command ip nothing can be there
+  });
+  if (record.placed.length > 0) await record.write([]);
+  const lines = removed
+    .filter((one) => !ANCHORS.includes(one.address))
+    .map(({ address, interface: name }) => `address ${address} on ${name}`);
   return stopped ? [`keepalived of ${join(options.runDir, CONFIG_FILE)}`, ...lines] : lines;
 }
 

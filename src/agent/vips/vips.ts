@@ -48,6 +48,8 @@ export interface Vips {
   apply(wish: VipWish): void;
   /** Every address of the wish. */
   holdings(): ReadonlyMap<string, Holding>;
+  /** What we have put on this machine's interfaces, or a dead agent before us has: from the first moment on. */
+  owned(): ReadonlySet<string>;
   /** Lets go of everything. With `drain` the other agents take over first, so that no new connection is lost; at most 3 s longer. */
   close(options: { readonly drain: boolean }): Promise<void>;
 }
@@ -114,6 +116,10 @@ class KeptVips implements Vips {
 
   holdings(): ReadonlyMap<string, Holding> {
     return this.#holdings;
+  }
+
+  owned(): ReadonlySet<string> {
+    return new Set(this.#record.placed.map((one) => one.address));
   }
 
   close({ drain }: { readonly drain: boolean }): Promise<void> {

@@ -127,6 +127,18 @@ export class Link {
     return this.#waits.until(id, () => !this.isOpen(id));
   }
 
+  /** Says which addresses, sorted, are ours alone, whether they are on this machine just now or not. */
+  setExclusive(addresses: readonly string[]): void {
+    this.#sheet.setExclusive(addresses);
+    this.#schedule();
+  }
+
+  /** Has the forwarder try again at once what it could not open, as when an address has come to this machine. */
+  retry(): void {
+    this.#sheet.touch();
+    this.#schedule();
+  }
+
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;

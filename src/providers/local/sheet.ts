@@ -31,6 +31,10 @@ export class Sheet {
   readonly #sentAt = new Map<string, number>();
   readonly #closing = new Map<string, number>();
   #changed = noChange();
+  #exclusive: readonly string[] = [];
+  #toldExclusive: readonly string[] = [];
+  /** A change is due although nothing is different. */
+  #isTouched = false;
   #generation = -1;
 
   entry(id: string): Entry | undefined {
@@ -65,6 +69,16 @@ export class Sheet {
     this.#changed.listeners.add(id);
   }
 
+  /** Addresses that are ours alone, sorted. */
+  setExclusive(addresses: readonly string[]): void {
+    this.#exclusive = addresses;
+  }
+
+  /** The next change is told even if it is empty: the forwarder then tries again what it could not do. */
+  touch(): void {
+    this.#isTouched = true;
+  }
+
   /** The difference between what shall be and what was sent, which from now on counts as sent; undefined: there is none. */
   takeChange(): RulesChange | undefined {
     const changed = this.#changed;
@@ -74,9 +88,12 @@ export class Sheet {
     const listeners = this.#takeListeners(changed.listeners, generation);
     const nodeSets = this.#takeSets(changed.sets);
     const nodes = this.#takeNodes(changed);
-    if (base >= 0 && [listeners, nodeSets, nodes].every((part) => Object.keys(part).length === 0)) return undefined;
+    const exclusive = this.#takeExclusive();
+    const isEmpty = [listeners, nodeSets, nodes, exclusive].every((part) => Object.keys(part).length === 0);
+    if (base >= 0 && isEmpty && !this.#isTouched) return undefined;
+    this.#isTouched = false;
     this.#generation = generation;
-    return { version: RULES_VERSION, base, generation, listeners, nodeSets, nodes };
+    return { version: RULES_VERSION, base, generation, listeners, nodeSets, nodes, ...exclusive };
   }
 
   /** Everything that counts as sent. */
@@ -88,6 +105,7 @@ export class Sheet {
       nodes: [...this.sets.nodes()],
       nodeSets: Object.fromEntries(names.map((name) => [name, this.sets.idsOf(name) ?? []])),
       listeners: [...this.#sent.listeners.values()],
+      ...(this.#toldExclusive.length === 0 ? {} : { exclusive: this.#toldExclusive }),
     };
   }
 
@@ -100,6 +118,12 @@ export class Sheet {
 
   #leaveSet(name: string): void {
     if (this.sets.leave(name)) this.#changed.sets.add(name);
+  }
+
+  #takeExclusive(): Pick<RulesChange, 'exclusive'> {
+    if (isDeepStrictEqual(this.#exclusive, this.#toldExclusive)) return {};
+    this.#toldExclusive = this.#exclusive;
+    return { exclusive: this.#exclusive };
   }
 
   #takeListeners(ids: ReadonlySet<string>, generation: number): Record<string, RuleListener | null> {
