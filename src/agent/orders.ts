@@ -15,6 +15,8 @@ export interface Orders {
   /** Empty: all. */
   readonly namespaces: readonly string[];
   readonly portFallback: boolean;
+  /** Every balancer is being taken down (nodeport-lb retire), although its Service looks as before. */
+  readonly retired?: boolean;
   /** CIDRs, ranges and addresses that Services get; empty: the addresses of the nodes. */
   readonly pools: readonly string[];
   /** Live agents by name. */
@@ -43,6 +45,7 @@ export function readOrders(text: string): Orders | string {
     nodeAddressTypes: texts(raw['nodeAddressTypes']),
     namespaces: texts(raw['namespaces']),
     portFallback: raw['portFallback'] === true,
+    ...(raw['retired'] === true ? { retired: true } : {}),
     pools: texts(raw['pools']),
     agents: (Array.isArray(raw['agents']) ? raw['agents'] : []).flatMap(readAgent),
   };

@@ -61,7 +61,8 @@ export class Work {
   /** Brings one balancer to what the cluster says. */
   take(key: string, cluster: Cluster, orders: Orders, place: Place): void {
     const members = cluster.membersOf(key).filter((service) => isHeldBy(service, orders.holder));
-    const claims = { loadBalancerClass: orders.loadBalancerClass, claimUnset: false }; // what is held is claimed already
+    const { loadBalancerClass, retired = false } = orders;
+    const claims = { loadBalancerClass, claimUnset: false, retired }; // what is held is claimed already
     const input = { key, members, provider: orders.holder.split('/')[0] ?? '', claims, nodesFor: cluster.nodesFor };
     const intent = decideIntent(input);
     this.#noteLeaving(

@@ -97,7 +97,11 @@ export async function startController(options: ControllerOptions): Promise<Runni
     provider,
     describeStart: () => ({
       balancers: wantedBalancers(cluster, inputFor),
-      surroundings: { ...cluster.surroundings, leaves: (uid: string) => leaves(cluster.serviceOf(uid), isOurs) },
+      surroundings: {
+        ...cluster.surroundings,
+        leaves: (uid: string) => leaves(cluster.serviceOf(uid), isOurs),
+        retired: retirement.retired,
+      },
       changed: queue.add,
       mayWrite,
     }),

@@ -96,6 +96,8 @@ export interface Surroundings {
   reservedBy(address: string): string | undefined;
   /** Whether the Service of this UID is there, holds a balancer of ours, and wants none any more; absent: not known. */
   leaves?(uid: string): boolean;
+  /** Whether no Service is claimed any more (nodeport-lb retire); absent: not so. */
+  retired?(): boolean;
 }
 
 /** What a provider module is opened with; a third party's module exports `createProvider(context)`. */

@@ -131,6 +131,7 @@ export class AgentsProvider implements Provider<Observed> {
   /** Nothing is sent: what the controller has written on the Services is what agents follow. */
   async apply(step: Step): Promise<void> {
     const local = step as LocalStep; // the controller hands back what `plan` gave it
+    this.#link.command(); // whether nothing is wanted any more shows in no Service
     switch (local.kind) {
       case 'open-listener':
       case 'update-listener':
@@ -229,6 +230,7 @@ export class AgentsProvider implements Provider<Observed> {
       version: RULES_VERSION,
       ...this.#context.reading,
       portFallback,
+      ...(this.#start?.surroundings.retired?.() ? { retired: true } : {}),
       pools: pools.flatMap(({ addresses }) => addresses),
       agents: agents
         .map(({ agent, node, addresses }) => ({ name: agent, ...(node === undefined ? {} : { node }), addresses }))

@@ -128,6 +128,18 @@ export class Cluster {
     return tryRun('nsenter', [`--net=/run/netns/${this.plane.hub}`, command, ...args], { ...options, env });
   }
 
+  /** Waits until every pod of a Deployment or DaemonSet is of its newest kind, and ready. @throws after three minutes */
+  async rolledOut(namespace: string, what: string): Promise<void> {
+    await this.kubectl(['-n', namespace, 'rollout', 'status', what, '--timeout=180s'], { timeoutMs: 200_000 });
+  }
+
+  /** Gives a node one more address. */
+  async addAddress(node: string, address: string): Promise<void> {
+    const net = this.nets.find(({ name }) => name === node);
+    if (!net) throw new Error(`there is no node ${node}`);
+    await run('ip', ['-n', net.namespace, 'address', 'add', `${address}/32`, 'dev', 'eth0']);
+  }
+
   /** Ends of the nodes' logs, for the message of a failure. */
   tails(): string {
     return this.#nodes.map((node) => `--- ${node.name}\n${node.tail(8)}`).join('\n');

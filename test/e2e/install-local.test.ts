@@ -1,0 +1,155 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { CHART, Helm, prepareHelm } from './chart-helm.ts';
+import { type Cluster, startCluster } from './cluster/cluster.ts';
+import { INGRESS, PRODUCT } from './cluster/images.ts';
+import { appManifest } from './cluster/kubia.ts';
+import { ingressManifest, traefikManifest } from './cluster/traefik.ts';
+import type { RunningLoad } from './lab/client.ts';
+import { FINALIZER, type IngressObject, type ServiceObject } from './lab/product.ts';
+import { until } from './lab/until.ts';
+
+/** The chart with provider local, a pool and agents, under the traffic of a real Deployment, on nodes with kubelets. */
+
+const [NAMESPACE, NAME] = ['nodeport-lb', 'nodeport-lb'];
+/** The pool: n1 has its addresses. */
+const POOL = ['172.31.77.60', '172.31.77.61'];
+const VALUES = { provider: 'local', localPools: POOL, cleanupOnUninstall: true };
+const WAIT = ['--wait', '--timeout', '180s'];
+const kubia = { namespace: 'shop', name: 'kubia', replicas: 3, version: '1', type: 'LoadBalancer', image: PRODUCT } as const;
+
+let cluster: Cluster;
+let helm: Helm;
+
+beforeAll(async () => {
+  cluster = await startCluster(2);
+  helm = new Helm(await prepareHelm(), cluster.plane.directory);
+  for (const address of POOL) await cluster.addAddress('n1', address);
+}, 45 * 60_000);
+
+afterAll(async () => {
+  await cluster?.close();
+});
+
+function readService(namespace: string, name: string): Promise<ServiceObject> {
+  return cluster.api.get<ServiceObject>(`/api/v1/namespaces/${namespace}/services/${name}`);
+}
+
+/** Waits until the Service is published. @returns its address */
+function addressOf(namespace: string, name: string): Promise<string> {
+  return until(async () => (await readService(namespace, name)).status.loadBalancer.ingress?.[0]?.ip, {
+    withinMs: 90_000,
+    what: `${namespace}/${name} has an external address`,
+    everyMs: 250,
+  });
+}
+
+function answers(url: string, said: RegExp, host?: string): Promise<true> {
+  return until(
+    async () => {
+      const { status, body } = await cluster.client.request({ url, ...(host ? { headers: { host } } : {}) });
+      if (status !== 200 || !said.test(body)) throw new Error(`${status} ${body}`);
+      return true as const;
+    },
+    { withinMs: 90_000, what: `${url} says ${said}`, everyMs: 250 },
+  );
+}
+
+/** Runs the work under traffic on connections of both kinds. @returns how many requests failed, and how */
+async function underLoad(work: () => Promise<void>): Promise<readonly string[]> {
+  const url = `http://${await addressOf('shop', 'kubia')}/`;
+  const loads: readonly RunningLoad[] = await Promise.all([
+    cluster.client.load({ url, connections: 'new', perSecond: 40, timeoutMs: 10_000 }),
+    cluster.client.load({ url, connections: 'kept', perSecond: 20, timeoutMs: 10_000 }),
+  ]);
+  const before = Date.now();
+  const worked = await work().then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  const results = await Promise.all(loads.map((load) => load.stop()));
+  if (worked !== undefined) throw worked;
+  expect(results.every(({ answered }) => answered > 0)).toBe(true);
+  return results.flatMap(({ failures }) => failures.map((f) => `${f.message} at ${f.startedAt - before} ms`));
+}
+
+test('controller and agents get ready', async () => {
+  const args = ['install', NAME, CHART, '--namespace', NAMESPACE, '--create-namespace', ...WAIT];
+  await helm.inLab(cluster, args, VALUES);
+  await cluster.rolledOut(NAMESPACE, `daemonset/${NAME}-forwarder`);
+});
+
+test('a Service of a real Deployment gets an address of the pool, and every pod is reached', async () => {
+  await cluster.kubectl(['create', 'namespace', 'shop']);
+  await cluster.kubectl(['apply', '-f', '-'], { input: appManifest(kubia) });
+  await cluster.rolledOut('shop', 'deploy/kubia');
+  const address = await addressOf('shop', 'kubia');
+  expect(POOL).toContain(address);
+  await answers(`http://${address}/`, /"app":"kubia"/);
+  const pods = new Set<string>();
+  await until(
+    async () => {
+      pods.add((await cluster.client.json(`http://${address}/`)).pod);
+      return pods.size === 3;
+    },
+    { withinMs: 60_000, what: 'all three pods have answered' },
+  );
+  const exec = ['-n', NAMESPACE, 'exec', `deploy/${NAME}`, '--', 'nodeport-lb'];
+  expect(await cluster.kubectl([...exec, 'status'])).toMatch(/^shop +kubia .*Ready/m);
+  expect(await cluster.kubectl([...exec, 'url', 'shop/kubia'])).toContain(address);
+});
+
+test('a new version is rolled out, and no request fails', async () => {
+  const failures = await underLoad(async () => {
+    await cluster.kubectl(['-n', 'shop', 'set', 'env', 'deploy/kubia', 'VERSION=2']);
+    await cluster.rolledOut('shop', 'deploy/kubia');
+    await answers(`http://${await addressOf('shop', 'kubia')}/`, /"version":"2"/);
+  });
+  expect(failures).toEqual([]);
+});
+
+test('an Ingress controller behind a balancer serves two Services through one address, and repeats it', async () => {
+  const foo = { ...kubia, name: 'foo', replicas: 1, type: 'ClusterIP' } as const;
+  const all = [appManifest(foo), traefikManifest(INGRESS), ingressManifest('shop')];
+  await cluster.kubectl(['apply', '-f', '-'], { input: all.join('---\n') });
+  const address = await addressOf('ingress', 'traefik');
+  const base = `http://${address}:8080`;
+  await answers(`${base}/kubia`, /"app":"kubia"/, 'kubia.example.com');
+  await answers(`${base}/foo`, /"app":"foo"/, 'kubia.example.com');
+  type Ingress = { readonly status?: { readonly loadBalancer?: { readonly ingress?: readonly IngressObject[] } } };
+  const path = '/apis/networking.k8s.io/v1/namespaces/shop/ingresses/kubia';
+  await until(
+    async () => (await cluster.api.get<Ingress>(path)).status?.loadBalancer?.ingress?.some(({ ip }) => ip === address),
+    { withinMs: 60_000, what: `the Ingress says ${address}`, everyMs: 250 },
+  );
+});
+
+test('an upgrade, a restarted controller and a rollback cost no request', async () => {
+  const upgrade = ['upgrade', NAME, CHART, '--namespace', NAMESPACE, ...WAIT];
+  const failures = await underLoad(async () => {
+    await helm.inLab(cluster, upgrade, { ...VALUES, replicaCount: 2, shareAcrossNamespaces: true });
+    await cluster.kubectl(['-n', NAMESPACE, 'rollout', 'restart', `deploy/${NAME}`]);
+    await cluster.rolledOut(NAMESPACE, `deploy/${NAME}`);
+    await helm.inLab(cluster, ['rollback', NAME, '1', '--namespace', NAMESPACE, ...WAIT]);
+    await cluster.rolledOut(NAMESPACE, `deploy/${NAME}`);
+  });
+  expect(failures).toEqual([]);
+});
+
+test('uninstalled with cleanupOnUninstall, it takes every balancer down first and leaves nothing', async () => {
+  const address = await addressOf('shop', 'kubia');
+  await helm.inLab(cluster, ['uninstall', NAME, '--namespace', NAMESPACE, ...WAIT]);
+  for (const [namespace, name] of [['shop', 'kubia'] as const, ['ingress', 'traefik'] as const]) {
+    const { metadata, status } = await readService(namespace, name);
+    expect(status.loadBalancer.ingress ?? []).toEqual([]);
+    expect(status.conditions ?? []).toEqual([]);
+    expect(metadata.finalizers ?? []).not.toContain(FINALIZER);
+    expect(Object.keys(metadata.annotations ?? {}).filter((key) => key.startsWith('nodeport-lb.io/'))).toEqual([]);
+  }
+  const ours = ['get', 'all,configmaps,leases,serviceaccounts,roles,rolebindings', '-n', NAMESPACE, '-o', 'name'];
+  await until(
+    async () =>
+      (await cluster.kubectl(ours)).split('\n').every((line) => /^$|kube-root-ca.crt$|serviceaccount\/default$/.test(line)),
+    { withinMs: 90_000, what: `namespace ${NAMESPACE} is empty`, everyMs: 500 },
+  );
+  expect(await cluster.client.knock(address, 80)).toBe('refused');
+});
