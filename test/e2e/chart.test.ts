@@ -52,7 +52,7 @@ describe('what is installed', () => {
       'ClusterRoleBinding lb-system:lb-nodeport-lb',
       'ConfigMap lb-system/lb-nodeport-lb',
       'Deployment lb-system/lb-nodeport-lb',
-      'Lease lb-system/nodeport-lb',
+      'Lease lb-system/lb-nodeport-lb',
       'Pod lb-system/lb-nodeport-lb-test',
       'Role kube-system/lb-system:lb-nodeport-lb:rivals',
       'Role lb-system/lb-system:lb-nodeport-lb:lease',
@@ -72,7 +72,7 @@ describe('what is installed', () => {
       why: 'a dry run stands for no Lease',
       values: { dryRun: true },
       more: [],
-      less: ['Lease lb-system/nodeport-lb', 'Role lb-system/lb-system:lb-nodeport-lb:lease'],
+      less: ['Lease lb-system/lb-nodeport-lb', 'Role lb-system/lb-system:lb-nodeport-lb:lease'],
     },
     {
       why: 'three replicas',
@@ -83,8 +83,8 @@ describe('what is installed', () => {
     {
       why: 'another class has a Lease of its own, where it was asked for',
       values: { loadBalancerClass: 'example.com/My_LB', leaderElectNamespace: 'leases' },
-      more: ['Lease leases/nodeport-lb-example.com-my-lb', 'Role leases/lb-system:lb-nodeport-lb:lease'],
-      less: ['Lease lb-system/nodeport-lb'],
+      more: ['Lease leases/lb-nodeport-lb', 'Role leases/lb-system:lb-nodeport-lb:lease'],
+      less: ['Lease lb-system/lb-nodeport-lb'],
     },
     {
       why: 'metrics by a Service',
