@@ -62,7 +62,7 @@ export const commands: readonly CommandRow[] = [
     operands: '[NAMESPACE/NAME]',
     least: 0,
     most: 1,
-    options: [...controllerOptions, ...kubectl, 'namespace', 'output', 'file', 'adoptFrom', 'exitCode'],
+    options: [...controllerOptions, ...kubectl, 'namespace', 'allNamespaces', 'output', 'file', 'adoptFrom', 'exitCode'],
     judge: judgeProviderOf,
     outputs: ['text', 'json'],
     notes: [

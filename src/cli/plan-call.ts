@@ -1,3 +1,4 @@
+import { UsageError } from '../errors.ts';
 import { nameOf } from '../model.ts';
 import { createLog, logOptionsFor } from '../ops/log.ts';
 import type { Log } from '../providers/provider.ts';
@@ -16,7 +17,10 @@ export interface Interest {
   readonly isOfInterest?: (service: string) => boolean;
 }
 
+/** All namespaces, unless the call is narrower. @throws {UsageError} */
 export async function readInterest({ operands, values }: Call): Promise<Interest> {
+  if (values.namespace !== undefined && values.allNamespaces)
+    throw new UsageError([{ where: '--all-namespaces', message: 'and --namespace exclude each other' }]);
   if (operands[0] !== undefined) {
     const only = nameOf(await readServiceName(operands[0], values));
     return { only, isOfInterest: (service) => service === only };

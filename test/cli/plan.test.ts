@@ -274,6 +274,7 @@ describe('exit codes', () => {
 describe('what is wrong with the call is told', () => {
   test.each([
     { why: 'a Service that is nowhere', words: ['wbe'], says: /no Service default\/wbe/ },
+    { why: 'one namespace and all', words: ['-A', '-n', 'shop'], says: /--all-namespaces.*exclude/ },
     { why: 'a file that is not there', words: ['-f', '/nonexistent.yaml'], says: /--file.*nonexistent/ },
   ])('$why', async ({ words, says }) => {
     const failed = plan(...words);
