@@ -5,14 +5,20 @@ import type { StartForwarder } from '../providers/local/link.ts';
 /**
  * What moves an agent's packets: a process of its own, so that whatever keeps the agent busy never stalls traffic.
  * @param datapath `auto`: each listener by the kernel where rights, machine and rule allow it, else in userspace
+ * @param group names the table in the kernel: agents of several classes run beside each other
  */
-export function chooseForwarder(datapath: 'auto' | 'userspace' | 'nftables'): StartForwarder {
-  return (options) => spawnForwarder({ ...options, datapath });
+export function chooseForwarder(datapath: 'auto' | 'userspace' | 'nftables', group: string): StartForwarder {
+  return (options) => spawnForwarder({ ...options, datapath, table: tableOf(group) });
+}
+
+/** nft takes letters, digits, `-` and `_` in a name. */
+function tableOf(group: string): string {
+  return group.replaceAll('.', '_');
 }
 
 /** Takes out of the kernel what a forwarder has left there. @returns what was removed, for people */
-export async function cleanUpDatapath(): Promise<readonly string[]> {
-  const { removed, fault } = await cleanUpKernel();
+export async function cleanUpDatapath(group: string): Promise<readonly string[]> {
+  const { removed, fault } = await cleanUpKernel({ table: tableOf(group) });
   if (fault) throw new Error(fault.message);
   return removed ? ['the nftables table of the forwarder'] : [];
 }

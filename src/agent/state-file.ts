@@ -33,16 +33,18 @@ const IDENTITY = 'agent-id';
 const PACE_MS = 2_000;
 
 /**
- * A directory that this user can write in: the asked one, else the usual one, else one in the home or temporary directory.
+ * A directory of the group that this user can write in: in the asked one, else the usual one, else one in the home or temporary
+ * directory.
  * @returns undefined when there is none; then nothing is remembered over a restart
  */
-export async function chooseStateDir(asked: string | undefined, log: Log): Promise<string | undefined> {
+export async function chooseStateDir(asked: string | undefined, group: string, log: Log): Promise<string | undefined> {
   const candidates =
     asked === undefined
       ? [STATE_DIR, join(homedir(), '.local/state/nodeport-lb'), join(tmpdir(), `nodeport-lb-${process.getuid?.() ?? 0}`)]
       : [asked];
   const why: string[] = [];
-  for (const directory of candidates) {
+  for (const candidate of candidates) {
+    const directory = join(candidate, group);
     try {
       await mkdir(directory, { recursive: true, mode: 0o700 });
       await access(directory, constants.W_OK);

@@ -31,7 +31,8 @@ export async function runForwarder(call: Call): Promise<number> {
   const log = await createLog(logOptionsFor(values.logLevel ?? 'info', cluster.inCluster));
   const node = nodeOf(call);
   const stop = call.interrupted();
-  const stateDir = await chooseStateDir(values.stateDir, log);
+  const group = groupOf(call);
+  const stateDir = await chooseStateDir(values.stateDir, group, log);
   const remembered = await recall(stateDir, log);
   const metrics = await createMetrics(values.http !== undefined && values.http !== 'off', {
     version: call.version,
@@ -44,11 +45,11 @@ export async function runForwarder(call: Call): Promise<number> {
     ...(node === undefined ? {} : { node }),
     namespace:
       values.localAgentsNamespace ?? (cluster.inCluster && cluster.namespace !== '' ? cluster.namespace : DEFAULT_NAMESPACE),
-    group: agentGroup(values.loadBalancerClass ?? OUR_CLASS),
+    group,
     identity: await readIdentity(stateDir),
     ...(stateDir === undefined ? {} : { stateDir }),
     ...(remembered === undefined ? {} : { remembered }),
-    startForwarder: chooseForwarder(datapathOf(call)),
+    startForwarder: chooseForwarder(datapathOf(call), group),
     ...vipsOf(call, stateDir, log),
     readAddresses,
     log,
@@ -73,6 +74,10 @@ export async function runForwarder(call: Call): Promise<number> {
     await api.close();
   }
   return 0;
+}
+
+function groupOf({ values }: Call): string {
+  return agentGroup(values.loadBalancerClass ?? OUR_CLASS);
 }
 
 /** @throws {UsageError} for a data path in which an agent has no part */
@@ -145,9 +150,9 @@ function measure(metrics: Metrics, agent: Agent): void {
 
 async function cleanUp(call: Call): Promise<number> {
   const log = await createLog(logOptionsFor(call.values.logLevel ?? 'info', false));
-  const stateDir = await chooseStateDir(call.values.stateDir, log);
+  const stateDir = await chooseStateDir(call.values.stateDir, groupOf(call), log);
   const vips = stateDir === undefined ? [] : await cleanUpVips({ runDir: join(stateDir, VIPS_DIR), log });
-  const removed = [...vips, ...(await cleanUpDatapath()), ...(await forget(stateDir))];
+  const removed = [...vips, ...(await cleanUpDatapath(groupOf(call))), ...(await forget(stateDir))];
   for (const line of removed) call.out.write(`removed ${line}\n`);
   if (removed.length === 0) call.err.write('nothing was left on this machine\n');
   return 0;

@@ -36,6 +36,8 @@ export interface SpawnOptions {
   readonly log: ForwarderLog;
   /** As `openForwarder` takes it; default: userspace. */
   readonly datapath?: 'auto' | 'userspace' | 'nftables';
+  /** As `openForwarder` takes it. */
+  readonly table?: string;
   /** The child's program; default: `process.ts` or `process.js` beside this module. */
   readonly entry?: string;
   /** How long the child may be gone before its listeners are reported failed; default: REPORT_DOWN_AFTER_MS. */
@@ -49,7 +51,7 @@ export function spawnForwarder(options: SpawnOptions): Forwarder & { readonly pi
 
 class ChildForwarder implements Forwarder {
   readonly #entry: string;
-  readonly #datapath: string;
+  readonly #args: readonly string[];
   readonly #reportDownAfterMs: number;
   readonly #log: ForwarderLog;
   readonly #reports: Reports;
@@ -67,7 +69,7 @@ class ChildForwarder implements Forwarder {
 
   constructor(options: SpawnOptions) {
     this.#entry = options.entry ?? findEntry();
-    this.#datapath = options.datapath ?? 'userspace';
+    this.#args = [options.datapath ?? 'userspace', ...(options.table === undefined ? [] : [options.table])];
     this.#reportDownAfterMs = options.reportDownAfterMs ?? REPORT_DOWN_AFTER_MS;
     this.#log = options.log;
     this.#reports = new Reports(options.onReport);
@@ -103,7 +105,7 @@ class ChildForwarder implements Forwarder {
   #spawn(): ChildProcess {
     // With this process's cache the child need not load the type stripper: 55 MB of memory instead of 92 from a checkout.
     const cache = getCompileCacheDir();
-    const child = fork(this.#entry, [this.#datapath], {
+    const child = fork(this.#entry, this.#args, {
       env: { ...process.env, ...(cache === undefined ? {} : { NODE_COMPILE_CACHE: dirname(cache) }) },
       execArgv: ['--disable-warning=ExperimentalWarning', `--max-semi-space-size=${SEMI_SPACE_MB}`],
       serialization: 'json',

@@ -7,9 +7,10 @@ import { RulesError } from './rules.ts';
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
 
-const asked = process.argv[2];
+const [asked, table] = process.argv.slice(2);
 const forwarder = openForwarder({
   datapath: asked === 'auto' || asked === 'nftables' ? asked : 'userspace',
+  ...(table === undefined ? {} : { table }),
   onReport: (report) => tell({ type: 'report', report }),
   log: { debug: logger('debug'), info: logger('info'), warn: logger('warn'), error: logger('error') },
 });

@@ -1,9 +1,10 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { tryRun } from './lab/command.ts';
 import { startAgent } from './lab/forwarder-agent.ts';
 import { type Lab, startLab } from './lab/lab.ts';
 import type { LabNode } from './lab/node.ts';
-import type { Process } from './lab/process.ts';
+import { Process } from './lab/process.ts';
 import { type LabService, makeService, startController } from './lab/product.ts';
 import { until } from './lab/until.ts';
 import { sliced } from './lab/workload.ts';
@@ -97,6 +98,64 @@ describe('forwarder agents on the nodes', () => {
     await publishes(late, lab.nodes);
     await lab.api.delete(late.path);
     await late.deleted();
+  });
+
+  test('a node where some process has the port is left out, and an event says which process', async () => {
+    const [first, ...others] = lab.nodes;
+    const holder = new Process({
+      name: 'port-holder',
+      namespace: first!.net.namespace,
+      command: process.execPath,
+      args: ['-e', `require('node:net').createServer().listen(8200, '${first!.address}')`],
+      logFile: join(lab.plane.directory, 'port-holder.log'),
+    });
+    await until(async () => (await lab.client.knock(first!.address, 8200)) === 'open', {
+      withinMs: 10_000,
+      what: 'the port is held',
+    });
+    const taken = await makeService(lab, namespace, 'taken', { ports: [{ port: 8200, targetPort: 'http' }] });
+    await publishes(taken, others);
+    await taken.event('LoadBalancerNotes', new RegExp(`${first!.address}.*held by`));
+    await holder.kill();
+    await publishes(taken, lab.nodes);
+    await lab.api.delete(taken.path);
+    await taken.deleted();
+  });
+
+  test('under policy Local just the nodes with a ready endpoint are published, as endpoints come and go', async () => {
+    const [first, second] = lab.nodes;
+    const local = await makeService(lab, namespace, 'local', {
+      ports: [{ port: 8300, targetPort: 'http' }],
+      spec: { externalTrafficPolicy: 'Local' },
+    });
+    await publishes(local, [first!, second!]);
+    expect(await local.answers(first!.address, 8300)).toMatch(/^web-/);
+    await lab.api.delete(local.path);
+    await local.deleted();
+  });
+
+  test('nodes that join, and nodes that are excluded, come and go in the status', async () => {
+    const joined = await lab.addNode();
+    start(joined);
+    await publishes(web, lab.nodes);
+    expect(await web.answers(joined.address, 8000)).toMatch(/^web-/);
+    const exclude = 'node.kubernetes.io/exclude-from-external-load-balancers';
+    await lab.api.patch(`/api/v1/nodes/${joined.name}`, { metadata: { labels: { [exclude]: 'true' } } });
+    await publishes(
+      web,
+      lab.nodes.filter(({ name }) => name !== joined.name),
+    );
+    await agentOf(joined).stop(60_000);
+    await joined.deleteObject();
+    await until(
+      async () =>
+        (await lab.api.find(`/api/v1/namespaces/kube-system/configmaps/nodeport-lb-agent-${joined.name}`)) === undefined,
+      {
+        withinMs: 60_000,
+        what: 'what the agent kept goes with its node',
+      },
+    );
+    await joined.remove();
   });
 
   test('without the API server agents go on, also one that is started anew', async () => {
