@@ -1,12 +1,10 @@
 import type { Service } from '../kube/objects.ts';
 import { nameOf } from '../model.ts';
+import { isNodePortOfItsOwn, whoseNodePort } from '../providers/local/node-ports.ts';
 import type { AdoptedService } from './plan-adopt-document.ts';
 import { findUncovered, type RivalName, rivals } from './plan-adopt-rivals.ts';
 import { publishedIps, publishedNames, sayCommands } from './plan-adopt-services.ts';
 import type { BalancerPlan } from './plan-document.ts';
-
-/** Ports of a node's own address that belong to the node, and are not given out. */
-const NODE_PORTS: readonly number[] = [22, 2379, 2380, 6443, 10_250];
 
 export interface Judging {
   readonly from: RivalName;
@@ -41,8 +39,8 @@ function describeRest(service: Service, from: RivalName): readonly string[] {
 }
 
 function describeNodePorts({ ports }: Service): readonly string[] {
-  const taken = ports.filter(({ port }) => NODE_PORTS.includes(port)).map(({ port }) => port);
-  return taken.length === 0 ? [] : [`port ${taken.join(', ')} of a node's own address is the node's, and is refused`];
+  const taken = ports.filter(({ port }) => isNodePortOfItsOwn(port));
+  return taken.map(({ port }) => `port ${port} of a node's own address is that of ${whoseNodePort(port)}, and would be refused`);
 }
 
 const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';

@@ -210,6 +210,13 @@ test('kube-vip', async () => {
   });
 });
 
+test("k3s ServiceLB: a port that is the node's own would be refused", async () => {
+  const ssh = rawService('shop', 'ssh', { ingress: [{ ip: '10.0.0.1' }], spec: { ports: [{ port: 22, nodePort: 30022 }] } });
+  const metadata = { ...ssh.metadata, finalizers: ['svccontroller.k3s.cattle.io/daemonset'] } as RawObject['metadata'];
+  kube.put('services', { ...ssh, metadata });
+  expect((await adoptJson('klipper')).services).toMatchObject([{ notes: [expect.stringMatching(/^port 22 .* ssh/)] }]);
+});
+
 test('k3s ServiceLB: the nodes keep their addresses', async () => {
   const labels = { 'svccontroller.k3s.cattle.io/svcname': 'web', 'svccontroller.k3s.cattle.io/svcnamespace': 'shop' };
   kube.put('daemonsets', {

@@ -135,6 +135,28 @@ test('a manifest that names what is not there is refused, and exits 2', async ()
   expect(stdout).toMatch(/^! refuse default\/web\n {2}AwsResourceUnknown: /);
 });
 
+test('a manifest that would be refused leaves what is served as it is', async () => {
+  cluster.create('web');
+  await serve('web');
+  const spec = { type: 'LoadBalancer', ports: [{ port: 80 }] };
+  const file = join(folder, 'served.yaml');
+  for (const annotations of [{ [`${AWS}subnets`]: 'subnet-0' }, { [`${AWS}scheme`]: 'outer-space' }]) {
+    await writeFile(file, JSON.stringify({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'web', annotations }, spec }));
+    const { balancers } = await planJson('-f', file);
+    expect(balancers).toMatchObject([{ key: 'default/web', change: 'none', steps: [], refused: [{ service: 'default/web' }] }]);
+  }
+});
+
+test('a node that a manifest takes away is deregistered', async () => {
+  cluster.create('web');
+  await serve('web');
+  const labels = { 'node.kubernetes.io/exclude-from-external-load-balancers': '' };
+  const file = join(folder, 'node.yaml');
+  await writeFile(file, JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name: workers[0]!.name, labels } }));
+  const [found] = (await planJson('-f', file)).balancers;
+  expect(found?.steps.find(({ kind }) => kind === 'deregister-targets')?.call).toMatch(/DeregisterTargets .*Targets=i-0+1:\d+$/);
+});
+
 test('an AWS that cannot be read is told, and nothing is called a plan', async () => {
   cluster.create('web');
   aws.inject({ action: 'DescribeLoadBalancers', code: 'AccessDenied', status: 403 });
