@@ -6,6 +6,8 @@
 export const cures = {
   NodePortOnly: 'Reach the Service by a node address and its nodePort, or start the controller with --provider local or aws.',
   OtherProvider: 'Start the controller with that provider again, or let go with `nodeport-lb gc --release NAMESPACE/NAME`.',
+  RivalController:
+    'Let one of the two serve it: stop the other controller, or make the Service again with the loadBalancerClass of the one that shall.',
   NoPorts: 'Give the Service at least one port.',
   NoNodePort: 'Remove `allocateLoadBalancerNodePorts: false`, or set the nodePort of each port yourself.',
   NoNodes: 'Add a node, or remove the label or taint that excludes the present ones.',

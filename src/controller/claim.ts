@@ -69,7 +69,7 @@ function whyNotWanted(service: Service, options: ClaimOptions): string | undefin
 
 /** Another controller's mark on a Service that we hold nothing of, or undefined. */
 function foreignMark(service: Service): string | undefined {
-  const finalizer = service.finalizers.find((f) => FOREIGN_FINALIZERS.includes(f));
+  const finalizer = foreignFinalizer(service);
   if (finalizer) return `it carries another controller's finalizer ${finalizer}`;
   const type = service.annotations[AWS_TYPE];
   if (type !== undefined && service.loadBalancerClass === undefined && FOREIGN_AWS_TYPES.includes(type)) {
@@ -78,6 +78,11 @@ function foreignMark(service: Service): string | undefined {
   const writer = service.statusManagers.find((manager) => manager !== 'nodeport-lb');
   if (service.ingress.length > 0 && writer !== undefined) return `its status.loadBalancer was written by ${writer}`;
   return undefined;
+}
+
+/** Cleanup finalizer of another balancer controller, which then has made something for the Service too. */
+export function foreignFinalizer(service: Service): string | undefined {
+  return service.finalizers.find((finalizer) => FOREIGN_FINALIZERS.includes(finalizer));
 }
 
 function hasMarks(service: Service): boolean {

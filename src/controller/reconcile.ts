@@ -1,12 +1,14 @@
+import { cures, Refusal } from '../errors.ts';
 import type { Service } from '../kube/objects.ts';
 import { type Balancer, nameOf, type Report, type Step } from '../model.ts';
 import type { Provider, Surroundings } from '../providers/provider.ts';
 import type { Carriers } from './carriers.ts';
-import { FINALIZER } from './claim.ts';
+import { FINALIZER, foreignFinalizer } from './claim.ts';
 import { decide } from './decision.ts';
 import type { Intent, IntentInput } from './intent.ts';
 import type { Next } from './queue.ts';
 import { type Said, sayGone, sayHeld, sayNotes, sayRefused, sayServed, type Verdict } from './status.ts';
+import type { Truce } from './truce.ts';
 import { conditionOf, isReady, NotLeader, type Writer } from './writer.ts';
 
 /** What a pass works with. */
@@ -26,6 +28,7 @@ export interface Desk<O> {
   /** Told of each step that was applied, and what was thrown. */
   applied(step: Step, thrown: unknown): void;
   readonly carriers: Carriers;
+  readonly truce: Truce;
   /** What the pass before brought about; undefined: nothing, or not known. */
   lastWanted(key: string): Balancer | undefined;
   /** Told of what the provider has after each pass; the key's nodes are as they were in the pass before, or not. */
@@ -45,6 +48,7 @@ export async function reconcile<O>(key: string, desk: Desk<O>): Promise<Next> {
   let renewMs = told.value ?? Number.POSITIVE_INFINITY;
   if (idle) return finish(told, renewMs);
   if (wanted) tellClashes(served, wanted, desk);
+  tellRivals(served, desk.writer);
   if (desk.dryRun) return blind ? {} : await rehearse(key, wanted, desk);
   const held = wanted ? await holdAll(served, wanted, desk) : [];
   const applied = blind ? NOTHING_APPLIED : await applySteps(key, wanted, desk);
@@ -158,12 +162,27 @@ async function publish<O>(
 ): Promise<number> {
   const renewals = await forAll(services, async (service) => {
     const said = sayServed(service, wanted, report, intent.portRefusals);
+    const rival = desk.truce.yieldTo(service, said);
+    if (rival) return await yieldTo(rival, service, desk);
     const answer = await desk.writer.say(service, said);
     if (!answer) return Number.POSITIVE_INFINITY;
     if (said.condition?.status === 'True') tellState(service, answer, said.condition, report, desk);
     return tellServed(service, answer, said, steps, desk);
   });
   return Math.min(Number.POSITIVE_INFINITY, ...renewals);
+}
+
+/** What the other has published stands, and people are told; what we have made stays, in case the other gives up. */
+async function yieldTo<O>(
+  rival: { readonly manager: string; readonly forMs: number },
+  service: Service,
+  desk: Desk<O>,
+): Promise<number> {
+  const subject = `${rival.manager} writes the status of this Service, too, again and again, so that its address is left to it`;
+  const refusal = new Refusal('RivalController', subject);
+  const answer = await desk.writer.say(service, sayRefused(refusal));
+  if (!answer) return Number.POSITIVE_INFINITY;
+  return Math.min(rival.forMs, desk.writer.sayNotReady(answer, refusal));
 }
 
 /** What serves, though not as its author may think; the condition before remembers what has been told. */
@@ -223,6 +242,16 @@ function tellClashes<O>(services: readonly Service[], wanted: Balancer, desk: De
     if (by === undefined || (wanted.address.ofNodes && by.startsWith('node '))) continue;
     const text = `Address ${address} of this load balancer is in use by ${by} too, which may take its traffic.`;
     for (const service of services) desk.writer.eventOnce(service, 'Warning', 'AddressClash', text);
+  }
+}
+
+/** A Service that is ours and has another's finalizer is worked on by both. */
+function tellRivals(services: readonly Service[], writer: Writer): void {
+  for (const service of services) {
+    const finalizer = service.finalizers.includes(FINALIZER) ? foreignFinalizer(service) : undefined;
+    if (finalizer === undefined) continue;
+    const text = `Another controller works on this Service, too: it carries the finalizer ${finalizer}. ${cures.RivalController}`;
+    writer.eventOnce(service, 'Warning', 'RivalController', text);
   }
 }
 

@@ -1,5 +1,4 @@
 import type { Config } from '../config/config.ts';
-import { explain } from '../errors.ts';
 import { FIELD_MANAGER, type KubeApi, type Services } from '../kube/api.ts';
 import { type EventRecorder, recordEvents } from '../kube/events.ts';
 import type { Service } from '../kube/objects.ts';
@@ -7,7 +6,7 @@ import { nameOf } from '../model.ts';
 import type { Log, Provider } from '../providers/provider.ts';
 import { makeCarriers } from './carriers.ts';
 import { claim, heldByClass, nameHolder } from './claim.ts';
-import { type Claims, decideClaims } from './claims.ts';
+import { decideClaims } from './claims.ts';
 import type { Cluster } from './cluster.ts';
 import { tellFailure } from './failures.ts';
 import { followCluster, type Health } from './follow.ts';
@@ -17,9 +16,11 @@ import { chooseLeadership } from './leadership.ts';
 import { makeQueue, type Next } from './queue.ts';
 import { type Desk, reconcile } from './reconcile.ts';
 import { makeRetirement } from './retire.ts';
+import { startRounds } from './rounds.ts';
 import { isKeyIn } from './share.ts';
 import { type Meter, makeTally, type Tally } from './tally.ts';
 import { makeTerms } from './terms.ts';
+import { makeTruce } from './truce.ts';
 import { type EventSink, makeWriter, NotLeader, Stale } from './writer.ts';
 
 export interface ControllerOptions {
@@ -48,8 +49,6 @@ export interface RunningController {
 
 /** Balancers worked on at one time; the API server is asked for about as much at once. */
 const WORKERS = 16;
-/** How often provider and cluster are compared as a whole, with up to a fifth more by chance. */
-const SWEEP_MS = 600_000;
 const DRAIN_MS = 30_000;
 /** The Lease was lost in the middle of a pass: time for the queue to be paused, which keeps the key until the Lease is held again. */
 const LOST_MS = 1_000;
@@ -80,6 +79,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
     inputFor,
     surroundings: cluster.surroundings,
     carriers,
+    truce: makeTruce(Date.now),
   });
   const queue = makeQueue({
     workers: WORKERS,
@@ -112,7 +112,15 @@ export async function startController(options: ControllerOptions): Promise<Runni
   });
   const reservations = (): void => addKeys(cluster.keysTouched(services.all()));
   followed.tell({ keys: addKeys, nodes, reservations, gone: writer.forget });
-  const sweeping = startSweeping(async () => addKeys(await compare(claims, cluster, terms.opened() ? provider : undefined)), log);
+  const rounds = startRounds({
+    claims,
+    cluster,
+    services,
+    writer,
+    provider: () => (terms.opened() ? provider : undefined),
+    add: addKeys,
+    log,
+  });
   const renewed = (lease: unknown): void => {
     if (retirement.seen(lease)) addKeys(cluster.keys());
   };
@@ -126,7 +134,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
     unready: () => sayUnready(followed.healthy(), terms.beginning()),
     watches: followed.healthy,
     async stop(drainMs = DRAIN_MS) {
-      clearInterval(sweeping);
+      rounds.stop();
       await terms.end();
       await Promise.all([followed.stop(), queue.pause()]);
       await recorder?.flush();
@@ -176,21 +184,6 @@ async function pass(key: string, desk: Desk<unknown>, tally: Tally): Promise<Nex
   } finally {
     tally.reconciled((performance.now() - began) / 1000);
   }
-}
-
-/** @returns the keys whose claim may have changed, and those that the provider has and no Service wants */
-async function compare(claims: Claims, cluster: Cluster, provider: Provider | undefined): Promise<readonly string[]> {
-  const changed = await claims.refresh();
-  const owned = (await provider?.keys()) ?? [];
-  if (changed) return [...cluster.keys(), ...owned];
-  const known = new Set(cluster.keys());
-  return owned.filter((key) => !known.has(key));
-}
-
-function startSweeping(sweep: () => Promise<void>, log: Log): NodeJS.Timeout {
-  const tellLater = (thrown: unknown): void =>
-    log.warn({ error: explain(thrown) }, 'provider and cluster could not be compared; tried again later');
-  return setInterval(() => void sweep().catch(tellLater), SWEEP_MS * (1 + Math.random() / 5));
 }
 
 /** Statuses go before events. */

@@ -223,7 +223,7 @@ function sameVerdict(had: Condition, verdict: Verdict, generation: number | unde
 }
 
 /** The order of entries and of ports counts: it is what users see. */
-function sameIngress(had: readonly Ingress[], wanted: readonly Ingress[]): boolean {
+export function sameIngress(had: readonly Ingress[], wanted: readonly Ingress[]): boolean {
   return JSON.stringify(had.map(plainIngress)) === JSON.stringify(wanted.map(plainIngress));
 }
 

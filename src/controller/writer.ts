@@ -18,6 +18,7 @@ export type EventReason =
   | 'DeletedLoadBalancer'
   | 'NodePortOnly'
   | 'AddressClash'
+  | 'RivalController'
   | 'AnnotationIgnored'
   | 'AnnotationUnderstood'
   | 'DegradedLoadBalancer'

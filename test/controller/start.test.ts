@@ -70,6 +70,36 @@ describe('a Service gets its balancer', () => {
     await cluster.until('the right address again', () => addressOf('web') === '192.0.2.1');
   });
 
+  test('a status that another controller writes over and over is left to it, and the event names it', async () => {
+    await cluster.start(new MemoryProvider(cloud));
+    cluster.create('web');
+    await cluster.until('Ready', () => reasonOf('web') === 'Ready');
+    const theirs = { status: { loadBalancer: { ingress: [{ ip: '203.0.113.9' }] } } };
+    for (let times = 0; times < 10 && reasonOf('web') === 'Ready'; times += 1) {
+      cluster.patch('web', theirs, 'status');
+      await cluster.until('an answer', () => addressOf('web') === '192.0.2.1' || reasonOf('web') === 'RivalController');
+    }
+    expect([addressOf('web'), reasonOf('web')]).toEqual(['203.0.113.9', 'RivalController']);
+    await cluster.until('an event', () => cluster.events('web').some((e) => e.message.startsWith('RivalController: ')));
+    expect(cloud.balancers.has('default/web')).toBe(true);
+    const from = cluster.kube.audit.length; // what the test does itself is not in it
+    cluster.patch('web', { status: { loadBalancer: { ingress: [{ ip: '203.0.113.10' }] } } }, 'status');
+    cluster.create('other');
+    await cluster.until('other is ready', () => reasonOf('other') === 'Ready');
+    expect(cluster.kube.audit.slice(from).filter(({ verb, name }) => verb === 'patch' && name === 'web')).toEqual([]);
+    expect(addressOf('web')).toBe('203.0.113.10');
+  });
+
+  test("a Service of ours that gets another controller's finalizer is told of in an event", async () => {
+    await cluster.start(new MemoryProvider(cloud));
+    cluster.create('web');
+    await cluster.until('Ready', () => reasonOf('web') === 'Ready');
+    cluster.patch('web', { metadata: { finalizers: [FINALIZER, 'service.k8s.aws/resources'] } });
+    await cluster.until('an event', () => cluster.events('web').some((e) => e.reason === 'RivalController'));
+    expect(cluster.events('web').at(-1)!.message).toContain('service.k8s.aws/resources');
+    expect(addressOf('web')).toBe('192.0.2.1');
+  });
+
   test('a node that comes becomes a target, and writes nothing on the Service', async () => {
     await cluster.start(new MemoryProvider(cloud));
     cluster.create('web');

@@ -104,6 +104,26 @@ spec: { type: LoadBalancer, selector: { app: web }, ports: [{ port: 80 }] }
     await service.answers(ip, 80);
   });
 
+  test('a status that another controller writes over and over is left to it, and an event names it', async () => {
+    const service = await makeService(lab, namespace, 'fought-over');
+    const ip = await service.address();
+    const rival = lab.apiAs('rival');
+    await until(
+      async () => {
+        const { status } = await service.read();
+        const reason = status.conditions?.find((condition) => condition.type === CONDITION)?.reason;
+        if (reason === 'RivalController') return true;
+        if (status.loadBalancer.ingress?.[0]?.ip === ip)
+          await rival.patch(`${service.path}/status`, { status: { loadBalancer: { ingress: [{ ip: '192.0.2.9' }] } } });
+        return false;
+      },
+      { withinMs: 30_000, what: 'one of the two gives up' },
+    );
+    expect((await service.read()).status.loadBalancer.ingress).toMatchObject([{ ip: '192.0.2.9' }]);
+    await service.event('SyncLoadBalancerFailed', /^RivalController: \S+ writes the status/);
+    await service.answers(ip, 80); // what was made stays, in case the other gives up
+  });
+
   test('our status and condition cleared while the controller is down come back, with the same address', async () => {
     const service = await makeService(lab, namespace, 'cleared-while-down');
     const ip = await service.address();
