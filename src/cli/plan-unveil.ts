@@ -5,7 +5,8 @@ import type { StandIns } from './plan-overlay.ts';
 export function unveil(plan: BalancerPlan, stand: StandIns): BalancerPlan {
   const waiting = plan.services.filter((service) => stand.services.has(service));
   if (waiting.length === 0) return plan;
-  const note = `nodePorts in <> are allocated by the API server when ${waiting.join(', ')} is applied; names that depend on them differ then`;
+  const names = plan.steps.some(({ call }) => call !== undefined) ? '; names that depend on them differ then' : '';
+  const note = `nodePorts in <> are allocated by the API server when ${waiting.join(', ')} is applied${names}`;
   const show = (step: PlannedStep): PlannedStep => ({
     ...step,
     summary: stand.unveil(step.summary),

@@ -37,6 +37,14 @@ test('the bundle reads a cluster', async () => {
   });
 });
 
+test('the bundle plans, also from a file', async () => {
+  const file = join(folder, 'new.yaml');
+  await writeFile(file, 'kind: Service\nmetadata: { name: new }\nspec: { type: LoadBalancer, ports: [{ port: 80 }] }\n');
+  const words = ['plan', 'shop/new', '-f', file, '--provider', 'local', '--exit-code', '--kubeconfig', kube.kubeconfig];
+  const { code, stdout } = await run(words, bundle());
+  expect({ code, first: stdout.split('\n')[0] }).toEqual({ code: 1, first: '+ create shop/new at 127.0.0.33' });
+});
+
 test.each(['none', 'local'])('the bundle runs the controller with provider %s', async (provider) => {
   const running = start(
     ['controller', '--kubeconfig', kube.kubeconfig, '--provider', provider, '--dry-run', '--http', '127.0.0.1:0'],
