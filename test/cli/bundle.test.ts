@@ -42,7 +42,7 @@ test('the bundle plans, also from a file', async () => {
   await writeFile(file, 'kind: Service\nmetadata: { name: new }\nspec: { type: LoadBalancer, ports: [{ port: 80 }] }\n');
   const words = ['plan', 'shop/new', '-f', file, '--provider', 'local', '--exit-code', '--kubeconfig', kube.kubeconfig];
   const { code, stdout } = await run(words, bundle());
-  expect({ code, first: stdout.split('\n')[0] }).toEqual({ code: 1, first: '+ create shop/new at 127.0.0.33' });
+  expect({ code, first: stdout.split('\n')[0] }).toEqual({ code: 1, first: '+ create shop/new at 127.0.0.34' });
 });
 
 test.each(['none', 'local'])('the bundle runs the controller with provider %s', async (provider) => {
