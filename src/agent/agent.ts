@@ -67,6 +67,7 @@ export class Agent {
   readonly #duty: VipDuty | undefined;
   readonly #stopAddresses: () => void;
   #orders: Orders | undefined;
+  #ordersUid: string | undefined;
   #problem: string | undefined;
   #place: Place;
   #ordersWatch: Watched<OrdersObject> | undefined;
@@ -167,7 +168,11 @@ export class Agent {
         const meta = readMeta(raw);
         return meta && { ...meta, content: text(at(at(raw, 'data'), 'orders')) };
       },
-      changed: (_before, after) => after?.name === ordersName(group) && this.#takeOrders(after.content), // gone: the last ones stay
+      changed: (_before, after) => {
+        if (after?.name !== ordersName(group) || after.content === '') return; // gone, or not written yet: the last ones stay
+        this.#ordersUid = after.uid;
+        this.#takeOrders(after.content);
+      },
       log,
     });
   }
@@ -316,12 +321,17 @@ export class Agent {
     }));
   }
 
-  /** An agent's objects go with its node, as the kubelet's own Lease does. */
+  /**
+   * An agent's objects go with its node, as the kubelet's own Lease does; once all retires, with the orders, which the chart removes.
+   * With both as owners they would stay until both are gone.
+   */
   #marks(): object {
     const { group, node } = this.#options;
     const uid = node === undefined ? undefined : this.#followed?.cluster.nodeNamed(node)?.uid;
-    const owner = { apiVersion: 'v1', kind: 'Node', name: node, uid };
-    return { labels: { [AGENT_LABEL]: group }, ...(uid === undefined ? {} : { ownerReferences: [owner] }) };
+    const owners = this.#orders?.retired
+      ? [{ apiVersion: 'v1', kind: 'ConfigMap', name: ordersName(group), uid: this.#ordersUid }]
+      : [{ apiVersion: 'v1', kind: 'Node', name: node, uid }];
+    return { labels: { [AGENT_LABEL]: group }, ownerReferences: owners.filter((owner) => owner.uid !== undefined) };
   }
 
   /** There may be news for the controller. An agent that serves what it cannot compare with the cluster says nothing of it yet. */
@@ -338,6 +348,7 @@ export class Agent {
     const { name, node } = this.#options;
     const report = describeWork({
       name,
+      ...(this.#orders?.retired ? { retired: true } : {}),
       ...(node === undefined ? {} : { node }),
       place: this.#place,
       work: this.#work,

@@ -12,10 +12,11 @@ export interface Described {
   readonly link: Link;
   readonly vips?: ReturnType<VipDuty['outcome']>;
   readonly problem?: string;
+  readonly retired?: boolean;
 }
 
 /** What the agent tells the controller just now. The same state gives the same text, so that it is written only on change. */
-export function describeWork({ name, node, place, work, link, vips, problem }: Described): AgentReport {
+export function describeWork({ name, node, place, work, link, vips, problem, retired }: Described): AgentReport {
   const holdings = work.holdings();
   return {
     version: REPORT_VERSION,
@@ -30,6 +31,7 @@ export function describeWork({ name, node, place, work, link, vips, problem }: D
     targets: Object.fromEntries(link.unhealthy().slice(0, MAX_TARGETS)),
     ...(vips === undefined ? {} : { held: vips.held }),
     ...(problem === undefined ? {} : { problem }),
+    ...(retired ? { retired } : {}),
   };
 }
 

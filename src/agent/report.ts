@@ -27,6 +27,8 @@ export interface AgentReport {
   readonly held?: readonly string[];
   /** Why it does not follow what the controller says. */
   readonly problem?: string;
+  /** It has seen that all is being taken down, and its objects go with the orders from now on. */
+  readonly retired?: boolean;
 }
 
 export type HoldingException =
@@ -57,6 +59,7 @@ export function readReport(text: string): AgentReport | undefined {
     targets: entries(raw['targets'], isTargetState),
     ...(raw['held'] === undefined ? {} : { held: texts(raw['held']) }),
     ...(typeof raw['problem'] === 'string' ? { problem: raw['problem'] } : {}),
+    ...(raw['retired'] === true ? { retired: true } : {}),
   };
 }
 

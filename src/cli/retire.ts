@@ -19,6 +19,8 @@ const LOOK_MS = 1_000;
 /** The leader writes its Lease every second, and one of two writes that meet is refused. */
 const TRIES = 10;
 const NAMED = 5;
+/** Agents renew their Leases every 5 s (src/agent/presence.ts), and hand them over with that. */
+const HAND_OVER_MS = 6_000;
 
 interface Place {
   readonly namespace: string;
@@ -66,12 +68,13 @@ async function readLease(api: KubeApi, { namespace, name }: Place): Promise<unkn
 
 async function waitForAll(call: Call, api: KubeApi, config: Config): Promise<number> {
   const stop = call.interrupted();
-  const { loadBalancerClass, namespaces } = config;
+  const { loadBalancerClass, namespaces, provider } = config;
   const end = Date.now() + LIMIT_MS;
   let said = '';
   while (!stop.aborted) {
     const held = stillHeld(await listServices(api, namespaces), { loadBalancerClass, claimUnset: true });
     if (held.length === 0) {
+      if (provider === 'local') await sleepFor(HAND_OVER_MS, undefined, { signal: stop }).catch(() => {}); // woken to stop
       call.out.write('no Service has a balancer any more\n');
       return 0;
     }
