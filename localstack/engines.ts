@@ -16,9 +16,11 @@ export interface EngineOptions {
   /** 0: any free one. */
   readonly port: number;
   readonly say: (line: string) => void;
+  /** Worker nodes that the strict sandbox has from the beginning; default 3. The others begin empty. */
+  readonly instances?: number;
 }
 
-export const engines = { moto: startMoto, localstack: startLocalStack } as const;
+export const engines = { moto: startMoto, localstack: startLocalStack, strict: startStrict } as const;
 
 const MOTO = '5.2.5';
 const LOCALSTACK = '4.14.0';
@@ -64,6 +66,14 @@ export async function startLocalStack({ port, say }: EngineOptions): Promise<Emu
     GATEWAY_LISTEN: url.slice('http://'.length),
   });
   await server.answers(`${url}/_localstack/health`);
+  return { url, close: server.stop };
+}
+
+/** The in-memory AWS of this repository, which refuses what AWS refuses. */
+export async function startStrict({ port, instances = 3 }: EngineOptions): Promise<Emulator> {
+  const program = join(import.meta.dirname, 'strict.ts');
+  const server = launch(process.execPath, [program, '--port', String(port), '--instances', String(instances)], {});
+  const url = await server.says(/(http:\/\/127\.0\.0\.1:\d+)/);
   return { url, close: server.stop };
 }
 

@@ -2,10 +2,10 @@ import { parseArgs } from 'node:util';
 import { engines } from './engines.ts';
 
 /**
- * `node localstack/start.ts [--engine moto|localstack] [--port N]`: an AWS end on this machine, without Docker. Prints its URL once it
+ * `node localstack/start.ts [--engine moto|localstack|strict] [--port N]`: an AWS end on this machine, without Docker. Prints its URL once it
  * answers, and runs until it is ended. Exits 2 for a wrong flag, 1 when it does not start.
  */
-const usage = 'usage: node localstack/start.ts [--engine moto|localstack] [--port N]';
+const usage = 'usage: node localstack/start.ts [--engine moto|localstack|strict] [--port N]';
 
 function readFlags() {
   const { values } = parseArgs({

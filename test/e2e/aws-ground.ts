@@ -1,33 +1,59 @@
 import { EC2 } from '@aws-sdk/client-ec2';
-import type { Emulator, EngineOptions } from '../../localstack/engines.ts';
+import { type Emulator, type EngineOptions, startStrict } from '../../localstack/engines.ts';
+import { typicalAccount } from '../../src/sandbox/aws/seed.ts';
 import type { AwsUnderTest, Ground } from '../contracts/aws/stage.ts';
 
 const REGION = 'eu-west-1';
 const letters = ['a', 'b', 'c'];
 
-/** Starts an emulator and builds in it what the contract stands on. */
-export async function emulated(start: (options: EngineOptions) => Promise<Emulator>): Promise<AwsUnderTest> {
-  const emulator = await start({ port: 0, say: (line) => console.error(line) });
+type Start = (options: EngineOptions) => Promise<Emulator>;
+
+const say = (line: string) => console.error(line);
+
+/** Starts an emulator and builds in it what the contract stands on. @param instances running ones, spread over three zones */
+export async function emulated(start: Start, instances = 3): Promise<AwsUnderTest> {
+  const emulator = await start({ port: 0, say });
   try {
-    return { endpoint: emulator.url, region: REGION, ground: await layGround(emulator.url), close: emulator.close };
+    const ground = await layGround(emulator.url, instances);
+    return { endpoint: emulator.url, region: REGION, ground, close: emulator.close };
   } catch (error) {
     await emulator.close();
     throw error;
   }
 }
 
+/** The strict sandbox as a process of its own, whose account holds all this from the beginning. */
+export async function strict(instances = 3): Promise<AwsUnderTest> {
+  const seed = typicalAccount({ instances });
+  const subnets = (kind: string) => letters.map((letter) => `subnet-${kind}-${letter}`);
+  const { url, close } = await startStrict({ port: 0, say, instances });
+  const ground: Ground = {
+    vpcId: 'vpc-1',
+    publicSubnets: subnets('public'),
+    privateSubnets: subnets('private'),
+    secondInZone: 'subnet-second-a',
+    instances: (seed.instances ?? []).map(({ id }) => id),
+    stoppedInstance: '',
+    nodeGroup: 'sg-nodes',
+    certificates: seed.certificates ?? [],
+    allocations: (seed.addresses ?? []).map(({ allocationId }) => allocationId),
+    prefixList: 'pl-1',
+  };
+  return { endpoint: url, region: seed.region, ground, close };
+}
+
 /** A VPC with its subnets, ways, instances, addresses and certificates. */
-async function layGround(endpoint: string): Promise<Ground> {
+async function layGround(endpoint: string, instances: number): Promise<Ground> {
   const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
   const ec2 = new EC2({ endpoint, region: REGION, credentials });
   try {
-    return await lay(ec2, endpoint);
+    return await lay(ec2, endpoint, instances);
   } finally {
     ec2.destroy();
   }
 }
 
-async function lay(ec2: EC2, endpoint: string): Promise<Ground> {
+async function lay(ec2: EC2, endpoint: string, wanted: number): Promise<Ground> {
   const vpcId = (await ec2.createVpc({ CidrBlock: '10.0.0.0/16', AmazonProvidedIpv6CidrBlock: true })).Vpc!.VpcId!;
   const block = (await ec2.describeVpcs({ VpcIds: [vpcId] })).Vpcs![0]!.Ipv6CidrBlockAssociationSet?.[0]?.Ipv6CidrBlock;
   const subnet = async (letter: string, third: number, role: string): Promise<string> => {
@@ -45,13 +71,15 @@ async function lay(ec2: EC2, endpoint: string): Promise<Ground> {
   const secondInZone = await subnet('a', 32, '');
   await openToInternet(ec2, vpcId, publicSubnets);
   const group = await ec2.createSecurityGroup({ GroupName: 'nodes', Description: 'worker nodes', VpcId: vpcId });
-  const instance = async (SubnetId: string): Promise<string> => {
+  const run = async (SubnetId: string, count: number): Promise<readonly string[]> => {
     const groups = { SecurityGroupIds: [group.GroupId!], SubnetId };
-    const { Instances } = await ec2.runInstances({ ImageId: 'ami-12c6146b', MinCount: 1, MaxCount: 1, ...groups });
-    return Instances![0]!.InstanceId!;
+    const { Instances } = await ec2.runInstances({ ImageId: 'ami-12c6146b', MinCount: count, MaxCount: count, ...groups });
+    return Instances!.map(({ InstanceId }) => InstanceId!);
   };
-  const instances = await Promise.all(privateSubnets.map(instance));
-  const stoppedInstance = await instance(privateSubnets[0]!);
+  const zones = letters.length;
+  const inZones = await Promise.all(privateSubnets.map((id, at) => run(id, Math.floor((wanted + zones - 1 - at) / zones))));
+  const instances = Array.from({ length: wanted }, (_, at) => inZones[at % zones]![Math.floor(at / zones)]!);
+  const [stoppedInstance = ''] = await run(privateSubnets[0]!, 1);
   await ec2.stopInstances({ InstanceIds: [stoppedInstance] });
   const addresses = await Promise.all(letters.map(() => ec2.allocateAddress({ Domain: 'vpc' })));
   const list = { PrefixListName: 'offices', MaxEntries: 5, AddressFamily: 'IPv4' };

@@ -18,8 +18,16 @@ interface Ports {
   readonly manager: number;
 }
 
+export interface RealKube extends KubeUnderTest {
+  /** Of somebody who may do everything. */
+  readonly kubeconfig: string;
+  /** For files of the test; removed with the rest. */
+  readonly directory: string;
+  readonly tools: Tools;
+}
+
 /** A real etcd, kube-apiserver and kube-controller-manager on loopback, without nodes: what the contract suite needs. */
-export async function startRealKube(): Promise<KubeUnderTest> {
+export async function startRealKube(): Promise<RealKube> {
   const tools = await prepareTools((line) => console.error(`real kube: ${line}`));
   const directory = mkdtempSync(join(tmpdir(), 'nodeport-lb-kube-'));
   const [etcd = 0, peer = 0, api = 0, manager = 0] = await freePorts(4);
@@ -34,6 +42,9 @@ export async function startRealKube(): Promise<KubeUnderTest> {
     url,
     headers: { authorization: `Bearer ${TOKEN}` },
     insecure: true,
+    kubeconfig: join(directory, 'kubeconfig'),
+    directory,
+    tools,
     async compact() {
       // The API server's own cache remembers what etcd has forgotten, until it starts anew.
       await compactEtcd(etcd);

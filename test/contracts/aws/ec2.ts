@@ -54,6 +54,11 @@ export const ec2Promises: Promises = {
       expect(one.Tags).toContainEqual({ Key: 'kubernetes.io/role/elb', Value: '1' });
     }
   },
+  'the IPv6 range of a subnet is associated': async (stage) => {
+    const [id] = stage.ground.publicSubnets;
+    const { Subnets } = await stage.ec2.describeSubnets({ SubnetIds: [id!] });
+    expect(only(only(Subnets).Ipv6CidrBlockAssociationSet).Ipv6CidrBlockState?.State).toBe('associated');
+  },
   'a subnet id that is not there is not found': (stage) =>
     refused(stage.ec2.describeSubnets({ SubnetIds: ['subnet-0123456789abcdef0'] }), 'InvalidSubnetID.NotFound'),
   'route tables tell which subnets reach the internet': async (stage) => {

@@ -38,7 +38,12 @@ export interface ServiceObject {
     readonly type: string;
     readonly clusterIP?: string;
     readonly healthCheckNodePort?: number;
-    readonly ports?: readonly { readonly name?: string; readonly port: number; readonly nodePort?: number }[];
+    readonly ports?: readonly {
+      readonly name?: string;
+      readonly port: number;
+      readonly nodePort?: number;
+      readonly protocol?: string;
+    }[];
   };
   readonly status: {
     readonly loadBalancer: { readonly ingress?: readonly IngressObject[] };

@@ -1,0 +1,9 @@
+import { startLocalStack } from '../../localstack/engines.ts';
+import { awsLife } from './aws/life.ts';
+import { emulated } from './aws-ground.ts';
+import { localStackDeviations } from './moto-deviations.ts';
+
+// Its load balancing is moto's own, some versions older; its EC2 and its gateway are not.
+const deviations = localStackDeviations.map(({ id }) => id);
+
+awsLife("LocalStack's open core", { start: () => emulated(startLocalStack), deviations, strain: false });

@@ -1,0 +1,154 @@
+import { describe, expect, test } from '@jest/globals';
+import { CONDITION, type ServiceObject } from '../lab/product.ts';
+import { until } from '../lab/until.ts';
+import type { Expected } from './expected.ts';
+import { SETTLE_MS, type Site, STEADY, serviceManifest } from './site.ts';
+
+const COMING = 50;
+const MANY = 100;
+const THROTTLED = 0.3;
+
+/** What a cluster and an account do to the controller on bad days. */
+export function awsStrain(site: () => Site): void {
+  describe('nodes come and go', () => tellChurn(site));
+  describe('the controller is killed', () => tellCrashes(site));
+  describe('AWS refuses', () => tellRefusals(site));
+  describe('many Services at once', () => tellMany(site));
+}
+
+function steady(site: Site): readonly string[] {
+  return site.ground.instances.slice(0, STEADY);
+}
+
+async function all(site: Site, namespace: string, targets: readonly string[]): Promise<readonly Expected[]> {
+  return (await site.services(namespace)).map((service) => ({ service, targets }));
+}
+
+async function make(site: Site, namespace: string, names: readonly string[]): Promise<void> {
+  await site.apply(...names.map((name) => serviceManifest(namespace, name)));
+}
+
+async function drop(site: Site, namespace: string): Promise<void> {
+  await site.kubectl(['-n', namespace, 'delete', 'service', '--all', '--timeout=240s']);
+  await site.holds([]);
+}
+
+function tellChurn(site: () => Site): void {
+  const namespace = 'churn';
+
+  test(`${COMING} nodes join, half of them leave while others come, and all leave`, async () => {
+    const { instances } = site().ground;
+    await site().namespace(namespace);
+    await make(site(), namespace, ['one', 'two', 'three']);
+    await site().ready(namespace, '--all');
+    const coming = instances.slice(STEADY, STEADY + COMING);
+    await site().addNodes(coming);
+    await site().holds(await all(site(), namespace, [...steady(site()), ...coming]));
+    const [leaving, staying] = [coming.slice(0, COMING / 2), coming.slice(COMING / 2)];
+    const late = instances.slice(STEADY + COMING);
+    await Promise.all([site().removeNodes(leaving), site().addNodes(late)]);
+    await site().holds(await all(site(), namespace, [...steady(site()), ...staying, ...late]));
+    await site().removeNodes([...staying, ...late]);
+    await site().holds(await all(site(), namespace, steady(site())));
+    await site().ready(namespace, '--all');
+    await drop(site(), namespace);
+  });
+}
+
+function tellCrashes(site: () => Site): void {
+  let namespaces = 0;
+
+  /** Kills the controller when AWS has acted on such a call and it does not know. */
+  async function killUnaware(action: string, act: () => Promise<unknown>): Promise<void> {
+    site().door.keep({ action });
+    await act();
+    await until(() => site().door.kept > 0, { withinMs: SETTLE_MS, what: `AWS has acted on ${action}` });
+    await site().controller?.kill();
+    site().door.keep(undefined);
+    site().startController();
+  }
+
+  test.each(['CreateSecurityGroup', 'CreateTargetGroup', 'CreateLoadBalancer', 'CreateListener'])(
+    'after %s, in the middle of making two: both are served, and nothing is left over',
+    async (action) => {
+      const namespace = await site().namespace(`crash-${++namespaces}`);
+      await killUnaware(action, () => make(site(), namespace, ['one', 'two']));
+      await site().ready(namespace, '--all');
+      await site().holds(await all(site(), namespace, steady(site())));
+      await drop(site(), namespace);
+    },
+  );
+
+  test.each(['DeleteLoadBalancer', 'DeleteTargetGroup', 'DeleteSecurityGroup'])(
+    'after %s, in the middle of a deletion: it is ended by the next one, and the other stays',
+    async (action) => {
+      const namespace = await site().namespace(`crash-${++namespaces}`);
+      await make(site(), namespace, ['one', 'two']);
+      await site().ready(namespace, '--all');
+      await killUnaware(action, () => site().kubectl(['-n', namespace, 'delete', 'service', 'one', '--wait=false']));
+      await site().kubectl(['-n', namespace, 'wait', '--for=delete', 'service/one', '--timeout=120s']);
+      await site().holds(await all(site(), namespace, steady(site())));
+      await drop(site(), namespace);
+    },
+  );
+}
+
+function tellRefusals(site: () => Site): void {
+  test('three of ten calls are throttled: nothing fails, and nothing is told twice', async () => {
+    const namespace = await site().namespace('throttled');
+    site().door.throttle(THROTTLED);
+    await make(site(), namespace, ['one', 'two', 'three', 'four']);
+    await site().ready(namespace, '--all');
+    const patch = JSON.stringify({ spec: { ports: [{ name: 'http', port: 8080 }] } });
+    await site().kubectl(['-n', namespace, 'patch', 'service', 'one', '--type=merge', '-p', patch]);
+    await site().kubectl(['-n', namespace, 'delete', 'service', 'two']);
+    await site().holds(await all(site(), namespace, steady(site())));
+    expect(site().door.throttled).toBeGreaterThan(5);
+    const told = (await site().events(namespace, 'one')).filter(({ type }) => type === 'Warning');
+    expect(told).toEqual([]);
+    site().door.throttle(0);
+    await drop(site(), namespace);
+  });
+
+  test('nobody is there for a while: Services are told, and afterwards all is as it shall be', async () => {
+    const namespace = await site().namespace('outage');
+    await make(site(), namespace, ['stays', 'goes']);
+    await site().ready(namespace, '--all');
+    site().door.lock();
+    await make(site(), namespace, ['comes']);
+    await site().kubectl(['-n', namespace, 'delete', 'service', 'goes', '--wait=false']);
+    const told = await until(
+      async () => conditionOf(await site().service(namespace, 'comes'))?.message.match(/connect|socket|ECONN/i)?.input,
+      { withinMs: SETTLE_MS, what: 'the Service says that AWS cannot be reached', everyMs: 250 },
+    );
+    expect(told).toMatch(/(elasticloadbalancing|ec2):\w+/); // the call is named
+    expect((await site().service(namespace, 'goes')).metadata.deletionTimestamp).toBeDefined();
+    expect(conditionOf(await site().service(namespace, 'stays'))?.status).toBe('True');
+    site().door.unlock();
+    await site().ready(namespace, 'comes');
+    await site().kubectl(['-n', namespace, 'wait', '--for=delete', 'service/goes', '--timeout=120s']);
+    await site().holds(await all(site(), namespace, steady(site())));
+    await drop(site(), namespace);
+  });
+}
+
+function tellMany(site: () => Site): void {
+  const namespace = 'many';
+
+  test(`${MANY} Services come at once, a node joins all of them and leaves, and they go at once`, async () => {
+    const names = Array.from({ length: MANY }, (_, at) => `web-${at}`);
+    const [late = ''] = site().ground.instances.slice(STEADY);
+    await site().namespace(namespace);
+    await make(site(), namespace, names);
+    await site().ready(namespace, '--all', 240_000);
+    await site().holds(await all(site(), namespace, steady(site())));
+    await site().addNodes([late]);
+    await site().holds(await all(site(), namespace, [...steady(site()), late]));
+    await site().removeNodes([late]);
+    await drop(site(), namespace);
+  });
+}
+
+function conditionOf({ status }: ServiceObject) {
+  return status.conditions?.find(({ type }) => type === CONDITION);
+}
