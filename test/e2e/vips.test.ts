@@ -98,8 +98,8 @@ describe('addresses that fail over', () => {
     await until(() => ground.holders(VIP).join() === from, { withinMs: PATIENT_MS, what: `${from} holds ${VIP} again` });
   });
 
-  test('what agent and keepalived leave when all of it is killed at once is gone when the agent starts again', async () => {
-    await settled();
+  /** As the end of a whole container does: nobody is left who could clean up. @returns the agent, and what it leaves */
+  async function killAll(): Promise<{ readonly holder: AgentName; readonly left: readonly string[] }> {
     const [holder] = ground.holders(VIP);
     const left = VIPS.filter((vip) => ground.holders(vip)[0] === holder);
     const pids = ['vrrp.pid', 'keepalived.pid'].map((name) => Number(readFileSync(join(ground.runDir(holder!), name), 'utf8')));
@@ -107,14 +107,36 @@ describe('addresses that fail over', () => {
     ground.agent(holder!).signal('SIGKILL');
     for (const pid of pids.reverse()) process.kill(pid, 'SIGKILL');
     await ground.agent(holder!).exited;
-    expect(left.filter((vip) => !ground.holders(vip).includes(holder!))).toEqual([]);
-    ground.startAgent(holder!, { holdMs: 600_000 });
-    ground.order(VIPS, [holder!]);
-    await until(() => left.every((vip) => !ground.holders(vip).includes(holder!)), {
-      withinMs: PATIENT_MS,
-      what: 'they are gone',
-    });
-    expect(ground.agent(holder!).log()).toContain('removed addresses that a dead agent had left');
+    return { holder: holder!, left };
+  }
+
+  async function isFree({ holder, left }: Awaited<ReturnType<typeof killAll>>, what: string): Promise<void> {
+    const gone = () => left.every((vip) => !ground.holders(vip).includes(holder));
+    await until(gone, { withinMs: PATIENT_MS, what });
+  }
+
+  test('what agent and keepalived leave when all of it is killed at once is gone when the agent starts again', async () => {
+    await settled();
+    const killed = await killAll();
+    expect(killed.left.filter((vip) => !ground.holders(vip).includes(killed.holder))).toEqual([]);
+    ground.startAgent(killed.holder, { holdMs: 600_000 });
+    ground.order(VIPS, [killed.holder]);
+    await isFree(killed, 'it removes them');
+    expect(ground.agent(killed.holder).log()).toContain('removed addresses that a dead agent had left');
+    await settled();
+    await ground.agent(killed.holder).kill();
+    ground.startAgent(killed.holder);
+    ground.order(VIPS, [killed.holder]);
+    await settled();
+  });
+
+  test('and if it never starts again, the kernel takes them away within seconds', async () => {
+    await settled();
+    const killed = await killAll();
+    await isFree(killed, 'their lifetimes end');
+    await settled();
+    ground.startAgent(killed.holder);
+    ground.order(VIPS, [killed.holder]);
     await settled();
   });
 

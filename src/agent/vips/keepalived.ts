@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { ForwarderLog } from '../../forwarder/rules.ts';
@@ -84,6 +85,8 @@ export class Keepalived {
     await stopOrphans(runDir);
     await removeLeftovers(record);
     const [pidFile, vrrpPidFile] = PID_FILES.map((name) => join(runDir, name));
+    // A process id in there that somebody else has by now, or a zombie, would keep keepalived from starting.
+    for (const file of [pidFile!, vrrpPidFile!]) await rm(file, { force: true });
     const args = ['-n', '-l', '-P', '-R', '-f', this.#config, '-p', pidFile!, '-r', vrrpPidFile!];
     const [program, ...all] = [...(await deathSignal(log)), 'keepalived', ...args];
     const child = spawn(program!, all, { stdio: ['ignore', 'pipe', 'pipe'] });

@@ -11,11 +11,12 @@ import { Former } from './former.ts';
 import { Keepalived } from './keepalived.ts';
 import { listLinks } from './leftovers.ts';
 import type { Failure } from './links.ts';
+import { Loans } from './loans.ts';
 import { missingMeans } from './means.ts';
 import { ALL_IDS, type IdRange, penalties, type VipAgent } from './plan.ts';
 import { Strangers } from './probe.ts';
 import { VipRecord, writeWhole } from './record.ts';
-import { fifoOf, fileOf, judgePath, renderKeepalived } from './render.ts';
+import { fifoOf, fileOf, judgePath, type Placed, renderKeepalived } from './render.ts';
 import { type Holding, holdingsOf, recordOf, type Scene, type Staging, stageVips } from './stage.ts';
 
 export interface VipWish {
@@ -84,6 +85,9 @@ class KeptVips implements Vips {
   readonly #keepalived: Keepalived;
   readonly #fitness: FitnessRecord;
   readonly #former = new Former();
+  readonly #loans: Loans;
+  /** Groups that this agent holds, by keepalived's word. */
+  readonly #mastered = new Set<number>();
   readonly #strangers = new Strangers();
   /** What each group's tracked file says. */
   readonly #written = new Map<number, number>();
@@ -104,7 +108,8 @@ class KeptVips implements Vips {
     this.#options = options;
     this.#record = new VipRecord(runDir);
     this.#fitness = new FitnessRecord(options.holdMs ?? HOLD_MS, performance.now());
-    this.#keepalived = new Keepalived({ runDir, record: this.#record, log, onDeath: () => this.#wasAway() });
+    this.#keepalived = new Keepalived({ runDir, record: this.#record, log, onDeath: () => this.#died() });
+    this.#loans = new Loans(() => this.#heldHere(), log);
     this.#ready = this.#prepare();
     this.#look = setInterval(() => this.#lookAround(), LOOK_MS);
   }
@@ -143,7 +148,10 @@ class KeptVips implements Vips {
   }
 
   /** As soon as something is amiss here, it is amiss for a while: others keep what they have taken over. */
-  #wasAway(): void {
+  #died(): void {
+    const lost = [...this.#mastered].flatMap((id) => this.#placesOf(id));
+    this.#mastered.clear();
+    void this.#loans.recall(lost, () => this.#mastered.size === 0);
     this.#fitness.wasAway(performance.now());
     this.#work();
     this.#tellHoldings();
@@ -152,12 +160,23 @@ class KeptVips implements Vips {
   #hear(id: number, state: string): void {
     const word = words[state];
     if (word === undefined) return;
-    const addresses = this.#scene.groups.find((group) => group.id === id)?.addresses.map((one) => one.address);
-    this.#options.log.info({ group: id, addresses }, word);
+    const places = this.#placesOf(id);
+    this.#options.log.info({ group: id, addresses: places.map((one) => one.address) }, word);
+    if (state === 'MASTER') this.#mastered.add(id);
+    else if (this.#mastered.delete(id)) void this.#loans.recall(places, () => !this.#mastered.has(id));
     if (state === 'FAULT') this.#fitness.lost(id);
     else this.#fitness.found(id, performance.now());
     this.#work();
     this.#tellHoldings();
+  }
+
+  #placesOf(id: number): readonly Placed[] {
+    return this.#scene.groups.find((group) => group.id === id)?.addresses ?? [];
+  }
+
+  #heldHere(): readonly Placed[] {
+    const here = addressesHere();
+    return [...this.#mastered].flatMap((id) => this.#placesOf(id)).filter((one) => here.has(one.address));
   }
 
   #lookAround(): void {
@@ -286,6 +305,7 @@ class KeptVips implements Vips {
     clearTimeout(this.#wake?.timer);
     await this.#working;
     if (drain && !(await this.#ready)) await this.#handOver();
+    await this.#loans.stop();
     await this.#keepalived.close();
     this.#closeEvents();
     await this.#record.write([]).catch((error: unknown) => this.#options.log.warn({ error }, 'the record of addresses stays'));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { FitnessRecord, servedOf } from '../../../src/agent/vips/fitness.ts';
 import { Former } from '../../../src/agent/vips/former.ts';
+import { lend } from '../../../src/agent/vips/loans.ts';
 import { readEvent, readLogLine } from '../../../src/agent/vips/log-line.ts';
 import { lackingCapabilities } from '../../../src/agent/vips/means.ts';
 import { judgeRecord, VipRecord } from '../../../src/agent/vips/record.ts';
@@ -102,6 +103,14 @@ describe('what keepalived says', () => {
       undefined,
     ]);
   });
+});
+
+test('an address is lent with its own label, and one of IPv6 stays deprecated', () => {
+  const lines = ['10.0.0.9', 'fd00::9'].map((address) => lend({ address, interface: 'eth0' }));
+  expect(lines).toEqual([
+    'addr change 10.0.0.9/32 dev eth0 label eth0:nplb valid_lft 6 preferred_lft 6',
+    'addr change fd00::9/128 dev eth0 valid_lft 6 preferred_lft 0',
+  ]);
 });
 
 test('capabilities that are lacking', () => {

@@ -31,6 +31,8 @@ export class Ground {
   readonly claim: Claim;
   readonly #agents = new Map<AgentName, Process>();
   readonly #lines = new Map<AgentName, AgentLine>();
+  /** When each first said something, which is when its keepalived has its configuration. */
+  readonly #begun = new Map<AgentName, number>();
   readonly #watchers: ChildProcess[] = [];
   /** Every address that came to an agent's link or went. */
   readonly changes: LinkChange[] = [];
@@ -87,9 +89,14 @@ export class Ground {
     const orders: AgentOrders = { self: name, runDir: this.runDir(name), holdMs: HOLD_MS, port: PORT, ...options };
     mkdirSync(this.claim.directory, { recursive: true });
     const agent = this.#start(`agent-${name}`, this.namespace(name), 'agent-process.ts', orders);
-    createInterface({ input: agent.child.stdout! }).on('line', (line) => this.#lines.set(name, JSON.parse(line) as AgentLine));
     this.#lines.delete(name);
+    this.#begun.delete(name);
     this.#agents.set(name, agent);
+    createInterface({ input: agent.child.stdout! }).on('line', (line) => {
+      if (this.#agents.get(name) !== agent) return;
+      this.#lines.set(name, JSON.parse(line) as AgentLine);
+      if (!this.#begun.has(name)) this.#begun.set(name, Date.now());
+    });
     return agent;
   }
 
@@ -131,7 +138,8 @@ export class Ground {
 
   /** Waits until each address has one holder and none has moved for longer than a hold-down and a takeover need. */
   async calm(addresses: readonly string[], withinMs: number): Promise<void> {
-    const moved = () => Math.max(0, ...this.changes.map((change) => change.atMs));
+    const begun = () => [...this.#agents].filter(([, agent]) => agent.alive).map(([name]) => this.#begun.get(name) ?? Date.now());
+    const moved = () => Math.max(0, ...begun(), ...this.changes.map((change) => change.atMs));
     const isCalm = () => Date.now() - moved() > CALM_MS && addresses.every((address) => this.holders(address).length === 1);
     await until(isCalm, { withinMs, what: `each of ${addresses.join(', ')} has one holder, and stays there` });
   }
