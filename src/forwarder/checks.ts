@@ -74,6 +74,9 @@ interface Difference {
   readonly gone: readonly NodeEntry[];
 }
 
+/** One list, so that differences to it are found once. */
+export const nobody: readonly NodeEntry[] = [];
+
 /** Thousands of checks go from one list of nodes to the same next one. */
 const differences = new WeakMap<readonly NodeEntry[], Difference>();
 
@@ -107,7 +110,7 @@ const CAUSE_SILENT = 2;
 export class Check<User> {
   readonly spec: CheckSpec;
   readonly users = new Set<User>();
-  members: readonly NodeEntry[] = [];
+  members = nobody;
   /** Grows when traffic may have to go elsewhere. */
   epoch = 0;
   #verdict = new Uint8Array(0);

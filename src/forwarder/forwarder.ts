@@ -119,18 +119,18 @@ class LocalForwarder implements Forwarder {
     this.#tellGeneration();
   }
 
-  async close(drainMs?: number): Promise<void> {
+  async close(drainMs?: number, keepRules = this.#paths?.keepRules ?? false): Promise<void> {
     const gone = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
-    if (this.#paths?.keepRules) this.#abandonKernel();
+    if (keepRules) this.#abandonKernel();
     for (const id of [...this.#listeners.keys()]) this.#closeListener(id, drainMs);
     if (drainMs !== undefined) for (const listener of this.#draining) listener.close(drainMs);
     this.#checkEmpty();
     await gone;
     clearInterval(this.#sweep);
     this.#ground.health.stop();
-    await this.#kernel?.close();
+    await this.#kernel?.close(keepRules);
     this.#ground.reports.flush();
   }
 

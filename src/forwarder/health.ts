@@ -1,4 +1,4 @@
-import { Check, keyOf, retryDelayMs, specsOf } from './checks.ts';
+import { Check, keyOf, nobody, retryDelayMs, specsOf } from './checks.ts';
 import type { Attempt } from './dial.ts';
 import { NodeState } from './node-state.ts';
 import { Patrol, type PatrolHost } from './patrol.ts';
@@ -284,7 +284,7 @@ export class Health implements PatrolHost<Watch> {
       this.#refreshMembers(check);
       return;
     }
-    this.#setMembers(check, [], watch);
+    this.#setMembers(check, nobody, watch);
     this.#patrol.remove(check);
     this.#checks.delete(keyOf(check.spec));
     const peers = this.#byNodePort.get(check.spec.port);

@@ -21,7 +21,9 @@ process.on('message', (message: ToForwarder) => {
   else void leave(message.drainMs);
 });
 
-process.on('disconnect', () => void leave(undefined));
+// Nobody has asked for an end: the parent has died, and another may be starting already. What the kernel does goes on for that one,
+// whose table it is then: taking it out now could take it from him.
+process.on('disconnect', () => void leave(undefined, true));
 
 function apply(next: Extract<ToForwarder, { type: 'apply' }>['next']): void {
   try {
@@ -36,8 +38,12 @@ async function answerCounters(request: number): Promise<void> {
   tell({ type: 'counters', request, counters: await forwarder.counters() });
 }
 
-async function leave(drainMs: number | undefined): Promise<void> {
-  await forwarder.close(drainMs);
+let isLeaving = false;
+
+async function leave(drainMs: number | undefined, keepRules = false): Promise<void> {
+  if (isLeaving) return;
+  isLeaving = true;
+  await forwarder.close(drainMs, keepRules);
   if (process.connected) process.disconnect();
   process.exit(0);
 }

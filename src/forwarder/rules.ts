@@ -212,6 +212,6 @@ export interface Forwarder {
   /** @throws {RulesError} and keeps the rules in force */
   apply(next: Rules | RulesChange): void;
   /** Stops listening at once; established connections may live on for as long as their listeners' rules say, and for at most `drainMs`. */
-  close(drainMs?: number): Promise<void>;
+  close(drainMs?: number, keepRules?: boolean): Promise<void>;
   counters(): Promise<ForwarderCounters>;
 }

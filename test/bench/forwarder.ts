@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -15,6 +15,7 @@ import {
   startOurs,
   startPipe,
 } from './forwarder/contestants.ts';
+import { cpuSeconds } from './forwarder/cpu.ts';
 import type { Mode, Outcome, Task } from './forwarder/load.ts';
 
 /**
@@ -121,18 +122,6 @@ async function ask(load: ChildProcess, task: Task): Promise<Outcome> {
   load.send(task);
   const [outcome] = (await answered) as [Outcome];
   return outcome;
-}
-
-/** User and system time; the kernel counts in hundredths of a second. @see https://man7.org/linux/man-pages/man5/proc.5.html */
-function cpuSeconds(pid: number): number {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      .replace(/^.*\) /, '')
-      .split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / 100;
-  } catch {
-    return Number.NaN;
-  }
 }
 
 /** Ratios within each round: what else the machine did then, both have suffered. */

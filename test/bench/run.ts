@@ -5,6 +5,8 @@ import { parseArgs } from 'node:util';
 import { explain } from '../../src/errors.ts';
 import { benchController } from './controller.ts';
 import { meetsAim, renderSection, type Section } from './figures.ts';
+import { benchKernel } from './kernel.ts';
+import { benchKernelScale } from './kernel-scale.ts';
 import { benchVips } from './vips.ts';
 
 /**
@@ -48,11 +50,12 @@ function readArguments() {
 }
 
 /** The forwarder's part, when it is there. */
-async function benchForwarder(short: boolean): Promise<Section | undefined> {
+async function benchForwarder(short: boolean): Promise<readonly (Section | undefined)[]> {
   const file = join(import.meta.dirname, 'forwarder.ts');
-  if (!existsSync(file)) return undefined;
+  if (!existsSync(file)) return [];
   const loaded = (await import(file)) as { benchForwarder(of: { short: boolean }): Promise<Section> };
-  return loaded.benchForwarder({ short });
+  // The kernel path is measured as root on Linux only.
+  return [await loaded.benchForwarder({ short }), await benchKernel({ short }), await benchKernelScale({ short })];
 }
 
 async function runAll(): Promise<readonly Section[]> {
@@ -70,7 +73,7 @@ async function runAll(): Promise<readonly Section[]> {
     const [singles, idleMs] = short ? [10, 1_000] : [200, 5_000];
     add(await benchController({ services, nodes, repeat, quietSeconds, singles, idleMs, bundle, sandbox, profile, say }));
   }
-  if ((given.only ?? 'forwarder') === 'forwarder') add(await benchForwarder(short));
+  if ((given.only ?? 'forwarder') === 'forwarder') for (const section of await benchForwarder(short)) add(section);
   if ((given.only ?? 'vips') === 'vips') add(await benchVips(given.repeat, say));
   if (given.json !== undefined) writeFileSync(given.json, `${JSON.stringify(report(given, sections), null, 2)}\n`);
   return sections;

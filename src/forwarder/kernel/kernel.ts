@@ -49,6 +49,8 @@ export class Kernel {
   #fresh: KernelListener[] = [];
   #plan: Plan = emptyPlan;
   #isLoaded = false;
+  /** At some time: there may be counters that begin anew. */
+  #hasLoaded = false;
   #hasLooked = false;
   #machine: Machine = { own: ownAddresses(), forwards: forwardedFamilies() };
   #exclusive: ReadonlySet<string> = new Set();
@@ -153,14 +155,13 @@ export class Kernel {
   }
 
   /** Every listener must be gone, unless the rules are kept. */
-  async close(): Promise<void> {
+  async close(keepRules = this.#options.keepRules): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#audit);
     clearTimeout(this.#retry);
     while (this.#isRunning) await new Promise<void>((resolve) => this.#settled.push(resolve));
     this.#sweeper.stop();
-    const { table, keepRules } = this.#options;
-    if (this.#isLoaded && !keepRules) await this.#nft.apply(`delete table inet ${table}`);
+    if (this.#isLoaded && !keepRules) await this.#nft.apply(`delete table inet ${this.#options.table}`);
     this.#nft.end();
   }
 
@@ -264,7 +265,8 @@ export class Kernel {
     }
     const fault = await this.#nft.apply(renderRuleset(after, this.#options));
     if (fault) return fault;
-    for (const listener of this.#listeners.values()) listener.renewAll();
+    if (this.#hasLoaded) for (const listener of this.#listeners.values()) listener.renewAll();
+    this.#hasLoaded = true;
     return this.#took(after);
   }
 

@@ -61,17 +61,17 @@ export function renderChange(
     else continue;
     say(`add rule inet ${table} ${chain.name} ${renderAim(chain)}`);
   }
+  for (const [map, { gone, come }] of changedElements(before, after, keys)) renderElements(map, table, gone, come).forEach(say);
   for (const family of families) {
-    for (const [name, of] of Object.entries(places)) {
-      const among = [before, after].map((plan) => elements(plan, keys, family, of));
-      renderElements(`${name}${family}`, table, among[0]!, among[1]!).forEach(say);
-    }
     for (const [name, field] of [
       ['own', 'exclusive'],
       ['open', 'open'],
     ] as const) {
       if (before[field] === after[field]) continue;
-      renderElements(`${name}${family}`, table, addresses(before[field], family), addresses(after[field], family)).forEach(say);
+      const [old, now] = [addresses(before[field], family), addresses(after[field], family)];
+      const gone = old.filter((one) => !after[field].has(one));
+      const come = now.filter((one) => !before[field].has(one));
+      renderElements(`${name}${family}`, table, gone, come).forEach(say);
     }
     renderForgotten(before, after, keys, family, { table, countBytes }).forEach(say);
   }
@@ -111,36 +111,36 @@ const places: Readonly<Record<string, (entry: Entry, plan: Plan) => string | und
   via: ({ rule }, plan) => (plan.exclusive.has(rule.address) ? undefined : ''),
 };
 
-function elements(
-  plan: Plan,
-  keys: readonly string[],
-  family: Family,
-  of: (entry: Entry, plan: Plan) => string | undefined,
-): Map<string, string> {
-  const found = new Map<string, string>();
-  for (const key of keys) {
-    const entry = plan.entries.get(key);
-    const value = entry?.rule.family === family ? of(entry, plan) : undefined;
-    if (value !== undefined) found.set(key, value);
-  }
-  return found;
+interface Elements {
+  readonly gone: string[];
+  readonly come: string[];
 }
 
-function addresses(set: ReadonlySet<string>, family: Family): Map<string, string> {
-  return new Map([...set].filter((key) => key.includes(':') === (family === 6)).map((key) => [key, '']));
+/** By the map that they are in. */
+function changedElements(before: Plan, after: Plan, keys: readonly string[]): ReadonlyMap<string, Elements> {
+  const maps = new Map<string, Elements>();
+  for (const [name, of] of Object.entries(places)) {
+    const byFamily = { 4: { gone: [], come: [] } as Elements, 6: { gone: [], come: [] } as Elements };
+    for (const family of families) maps.set(`${name}${family}`, byFamily[family]);
+    for (const key of keys) {
+      const [had, has] = [before.entries.get(key), after.entries.get(key)];
+      const old = had && of(had, before);
+      const now = has && of(has, after);
+      if (old === now) continue;
+      const { gone, come } = byFamily[(has ?? had)!.rule.family];
+      if (old !== undefined) gone.push(key);
+      if (now !== undefined) come.push(now === '' ? key : `${key} : ${now}`);
+    }
+  }
+  return maps;
+}
+
+function addresses(set: ReadonlySet<string>, family: Family): readonly string[] {
+  return [...set].filter((key) => key.includes(':') === (family === 6));
 }
 
 /** What goes is deleted before anything is added, so that an element can get another value. */
-function renderElements(
-  name: string,
-  table: string,
-  before: ReadonlyMap<string, string>,
-  after: ReadonlyMap<string, string>,
-): string[] {
-  const gone: string[] = [];
-  const come: string[] = [];
-  for (const [key, value] of before) if (after.get(key) !== value) gone.push(key);
-  for (const [key, value] of after) if (before.get(key) !== value) come.push(value === '' ? key : `${key} : ${value}`);
+function renderElements(name: string, table: string, gone: readonly string[], come: readonly string[]): string[] {
   return [
     ...(gone.length === 0 ? [] : [`delete element inet ${table} ${name} { ${gone.join(', ')} }`]),
     ...(come.length === 0 ? [] : [`add element inet ${table} ${name} { ${come.join(', ')} }`]),
@@ -193,8 +193,7 @@ function renderHooks(countBytes: boolean): string[] {
       ...families.flatMap((family) => protocols.map((protocol) => `${origin(family, protocol)} @via${family} masquerade`)),
     ]),
     ...renderHook('input', 'type filter hook input priority 0', families.flatMap(renderInput)),
-    ...(countBytes ? renderHook('count', 'type filter hook postrouting priority 90', renderCount('count')) : []),
-    ...(countBytes ? renderHook('counthere', 'type filter hook input priority 10', renderCount('here')) : []),
+    ...(countBytes ? renderCounting() : []),
   ];
 }
 
@@ -212,19 +211,34 @@ function renderInput(family: Family): string[] {
   ];
 }
 
-/** Of each packet, by the connection that it belongs to. Answers to a client on this machine do not leave it. */
-function renderCount(where: 'count' | 'here'): string[] {
-  const directions = where === 'count' ? (['original', 'reply'] as const) : (['reply'] as const);
-  return directions.flatMap((direction) =>
-    families.flatMap((family) =>
-      protocols.map((protocol) => {
-        const key = `ct original ${word(family)} daddr . meta l4proto . ct original proto-dst`;
-        const set = direction === 'original' ? 'up' : 'down';
-        const mine = `meta nfproto ipv${family} meta l4proto ${protocol} ct status dnat ct direction ${direction}`;
-        return `${mine} add @${set}${family} { ${key} }`;
-      }),
-    ),
-  );
+/**
+ * Of each packet, by the connection that it belongs to: what goes out, and answers to a client on this machine, which do not. It is
+ * asked for every packet, so that each goes by as few rules as can be.
+ */
+function renderCounting(): string[] {
+  const sorted = families.map((family) => {
+    const ways = protocols.map((protocol) => `${protocol} : goto count${protocol}${family}`).join(', ');
+    return `ct status dnat meta nfproto ipv${family} meta l4proto vmap { ${ways} }`;
+  });
+  return [
+    ...families.flatMap((family) => protocols.flatMap((protocol) => renderCount(family, protocol))),
+    ...renderHook('countout', 'type filter hook postrouting priority 90', sorted),
+    ...renderHook('counthere', 'type filter hook input priority 10', [
+      'ct direction original accept', // it goes to a target on this machine, or has been counted
+      ...sorted,
+    ]),
+  ];
+}
+
+function renderCount(family: Family, protocol: string): string[] {
+  const add = (set: string) =>
+    `add @${set}${family} { ct original ${word(family)} daddr . meta l4proto . ct original proto-dst }`;
+  return [
+    `  chain count${protocol}${family} {`,
+    `    meta l4proto ${protocol} ct direction original ${add('up')} return`,
+    `    meta l4proto ${protocol} ${add('down')}`,
+    '  }',
+  ];
 }
 
 function origin(family: Family, protocol: string): string {
