@@ -54,6 +54,11 @@ export interface AddressWish {
   readonly pool?: string;
   /** Addresses that the balancer held according to the cluster (annotation first, then status); kept while they fit. */
   readonly held: readonly string[];
+  /**
+   * Those of `held` that the Service's status shows. Its author can write annotations and finalizers, but no status: what is held by
+   * an annotation alone is kept only where it could be asked for, too. Absent: none.
+   */
+  readonly published?: readonly string[];
   /** The addresses are the nodes' own, which is no clash. */
   readonly ofNodes?: boolean;
 }

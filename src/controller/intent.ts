@@ -174,6 +174,7 @@ function describeBalancer(input: IntentInput, services: readonly Service[]): Bal
       ),
       ...(notes.pool === undefined ? {} : { pool: notes.pool }),
       held: unique(services.flatMap(heldAddresses)),
+      published: unique(services.flatMap(publishedOf)),
     },
     settings: {
       ...(notes.proxyProtocol ? { proxyProtocol: notes.proxyProtocol } : {}),
@@ -249,6 +250,12 @@ function refusePorts(service: Service): readonly PortRefusal[] {
       protocol: port.protocol,
       refusal: new Refusal('NoNodePort', `Port ${port.port}/${port.protocol} has no nodePort`),
     }));
+}
+
+/** Held addresses that the status shows. */
+function publishedOf(service: Service): readonly string[] {
+  const shown = service.ingress.flatMap((entry) => entry.ip ?? entry.hostname ?? []);
+  return heldAddresses(service).filter((address) => shown.includes(address));
 }
 
 /** Whether the text is an address, a slash and a prefix length that fits the family. */

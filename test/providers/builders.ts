@@ -15,6 +15,8 @@ export interface BalancerWish {
   readonly requested?: readonly string[];
   readonly pool?: string;
   readonly held?: readonly string[];
+  /** Of those held, what the status shows. */
+  readonly published?: readonly string[];
   readonly settings?: Partial<Balancer['settings']>;
 }
 
@@ -34,7 +36,12 @@ export function balancer(wish: BalancerWish = {}): Balancer {
     nodes: wish.nodes ?? [node('n1', '127.0.0.1')],
     families: wish.families ?? ['IPv4'],
     preferDualStack: wish.preferDualStack ?? false,
-    address: { requested: wish.requested ?? [], held: wish.held ?? [], ...(wish.pool === undefined ? {} : { pool: wish.pool }) },
+    address: {
+      requested: wish.requested ?? [],
+      held: wish.held ?? [],
+      published: wish.published ?? [],
+      ...(wish.pool === undefined ? {} : { pool: wish.pool }),
+    },
     settings: { publish: 'auto', retain: false, allowDisruption: false, ...wish.settings },
   };
 }
@@ -61,7 +68,7 @@ export function pool(name: string, addresses: readonly string[], more: Partial<P
 
 /** The same balancer with the addresses that the cluster recorded for it. */
 export function holding(wanted: Balancer, held: readonly string[]): Balancer {
-  return { ...wanted, address: { ...wanted.address, held } };
+  return { ...wanted, address: { ...wanted.address, held, published: held } };
 }
 
 export const nothingReserved: Surroundings = { reservedBy: () => undefined };

@@ -1,7 +1,16 @@
 import { Refusal } from '../../errors.ts';
 import type { Balancer, IpFamily } from '../../model.ts';
 import { formatIp, type Ip, parseIp } from './addresses.ts';
-import { type Choice, chooseAddresses, includesIp, ownerOf, portsOf, type ReservedBy, staysOutside } from './choose.ts';
+import {
+  type Choice,
+  chooseAddresses,
+  includesIp,
+  isPublished,
+  ownerOf,
+  portsOf,
+  type ReservedBy,
+  staysOutside,
+} from './choose.ts';
 import { Ledger } from './ledger.ts';
 import { indexOfAddress, type Pool, poolAdmits, poolHolds } from './pools.ts';
 
@@ -96,12 +105,15 @@ export class Allocator implements AddressBook {
   }
 
   /**
-   * Rebuilds the memory after a start: first what balancers hold, the oldest first, then what they ask for by name. An address
-   * that two claim stays with the older; the younger finds another, or is refused, when it is assigned.
+   * Rebuilds the memory after a start: first what balancers hold and their status shows, then what they hold by an annotation alone,
+   * which any author can write, each the oldest first, then what they ask for by name. An address that two claim stays with the
+   * earlier of these; the other finds another, or is refused, when it is assigned.
    */
   restore(balancers: readonly Balancer[], reservedBy: ReservedBy): void {
     const byAge = [...balancers].sort(compareAge);
-    for (const balancer of byAge) this.#restoreHeld(balancer);
+    const isProven = ({ address }: Balancer): boolean => address.held.every((text) => address.published?.includes(text));
+    for (const balancer of byAge.filter(isProven)) this.#restoreHeld(balancer);
+    for (const balancer of byAge.filter((one) => !isProven(one))) this.#restoreHeld(balancer);
     for (const balancer of byAge) {
       if (balancer.address.requested.length > 0) this.#restoreRequested(balancer, reservedBy);
     }
@@ -168,7 +180,7 @@ export class Allocator implements AddressBook {
     for (const text of balancer.address.held) {
       const ip = parseIp(text);
       if (!ip || includesIp(ips, ip)) continue;
-      const stays = staysOutside({ keepsOutside: this.#keepsOutside, balancer });
+      const stays = staysOutside({ keepsOutside: this.#keepsOutside, balancer }) && isPublished(balancer, ip);
       if (!stays && !pools.some((pool) => poolHolds(pool, ip))) continue;
       const free = [...kept].filter((port) => {
         const clash = this.#ledger.clash(balancer.key, ip, new Set([port]));

@@ -140,7 +140,8 @@ function shareGroupOf(key: string): string | undefined {
 function keepHeld(ask: Ask, family: IpFamily, pools: readonly Pool[], ports: ReadonlySet<string>): Ip | undefined {
   const recorded = ask.balancer.address.held.map((text) => parseIp(text)).filter((ip) => ip !== undefined);
   for (const ip of [...ask.mine, ...recorded]) {
-    if (ip.family !== family || !(pools.some((pool) => poolHolds(pool, ip)) || staysOutside(ask))) continue;
+    const stays = staysOutside(ask) && (includesIp(ask.mine, ip) || isPublished(ask.balancer, ip));
+    if (ip.family !== family || !(stays || pools.some((pool) => poolHolds(pool, ip)))) continue;
     if (!includesIp(ask.mine, ip) && ask.reservedBy(formatIp(ip)) !== undefined) continue;
     const clash = obstacle(ask, ip, ports);
     if (!clash) return ip;
@@ -148,6 +149,12 @@ function keepHeld(ask: Ask, family: IpFamily, pools: readonly Pool[], ports: Rea
     if (includesIp(ask.mine, ip)) throw refuseClash(ask, formatIp(ip), clash);
   }
   return undefined;
+}
+
+/** Whether the Service's status shows it: an annotation alone may have been written by the Service's author. */
+export function isPublished({ address }: Balancer, ip: Ip): boolean {
+  const published = (address.published ?? []).map((text) => parseIp(text)).filter((one) => one !== undefined);
+  return includesIp(published, ip);
 }
 
 /** Pools are somebody else's to change than the Service is: a move cuts clients, and is its author's to allow. */

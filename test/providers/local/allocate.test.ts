@@ -312,6 +312,15 @@ describe('after a start', () => {
     expect(assign(from, old)).toEqual(['10.0.0.2']);
   });
 
+  test('an address that is published stays with whom it is published for, however old the one is that claims it by an annotation', () => {
+    const from = allocator();
+    const old = balancer({ name: 'old', createdAt: '2026-01-01T00:00:00Z', held: ['10.0.0.2'] });
+    const young = balancer({ name: 'young', createdAt: '2026-01-02T00:00:00Z', held: ['10.0.0.2'], published: ['10.0.0.2'] });
+    from.restore([old, young], free);
+    expect(assign(from, young)).toEqual(['10.0.0.2']);
+    expect(assign(from, old)).toEqual(['10.0.0.3']);
+  });
+
   test('of two that ask for one address the older gets it', () => {
     const from = allocator();
     const old = balancer({ name: 'old', createdAt: '2026-01-01T00:00:00Z', requested: ['10.0.0.2'] });
@@ -364,9 +373,17 @@ describe('pools that change', () => {
 
   test('change nothing over a restart either', () => {
     const one = keeping([pool('b', ['10.1.0.1'])]);
-    const old = balancer({ name: 'old', held: ['10.0.0.1'] });
+    const old = balancer({ name: 'old', held: ['10.0.0.1'], published: ['10.0.0.1'] });
     one.restore([old], none);
     expect(one.assign(old, none, [])).toEqual(['10.0.0.1']);
+  });
+
+  test('keep nobody at an address that only an annotation claims: its author may have written it', () => {
+    const forged = balancer({ name: 'forged', held: ['10.0.0.1'] });
+    const after = keeping([pool('b', ['10.1.0.1'])]);
+    after.restore([forged], none);
+    expect(after.assign(forged, none, [])).toEqual(['10.1.0.1']);
+    expect(keeping([pool('b', ['10.1.0.1'])]).assign(forged, none, [])).toEqual(['10.1.0.1']); // nor without a restart
   });
 
   test('give room to those that waited for it', () => {
