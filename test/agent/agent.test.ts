@@ -124,6 +124,21 @@ describe('an agent', () => {
     await until('it is forgotten', () => reportOfAgent('n1')?.released.length === 0);
   });
 
+  test('tells it also when its forwarder takes its time to close', async () => {
+    await open();
+    const one = await start('n1');
+    putHeld(api, { held: ['10.0.0.1'] });
+    await until('n1 serves', () => served(one).length === 1);
+    one.forwarder().silent = true;
+    const uid = putHeld(api, { held: ['10.0.0.1'], leaving: true });
+    await until('the forwarder was told', () => served(one).length === 0);
+    const other = putHeld(api, { name: 'other', held: ['10.0.0.9'], leaving: true });
+    await until('another report is written', () => reportOfAgent('n1')?.released.includes(other));
+    expect(reportOfAgent('n1')?.released).not.toContain(uid);
+    one.forwarder().report({});
+    await until('it has let go', () => reportOfAgent('n1')?.released.includes(uid));
+  });
+
   test('writes nothing while nothing changes for the controller', async () => {
     await open();
     await start('n1');

@@ -130,6 +130,11 @@ describe('forwarder agents on the nodes', () => {
     });
     await publishes(local, [first!, second!]);
     expect(await local.answers(first!.address, 8300)).toMatch(/^web-/);
+    const ports = [{ name: 'http', port: 8080 }];
+    const late = await lab.pod({ namespace, name: 'late', labels: { app: 'web' }, node: lab.nodes[2]!, ports });
+    await publishes(local, lab.nodes);
+    await late.end();
+    await publishes(local, [first!, second!]);
     await lab.api.delete(local.path);
     await local.deleted();
   });

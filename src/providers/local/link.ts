@@ -26,6 +26,8 @@ export interface News {
   readonly listeners: readonly string[];
   /** Nodes whose health has changed, as a whole or (`nodePort`) at one port. */
   readonly targets: readonly { readonly node: string; readonly nodePort?: number }[];
+  /** Listener ids for which nothing is accepted any more. */
+  readonly closed: readonly string[];
 }
 
 /**
@@ -184,9 +186,10 @@ export class Link {
       if (this.#learnTarget(key, state)) targets.push(readTargetKey(key));
     }
     // A child that took over from a dead one never knew what was closed meanwhile, so does not tell of its end.
-    for (const id of this.#sheet.confirm(report.generation)) this.#states.delete(id);
+    const closed = this.#sheet.confirm(report.generation);
+    for (const id of closed) this.#states.delete(id);
     this.#waits.check();
-    if (listeners.length > 0 || targets.length > 0) this.#tell({ listeners, targets });
+    if (listeners.length > 0 || targets.length > 0 || closed.length > 0) this.#tell({ listeners, targets, closed });
   }
 
   /** @returns whether the health, and so what is reported, has changed */

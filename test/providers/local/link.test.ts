@@ -147,7 +147,7 @@ describe('what is waited for', () => {
     link.put(a, nodes);
     await expect(link.opened(a.id)).rejects.toThrow('has not answered for 0.02 s');
     forwarder.report({ listeners: { [a.id]: { state: 'listening', address: a.address, port: a.port } } });
-    expect(news).toEqual([{ listeners: [a.id], targets: [] }]);
+    expect(news).toEqual([{ listeners: [a.id], targets: [], closed: [] }]);
     expect(link.state(a.id)).toMatchObject({ state: 'listening' });
   });
 
@@ -188,10 +188,12 @@ describe('what is news', () => {
     forwarder.report({ targets: { n1: { health: 'healthy', asOf: 2, reason: 'still' } } });
     expect(news).toEqual([]);
     forwarder.report({ targets: { [`n1:${a.nodePort}`]: { health: 'unhealthy', asOf: 3 } } });
-    expect(news.splice(0)).toEqual([{ listeners: [], targets: [{ node: 'n1', nodePort: a.nodePort }] }]);
+    expect(news.splice(0)).toEqual([{ listeners: [], targets: [{ node: 'n1', nodePort: a.nodePort }], closed: [] }]);
     expect([link.target('n1', a.nodePort)?.health, link.target('n1', 1)?.health]).toEqual(['unhealthy', 'healthy']);
     forwarder.report({ targets: { [`n1:${a.nodePort}`]: null, n2: { health: 'unhealthy', asOf: 4 } } });
-    expect(news.splice(0)).toEqual([{ listeners: [], targets: [{ node: 'n1', nodePort: a.nodePort }, { node: 'n2' }] }]);
+    expect(news.splice(0)).toEqual([
+      { listeners: [], targets: [{ node: 'n1', nodePort: a.nodePort }, { node: 'n2' }], closed: [] },
+    ]);
   });
 });
 
