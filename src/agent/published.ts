@@ -34,7 +34,8 @@ export class Published {
   #running: Promise<void> | undefined;
   #written: string | undefined;
   #writtenAtMs = Number.NEGATIVE_INFINITY;
-  #version = '';
+  /** Metadata of the object as it was last written; undefined: it must be read first. */
+  #found: unknown;
   #failures = 0;
   #logged = { message: '', at: Number.NEGATIVE_INFINITY };
   readonly #first = Promise.withResolvers<void>();
@@ -91,10 +92,10 @@ export class Published {
       data: { [key]: wanted },
     };
     const answer =
-      this.#version === ''
+      this.#found === undefined
         ? await this.#adopt(wanted, body)
-        : await api.update('updateConfigMap', namespace, name, this.#guarded(body));
-    this.#version = text(at(at(answer, 'metadata'), 'resourceVersion'));
+        : await api.update('updateConfigMap', namespace, name, this.#guarded(body, this.#found));
+    this.#found = at(answer, 'metadata');
     this.#written = wanted;
     this.#writtenAtMs = performance.now();
   }
@@ -110,16 +111,19 @@ export class Published {
       return api.create('createConfigMap', namespace, body);
     }
     if (at(at(found, 'data'), key) === wanted) return found;
-    this.#version = text(at(at(found, 'metadata'), 'resourceVersion'));
-    return api.update('updateConfigMap', namespace, name, this.#guarded(body));
+    return api.update('updateConfigMap', namespace, name, this.#guarded(body, at(found, 'metadata')));
   }
 
-  #guarded(body: object & { readonly metadata: object }): object {
-    return { ...body, metadata: { ...body.metadata, resourceVersion: this.#version } };
+  /** Labels and annotations of others stay: Helm removes only what carries its own. */
+  #guarded(body: object & { readonly metadata: object }, found: unknown): object {
+    const labels = { ...(at(found, 'labels') as object | undefined), ...(at(body.metadata, 'labels') as object | undefined) };
+    const annotations = at(found, 'annotations');
+    const resourceVersion = text(at(found, 'resourceVersion'));
+    return { ...body, metadata: { ...body.metadata, labels, ...(annotations ? { annotations } : {}), resourceVersion } };
   }
 
   async #recover(thrown: unknown): Promise<void> {
-    this.#version = '';
+    this.#found = undefined;
     this.#written = undefined;
     this.#failures += 1;
     const message = explain(thrown);

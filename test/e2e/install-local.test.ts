@@ -145,10 +145,15 @@ test('uninstalled with cleanupOnUninstall, it takes every balancer down first an
     expect(metadata.finalizers ?? []).not.toContain(FINALIZER);
     expect(Object.keys(metadata.annotations ?? {}).filter((key) => key.startsWith('nodeport-lb.io/'))).toEqual([]);
   }
-  const ours = ['get', 'all,configmaps,leases,serviceaccounts,roles,rolebindings', '-n', NAMESPACE, '-o', 'name'];
+  const kinds = 'all,configmaps,leases,serviceaccounts,roles,rolebindings,secrets';
+  const notOurs = /^$|kube-root-ca.crt$|serviceaccount\/default$/;
   await until(
-    async () =>
-      (await cluster.kubectl(ours)).split('\n').every((line) => /^$|kube-root-ca.crt$|serviceaccount\/default$/.test(line)),
+    async () => {
+      const found = (await cluster.kubectl(['get', kinds, '-n', NAMESPACE, '-o', 'name'])).split('\n');
+      const left = found.filter((line) => !notOurs.test(line));
+      if (left.length > 0) throw new Error(`there is ${left.join(', ')}`);
+      return true;
+    },
     { withinMs: 90_000, what: `namespace ${NAMESPACE} is empty`, everyMs: 500 },
   );
   expect(await cluster.client.knock(address, 80)).toBe('refused');
