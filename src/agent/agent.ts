@@ -197,6 +197,7 @@ export class Agent {
     const before = this.#orders;
     this.#orders = orders;
     if (!this.#followed || !before || followedBy(before) !== followedBy(orders)) void this.#follow(orders);
+    else if (before.pools.join() !== orders.pools.join()) this.#work.move(orders, this.#place);
     this.#arrange();
     this.#remember();
   }

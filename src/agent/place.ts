@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import type { Node } from '../kube/objects.ts';
 import type { Balancer } from '../model.ts';
+import { parseIp, parseRange, rangeHolds } from '../providers/local/addresses.ts';
 import { isNodePortOfItsOwn } from '../providers/local/node-ports.ts';
 import { renderListeners, type WantedListener } from '../providers/local/rules.ts';
 
@@ -35,14 +36,36 @@ export function publishNode(node: Node | undefined, machine: ReadonlySet<string>
   return new Map(published.map((address) => [address, listenAt(address)]));
 }
 
-/** The listeners of a balancer that this agent serves: at its own node's addresses, and at what else its machine has. */
+/** What the controller gives out: whether Services may have the address at all. */
+export type GivesOut = (address: string) => boolean;
+
+/** @param pools CIDRs, ranges and addresses; empty: nothing but nodes' own addresses is given out */
+export function readGivesOut(pools: readonly string[]): GivesOut {
+  const ranges = pools.map(parseRange).filter((range) => typeof range !== 'string');
+  return (address) => {
+    const ip = parseIp(address);
+    return ip !== undefined && ranges.some((range) => rangeHolds(range, ip));
+  };
+}
+
+/**
+ * The listeners of a balancer that this agent serves: at its own node's addresses where no pool is configured, else at addresses of
+ * pools that its machine has. The addresses stand in an annotation, which whoever may edit a Service can write: one that is not given
+ * out is served only where the Service's status shows it, too, which is the controller's to write.
+ */
 export function listenersHere(
   balancer: Balancer,
   place: Place,
-  options: { readonly portFallback: boolean },
+  options: { readonly portFallback: boolean; readonly pools: readonly string[] },
+  givesOut: GivesOut = readGivesOut(options.pools),
 ): readonly WantedListener[] {
+  const mayHave = (address: string): boolean => givesOut(address) || balancer.address.published?.includes(address) === true;
+  const whereTo = (address: string): string | undefined => {
+    const own = options.pools.length === 0 ? place.published.get(address) : undefined;
+    return own ?? (isHere(address, place) && mayHave(address) ? address : undefined);
+  };
   return renderListeners(balancer, options).flatMap((listener) => {
-    const at = place.published.get(listener.address) ?? (isHere(listener.address, place) ? listener.address : undefined);
+    const at = whereTo(listener.address);
     if (at === undefined || (place.ofNode.has(at) && isNodePortOfItsOwn(listener.port))) return [];
     return [at === listener.address ? listener : { ...listener, address: at }];
   });

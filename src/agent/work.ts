@@ -6,7 +6,7 @@ import type { Service } from '../kube/objects.ts';
 import type { Balancer, NodeTarget } from '../model.ts';
 import type { WantedListener } from '../providers/local/rules.ts';
 import type { Orders } from './orders.ts';
-import { listenersHere, type Place } from './place.ts';
+import { type GivesOut, listenersHere, type Place, readGivesOut } from './place.ts';
 
 /** Who takes the listeners; `providers/local/link.ts` fits. */
 export interface Bench {
@@ -28,6 +28,8 @@ export class Work {
   readonly #leaving = new Map<string, string>();
   /** Listeners that were taken away and may still be open: id to UID. */
   readonly #closing = new Map<string, string>();
+
+  #given: { readonly pools: readonly string[]; readonly givesOut: GivesOut } | undefined;
 
   constructor(bench: Bench) {
     this.#bench = bench;
@@ -81,13 +83,15 @@ export class Work {
     this.#serve(balancer.key, balancer, orders, place);
   }
 
-  /** The machine's addresses have changed. */
+  /** The machine's addresses, or the pools, have changed. */
   move(orders: Orders, place: Place): void {
     for (const [key, balancer] of this.#balancers) this.#serve(key, balancer, orders, place);
   }
 
   #serve(key: string, wanted: Balancer | undefined, orders: Orders, place: Place): void {
-    const listeners = new Map((wanted ? listenersHere(wanted, place, orders) : []).map((listener) => [listener.id, listener]));
+    const listeners = new Map(
+      (wanted ? listenersHere(wanted, place, orders, this.#givesOutOf(orders)) : []).map((listener) => [listener.id, listener]),
+    );
     for (const [id, { uid }] of this.#listeners.get(key) ?? []) {
       if (listeners.has(id)) continue;
       this.#closing.set(id, uid);
@@ -99,6 +103,11 @@ export class Work {
     }
     if (listeners.size > 0) this.#listeners.set(key, listeners);
     else this.#listeners.delete(key);
+  }
+
+  #givesOutOf({ pools }: Orders): GivesOut {
+    if (this.#given?.pools !== pools) this.#given = { pools, givesOut: readGivesOut(pools) };
+    return this.#given.givesOut;
   }
 
   #noteLeaving(key: string, services: readonly Service[]): void {
