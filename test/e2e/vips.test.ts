@@ -1,7 +1,8 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { run } from './lab/command.ts';
 import { until } from './lab/until.ts';
 import { failOver, renderTimelines, type Timeline } from './vips/failover.ts';
 import { type AgentName, Ground, NAMES, SUBNET } from './vips/ground.ts';
@@ -153,6 +154,23 @@ describe('addresses that fail over', () => {
     await until(() => holdersOfAll().join() === before.join(), { withinMs: PATIENT_MS, what: 'all is as before' });
   });
 
+  test('an agent that another has never heard of is told as soon as it holds what that one holds', async () => {
+    await settled();
+    const before = holdersOfAll();
+    const [a, , c] = NAMES;
+    await ground.agent(a).kill();
+    ground.startAgent(a);
+    ground.order(VIPS, [a], undefined, [a, 'a2']); // c knows all three
+    await ground.agent(a).logged(/an agent that is not in the list holds what this one holds/, PATIENT_MS);
+    await settled();
+    expect(holdersOfAll().filter((holder) => holder === c).length).toBeLessThanOrEqual(
+      before.filter((holder) => holder === c).length,
+    );
+    ground.order(VIPS, [a]);
+    await settled();
+    expect(holdersOfAll()).toEqual(before);
+  });
+
   test('an address that a stranger has is named and left to the stranger; the others stay where they are', async () => {
     await settled();
     const before = holdersOfAll();
@@ -209,6 +227,33 @@ describe('addresses that fail over', () => {
     await settled();
   });
 
+  test('a keepalived that is missing, or does not stay alive, is named; the other agents are not affected', async () => {
+    await settled();
+    const [name, ...others] = NAMES;
+    const bin = join(ground.claim.directory, 'bin');
+    mkdirSync(bin);
+    for (const program of ['ip', 'mkfifo', 'setpriv', 'nsenter', 'sh', 'true']) await link(program, bin);
+    const codes = () => VIPS.map((vip) => ground.said(name)?.holdings[vip]?.code);
+    const start = async () => {
+      await ground.agent(name).kill();
+      ground.startAgent(name, {}, { ...process.env, PATH: bin });
+      ground.order(VIPS, [name]);
+    };
+    await start();
+    await until(() => codes().every((code) => code === 'KeepalivedMissing'), { withinMs: PATIENT_MS, what: 'it is missing' });
+    const fake = '#!/bin/sh\n[ "$1" = --version ] && exit 0\necho "Unable to do anything"\nexit 1\n';
+    writeFileSync(join(bin, 'keepalived'), fake, { mode: 0o755 });
+    await start();
+    await until(() => codes().every((code) => code === 'KeepalivedFailed'), { withinMs: PATIENT_MS, what: 'it fails' });
+    expect(ground.said(name)?.holdings[VIP]?.message).toContain('Unable to do anything');
+    await settled();
+    expect(new Set(holdersOfAll())).toEqual(new Set(others));
+    await ground.agent(name).kill();
+    ground.startAgent(name);
+    ground.order(VIPS, [name]);
+    await settled();
+  });
+
   test('cleanup takes what is ours off the links, and nothing else', async () => {
     await settled();
     await ground.inside('a1', [`addr add ${SUBNET}.250/32 dev eth0`]); // somebody's own
@@ -226,3 +271,8 @@ describe('addresses that fail over', () => {
     expect(await ground.cleanUp('a1')).toEqual([]);
   });
 });
+
+async function link(program: string, directory: string): Promise<void> {
+  const { stdout } = await run('which', [program]);
+  symlinkSync(stdout.trim(), join(directory, program));
+}

@@ -2,7 +2,7 @@
 const TELL_MS = 3_600_000;
 const MOST = 64;
 
-/** Addresses of agents that have left the list lately: they are still told who holds what, or they would take it for theirs. */
+/** Addresses of agents that are not in the list, or not any more, and hold addresses all the same: they are still told who holds what, or they would take it for theirs. */
 export class Former {
   #present: ReadonlySet<string> = new Set();
   /** Address to when it is forgotten, in monotonic milliseconds; the oldest first. */
@@ -16,5 +16,14 @@ export class Former {
     for (const address of this.#left.keys()) if (this.#left.size > MOST) this.#left.delete(address);
     this.#present = present;
     return [...this.#left.keys()];
+  }
+
+  /** Somebody who is in no list of ours speaks as if it were. */
+  add(address: string, nowMs: number): void {
+    if (!this.#present.has(address)) this.#left.set(address, nowMs + TELL_MS);
+  }
+
+  has(address: string): boolean {
+    return this.#present.has(address) || this.#left.has(address);
   }
 }

@@ -5,13 +5,15 @@ import { createInterface } from 'node:readline';
 import type { ForwarderLog } from '../../forwarder/rules.ts';
 import { runCommand } from './command.ts';
 import { CONFIG_FILE, PID_FILES, removeLeftovers, stopOrphans } from './leftovers.ts';
-import { readLogLine } from './log-line.ts';
+import { readLogLine, readRival } from './log-line.ts';
 import { type VipRecord, writeWhole } from './record.ts';
 
 /** A keepalived that dies is started again after this long, doubled each time; a minute of life makes it trusted again. */
 const RESPAWN_LEAST_MS = 100;
 const RESPAWN_MOST_MS = 10_000;
 const TRUSTED_AFTER_MS = 60_000;
+/** Whoever dies sooner cannot run as things stand. */
+const SOON_MS = 5_000;
 /** It needs one second to let go of everything. */
 const STOP_MS = 4_000;
 /** Lines of its log that are remembered for the reason of its death. */
@@ -21,8 +23,12 @@ export interface KeepalivedOptions {
   readonly runDir: string;
   readonly record: VipRecord;
   readonly log: ForwarderLog;
-  /** It has died by itself; what it left on the links is gone. */
-  onDeath(): void;
+  /**
+   * It has died by itself; what it left on the links is gone. @param deaths in a row, each soon after its start
+   */
+  onDeath(how: string, deaths: number): void;
+  /** A machine at this address holds what we hold, since it does not hear us. */
+  onRival(address: string): void;
 }
 
 /**
@@ -37,6 +43,7 @@ export class Keepalived {
   #text: string | undefined;
   #respawnMs = RESPAWN_LEAST_MS;
   #respawn: NodeJS.Timeout | undefined;
+  #deaths = 0;
   #closed = false;
 
   constructor(options: KeepalivedOptions) {
@@ -112,17 +119,21 @@ export class Keepalived {
     if (told.level === 'warn' && last.at(-1) !== told.text) last.push(told.text);
     if (last.length > LAST_LINES) last.shift();
     this.#options.log[told.level]({}, `keepalived: ${told.text}`);
+    const rival = readRival(told.text);
+    if (rival !== undefined) this.#options.onRival(rival);
   }
 
   #died(child: ChildProcess, how: string, livedMs: number): void {
     if (this.#child !== child) return; // it was stopped
     this.#child = undefined;
     if (livedMs >= TRUSTED_AFTER_MS) this.#respawnMs = RESPAWN_LEAST_MS;
+    this.#deaths = livedMs >= SOON_MS ? 1 : this.#deaths + 1;
+    const deaths = this.#deaths;
     const { log, record, runDir, onDeath } = this.#options;
     log.error({ how, respawnMs: this.#respawnMs }, 'keepalived has died and is started again');
     void this.#inOrder(async () => {
       await removeLeftovers(record); // at once: others take these addresses over now
-      onDeath();
+      onDeath(how, deaths);
       await stopOrphans(runDir);
     }).catch((error: unknown) => log.error({ error }, 'what keepalived left could not be removed'));
     this.#respawn = setTimeout(() => {

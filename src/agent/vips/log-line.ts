@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 export interface LogLine {
   readonly level: 'debug' | 'info' | 'warn';
   readonly text: string;
@@ -26,4 +28,13 @@ export function readLogLine(line: string): LogLine | undefined {
 export function readEvent(line: string): { readonly id: number; readonly state: string } | undefined {
   const match = /^INSTANCE "nplb_(\d{1,3})" ([A-Z_]+)(?: \d+)?$/.exec(line.trim());
   return match ? { id: Number(match[1]), state: match[2]! } : undefined;
+}
+
+/**
+ * Who else says that it holds a group that this agent holds, although we are fitter: it has not heard us. keepalived 2.x says so in its
+ * log only.
+ */
+export function readRival(text: string): string | undefined {
+  const address = /received advert from ([0-9a-f.:]+) with lower priority/i.exec(text)?.[1];
+  return address !== undefined && isIP(address) !== 0 ? address : undefined;
 }

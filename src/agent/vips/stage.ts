@@ -86,10 +86,19 @@ function describeFamilies(agents: readonly VipAgent[]): string {
 /** `standby`: another agent shall hold it, or does. */
 export type Holding = { readonly state: 'held' | 'standby' } | ({ readonly state: 'failed' } & Failure);
 
-/** What has become of each address that is wanted. @param here addresses on this machine's interfaces */
-export function holdingsOf(wanted: readonly string[], scene: Scene, here: ReadonlySet<string>): ReadonlyMap<string, Holding> {
+/**
+ * What has become of each address that is wanted.
+ * @param here addresses on this machine's interfaces
+ * @param fault why none can be held
+ */
+export function holdingsOf(
+  wanted: readonly string[],
+  scene: Scene,
+  here: ReadonlySet<string>,
+  fault?: Failure,
+): ReadonlyMap<string, Holding> {
   const holdingOf = (address: string): Holding => {
-    const failure = scene.failures.get(address);
+    const failure = scene.failures.get(address) ?? fault;
     return failure ? { state: 'failed', ...failure } : { state: here.has(address) ? 'held' : 'standby' };
   };
   return new Map(wanted.map((address) => [address, holdingOf(address)]));

@@ -57,6 +57,8 @@ export interface Vips {
 
 const HOLD_MS = 15_000;
 const ADVERT_MS = 250;
+/** So many deaths of keepalived in a row, each soon after its start, are told. */
+const DEATHS = 3;
 /** How often this machine's interfaces are looked at. */
 const LOOK_MS = 2_000;
 /** What failed is tried again this often. */
@@ -92,6 +94,8 @@ class KeptVips implements Vips {
   /** What each group's tracked file says. */
   readonly #written = new Map<number, number>();
   #wish: VipWish | undefined;
+  /** Why nothing can be held although all was made ready. */
+  #fault: Failure | undefined;
   #scene: Scene = { groups: [], failures: new Map() };
   #holdings: ReadonlyMap<string, Holding> = new Map();
   #ready: Promise<Failure | undefined>;
@@ -108,7 +112,13 @@ class KeptVips implements Vips {
     this.#options = options;
     this.#record = new VipRecord(runDir);
     this.#fitness = new FitnessRecord(options.holdMs ?? HOLD_MS, performance.now());
-    this.#keepalived = new Keepalived({ runDir, record: this.#record, log, onDeath: () => this.#died() });
+    this.#keepalived = new Keepalived({
+      runDir,
+      record: this.#record,
+      log,
+      onDeath: (how, deaths) => this.#died(how, deaths),
+      onRival: (address) => this.#meet(address),
+    });
     this.#loans = new Loans(() => this.#heldHere(), log);
     this.#ready = this.#prepare();
     this.#look = setInterval(() => this.#lookAround(), LOOK_MS);
@@ -148,7 +158,8 @@ class KeptVips implements Vips {
   }
 
   /** As soon as something is amiss here, it is amiss for a while: others keep what they have taken over. */
-  #died(): void {
+  #died(how: string, deaths: number): void {
+    if (deaths >= DEATHS) this.#fault = { code: 'KeepalivedFailed', message: `keepalived does not stay alive: ${how}` };
     const lost = [...this.#mastered].flatMap((id) => this.#placesOf(id));
     this.#mastered.clear();
     void this.#loans.recall(lost, () => this.#mastered.size === 0);
@@ -157,9 +168,18 @@ class KeptVips implements Vips {
     this.#tellHoldings();
   }
 
+  /** It is told who holds what from now on, and lets go. */
+  #meet(address: string): void {
+    if (this.#former.has(address)) return;
+    this.#options.log.warn({ address }, 'an agent that is not in the list holds what this one holds; it is told now');
+    this.#former.add(address, performance.now());
+    this.#work();
+  }
+
   #hear(id: number, state: string): void {
     const word = words[state];
     if (word === undefined) return;
+    this.#fault = undefined; // it speaks
     const places = this.#placesOf(id);
     this.#options.log.info({ group: id, addresses: places.map((one) => one.address) }, word);
     if (state === 'MASTER') this.#mastered.add(id);
@@ -294,7 +314,7 @@ class KeptVips implements Vips {
   }
 
   #tellHoldings(): void {
-    const next = holdingsOf(this.#wanted(), this.#scene, addressesHere());
+    const next = holdingsOf(this.#wanted(), this.#scene, addressesHere(), this.#fault);
     if (isDeepStrictEqual(next, this.#holdings)) return;
     this.#holdings = next;
     this.#options.onChange();

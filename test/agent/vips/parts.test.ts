@@ -5,7 +5,7 @@ import { describe, expect, test } from '@jest/globals';
 import { FitnessRecord, servedOf } from '../../../src/agent/vips/fitness.ts';
 import { Former } from '../../../src/agent/vips/former.ts';
 import { lend } from '../../../src/agent/vips/loans.ts';
-import { readEvent, readLogLine } from '../../../src/agent/vips/log-line.ts';
+import { readEvent, readLogLine, readRival } from '../../../src/agent/vips/log-line.ts';
 import { lackingCapabilities } from '../../../src/agent/vips/means.ts';
 import { judgeRecord, VipRecord } from '../../../src/agent/vips/record.ts';
 import { holdingsOf, recordOf, stageVips } from '../../../src/agent/vips/stage.ts';
@@ -68,6 +68,14 @@ describe('fitness', () => {
   });
 });
 
+test('an agent that speaks without being in the list is told like one that left', () => {
+  const former = new Former();
+  former.see(['a'], 0);
+  for (const address of ['a', 'x']) former.add(address, 1_000);
+  expect([former.has('a'), former.has('x'), former.has('y')]).toEqual([true, true, false]);
+  expect([former.see(['a'], 3_600_999), former.see(['a'], 3_601_000)]).toEqual([['x'], []]);
+});
+
 test('agents that left are told for an hour, and no longer once they are back', () => {
   const former = new Former();
   expect(former.see(['a', 'b'], 0)).toEqual([]);
@@ -93,6 +101,11 @@ describe('what keepalived says', () => {
 
   test('nothing is nothing', () =>
     expect([readLogLine(''), readLogLine('Sat Nov 21 02:43:13 2026:  ')]).toEqual([undefined, undefined]));
+
+  test('who has not heard us', () => {
+    const said = '(nplb_7) Received advert from 10.0.0.3 with lower priority 210, ours 248, forcing new election';
+    expect([said, 'Received advert from x with lower priority 1', ''].map(readRival)).toEqual(['10.0.0.3', undefined, undefined]);
+  });
 
   test('events of our groups', () => {
     expect(readEvent('INSTANCE "nplb_7" MASTER 250\n')).toEqual({ id: 7, state: 'MASTER' });

@@ -85,10 +85,10 @@ export class Ground {
     return ip(this.namespace(name), lines);
   }
 
-  startAgent(name: AgentName, options: Partial<AgentOrders> = {}): Process {
+  startAgent(name: AgentName, options: Partial<AgentOrders> = {}, env: NodeJS.ProcessEnv = process.env): Process {
     const orders: AgentOrders = { self: name, runDir: this.runDir(name), holdMs: HOLD_MS, port: PORT, ...options };
     mkdirSync(this.claim.directory, { recursive: true });
-    const agent = this.#start(`agent-${name}`, this.namespace(name), 'agent-process.ts', orders);
+    const agent = this.#start(`agent-${name}`, this.namespace(name), 'agent-process.ts', orders, env);
     this.#lines.delete(name);
     this.#begun.delete(name);
     this.#agents.set(name, agent);
@@ -190,10 +190,10 @@ export class Ground {
     await removeLab(this.claim);
   }
 
-  #start(name: string, namespace: string, entry: string, orders: object): Process {
+  #start(name: string, namespace: string, entry: string, orders: object, env = process.env): Process {
     const args = ['--disable-warning=ExperimentalWarning', ENTRY(entry), JSON.stringify(orders)];
     const logFile = join(this.claim.directory, `${name}.log`);
-    return new Process({ name, namespace, command: process.execPath, args, logFile, talks: true });
+    return new Process({ name, namespace, command: process.execPath, args, logFile, env, talks: true });
   }
 
   #watch(name: string, what: 'address' | 'neigh', onLine: (line: string) => void): void {
