@@ -2,7 +2,7 @@ import { isIPv4 } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import type { ListenerState, TargetState } from '../forwarder/rules.ts';
 import type { Balancer } from '../model.ts';
-import { parseIp, parseRange } from '../providers/local/addresses.ts';
+import { type IpRange, parseIp, parseRange } from '../providers/local/addresses.ts';
 import { isServed, type WantedListener } from '../providers/local/rules.ts';
 import type { Orders } from './orders.ts';
 import type { Failure } from './vips/links.ts';
@@ -56,12 +56,29 @@ export class VipDuty {
   }
 }
 
-/** Addresses of Services that no machine has by itself: those of pools, but what an agent's machine has anyway. */
+/**
+ * Addresses of Services that no machine has by itself: those of pools, but what an agent's machine has anyway. Whoever may write a
+ * Service can write any address on it as held: out of the pools one counts only while it is in the status, which the controller writes.
+ */
 export function vipsOf(orders: Orders, balancers: readonly Balancer[], mine: ReadonlySet<string>): readonly string[] {
   if (orders.pools.length === 0) return [];
   const own = new Set([...mine, ...orders.agents.flatMap(({ addresses }) => addresses)]);
-  const held = balancers.flatMap(({ address }) => (address.ofNodes ? [] : address.held));
+  const pools = rangesOf(orders);
+  const isOurs = (address: string) => {
+    const ip = parseIp(address);
+    return pools.some((pool) => ip?.family === pool.family && pool.first <= ip.value && ip.value <= pool.last);
+  };
+  const held = balancers.flatMap(({ address: { held, published, ofNodes } }) =>
+    ofNodes ? [] : held.filter((address) => isOurs(address) || published?.includes(address)),
+  );
   return [...new Set(held)].filter((address) => !own.has(address)).sort();
+}
+
+function rangesOf({ pools }: Orders): readonly IpRange[] {
+  return pools.flatMap((pool) => {
+    const range = parseRange(pool);
+    return typeof range === 'string' ? [] : [range];
+  });
 }
 
 /**
@@ -72,10 +89,7 @@ export function vipsOf(orders: Orders, balancers: readonly Balancer[], mine: Rea
 export function vipAgents(orders: Orders): readonly VipAgent[] {
   const counts = new Map<string, number>();
   for (const address of orders.agents.flatMap((agent) => agent.addresses)) counts.set(address, (counts.get(address) ?? 0) + 1);
-  const starts = orders.pools.flatMap((pool) => {
-    const range = parseRange(pool);
-    return typeof range === 'string' ? [] : [range];
-  });
+  const starts = rangesOf(orders);
   const near = (address: string) => {
     const ip = parseIp(address);
     const distances = starts.flatMap(({ family, first }) => (ip?.family === family ? [distance(ip.value, first)] : []));

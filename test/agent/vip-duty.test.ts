@@ -50,6 +50,12 @@ describe('addresses to be held by turns', () => {
     expect(vipsOf(orders, balancers, new Set(['192.168.1.249']))).toEqual(['192.168.1.240', '192.168.1.241']);
   });
 
+  test('of no pool count only while they are published: anybody may have written them on a Service', () => {
+    const [gateway, kept] = ['192.168.1.1', '192.168.2.2'];
+    const standing = { ...balancer(), address: { requested: [], held: [kept], published: [kept] } };
+    expect(vipsOf(orders, [held(gateway), standing], new Set())).toEqual([kept]);
+  });
+
   test('are none without pools: those are the addresses of nodes', () => {
     expect(vipsOf({ ...orders, pools: [] }, [held('192.168.1.240')], new Set())).toEqual([]);
   });
