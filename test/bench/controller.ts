@@ -31,7 +31,8 @@ export async function benchController({ sandbox, say, ...wish }: ControllerBench
   }
 }
 
-async function buildBundle(): Promise<void> {
+/** `dist/`, as a package has it. */
+export async function buildBundle(): Promise<void> {
   const cwd = join(import.meta.dirname, '../..');
   await run(process.execPath, ['src/build.ts'], { cwd });
 }

@@ -163,7 +163,8 @@ function serverCpuOf(pid: string, namespace: string): number {
 /** Clock ticks a second in /proc/PID/stat: 100 on every Linux that Node runs on. */
 const TICKS = 100;
 
-function readUsage(pid: number): Usage {
+/** Of a process that is there. */
+export function readUsage(pid: number): Usage {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');

@@ -3,6 +3,7 @@ import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { explain } from '../../src/errors.ts';
+import { benchAws } from './aws.ts';
 import { benchController } from './controller.ts';
 import { meetsAim, renderSection, type Section } from './figures.ts';
 import { benchKernel } from './kernel.ts';
@@ -10,7 +11,7 @@ import { benchKernelScale } from './kernel-scale.ts';
 import { benchVips } from './vips.ts';
 
 /**
- * `npm run bench [-- --short] [--only controller|forwarder|vips] [--json FILE] [--quiet-seconds N] [--repeat N]`.
+ * `npm run bench [-- --short] [--only controller|forwarder|vips|aws] [--json FILE] [--quiet-seconds N] [--repeat N]`.
  * Exits with 1 only when something did not run; a slow machine is no failure.
  */
 const options = {
@@ -31,8 +32,8 @@ const say = (line: string): void => console.error(`bench: ${line}`);
 
 function readArguments() {
   const { values } = parseArgs({ options });
-  if (values.only !== undefined && !['controller', 'forwarder', 'vips'].includes(values.only)) {
-    throw new Error(`--only ${values.only}: must be controller, forwarder or vips`);
+  if (values.only !== undefined && !['controller', 'forwarder', 'vips', 'aws'].includes(values.only)) {
+    throw new Error(`--only ${values.only}: must be controller, forwarder, vips or aws`);
   }
   const count = (name: 'quiet-seconds' | 'repeat' | 'services' | 'nodes', usual: number): number => {
     const value = Number(values[name] ?? usual);
@@ -58,6 +59,20 @@ async function benchForwarder(short: boolean): Promise<readonly (Section | undef
   return [await loaded.benchForwarder({ short }), await benchKernel({ short }), await benchKernelScale({ short })];
 }
 
+/** The long form takes a quarter of an hour, most of it at AWS's usual limits. */
+function benchAwsProvider(short: boolean): AsyncGenerator<Section> {
+  const long = {
+    services: [1, 100, 1000],
+    nodes: 50,
+    program: 'bundle',
+    limits: 'usual',
+    quietMs: 60_000,
+    stillMs: 5_000,
+  } as const;
+  const quick = { services: [1, 100], nodes: 5, program: 'sources', limits: 'raised', quietMs: 1_000, stillMs: 3_500 } as const;
+  return benchAws({ ...(short ? quick : long), say });
+}
+
 async function runAll(): Promise<readonly Section[]> {
   const given = readArguments();
   const { short } = given;
@@ -75,6 +90,7 @@ async function runAll(): Promise<readonly Section[]> {
   }
   if ((given.only ?? 'forwarder') === 'forwarder') for (const section of await benchForwarder(short)) add(section);
   if ((given.only ?? 'vips') === 'vips') add(await benchVips(given.repeat, say));
+  if ((given.only ?? 'aws') === 'aws') for await (const section of benchAwsProvider(short)) add(section);
   if (given.json !== undefined) writeFileSync(given.json, `${JSON.stringify(report(given, sections), null, 2)}\n`);
   return sections;
 }

@@ -11,6 +11,7 @@ export interface SandboxApi {
   readonly url: string;
   /** What the controller has written so far. */
   readWrites(): Promise<readonly AuditEntry[]>;
+  close(): void;
 }
 
 /** Starts the sandbox's API in a process of its own, which ends with this one. */
@@ -39,5 +40,6 @@ export async function startSandboxApi(): Promise<SandboxApi> {
       child.stdin.write('\n');
       return JSON.parse(await nextLine()) as readonly AuditEntry[];
     },
+    close: () => child.stdin.end(),
   };
 }
