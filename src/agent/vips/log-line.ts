@@ -8,7 +8,7 @@ export interface LogLine {
 const chatter = [
   /^(?:Starting|Running on|Command line|Configuration file|Startup complete|Stopp|Reload|NOTICE: setting config option|Opening file)/,
   /^\s/,
-  /Entering [A-Z]+ STATE|Changing effective priority/, // told in our own words
+  /Entering [A-Z]+ STATE|Changing effective priority|Master received advert/, // told in our own words
   /received lower priority|forcing new election|Cant send advert to ::1 /,
   /^CPU usage|^Registering|^Remote SNMP/,
 ];
