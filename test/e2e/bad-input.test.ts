@@ -135,6 +135,7 @@ describe('bad input', () => {
   });
 
   test('a pool that is exhausted, or lies over the nodes: the one that has an address keeps it, the next is told', async () => {
+    await healthy.annotate({ 'nodeport-lb.io/allow-disruption': 'true' }); // else it stays where no pool has it any more
     await controller.stop(20_000);
     const pools = ['127.0.7.1', `${lab.node('n1').address}-${lab.node('n2').address}`, '10.96.0.0/30'];
     controller = startController(lab, { args: pools.flatMap((pool) => ['--local-pool', pool]) });
