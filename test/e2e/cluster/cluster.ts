@@ -26,7 +26,6 @@ export class Cluster {
   readonly api: Api;
   readonly nets: readonly NodeNet[];
   readonly images: readonly Image[];
-  readonly #nodes: Process[] = [];
 
   constructor(claim: Claim, plane: ClusterPlane, nets: readonly NodeNet[], images: readonly Image[]) {
     this.claim = claim;
@@ -53,11 +52,8 @@ export class Cluster {
       roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'system:node-proxier' },
       subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: this.plane.users.proxy.user }],
     });
-    for (const [index, net] of this.nets.entries()) {
-      await makeNodeNet(this.plane.hub, net, this.nets.slice(0, index));
-      this.#nodes.push(this.#startNode(net));
-    }
-    await Promise.all(this.nets.map((net) => this.#importImages(net)));
+    for (const [index, net] of this.nets.entries()) await makeNodeNet(this.plane.hub, net, this.nets.slice(0, index));
+    await Promise.all(this.nets.map((net) => this.#importImages(net, this.#startNode(net))));
     await this.kubectl(['wait', '--for=condition=Ready', 'nodes', '--all', '--timeout=120s'], { timeoutMs: 130_000 });
     await until(() => this.api.find('/api/v1/namespaces/default/serviceaccounts/default'), {
       withinMs: 60_000,
@@ -98,9 +94,15 @@ export class Cluster {
     });
   }
 
-  async #importImages(net: NodeNet): Promise<void> {
+  async #importImages(net: NodeNet, node: Process): Promise<void> {
     const socket = join(this.#homeOf(net), 'containerd.sock');
-    await until(() => existsSync(socket), { withinMs: 60_000, what: `containerd of ${net.name} listens` });
+    await until(
+      () => {
+        if (!node.alive) throw new Error(`the node has ended: ${node.tail(5)}`);
+        return existsSync(socket);
+      },
+      { withinMs: 60_000, what: `containerd of ${net.name} listens` },
+    );
     for (const image of this.images) await this.#import(socket, image);
   }
 
@@ -138,11 +140,6 @@ export class Cluster {
     const net = this.nets.find(({ name }) => name === node);
     if (!net) throw new Error(`there is no node ${node}`);
     await run('ip', ['-n', net.namespace, 'address', 'add', `${address}/32`, 'dev', 'eth0']);
-  }
-
-  /** Ends of the nodes' logs, for the message of a failure. */
-  tails(): string {
-    return this.#nodes.map((node) => `--- ${node.name}\n${node.tail(8)}`).join('\n');
   }
 
   async close(): Promise<void> {

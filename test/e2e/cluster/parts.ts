@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../lab/command.ts';
-import { find, findGo, fromCache, installCommands, prepareTools, type Tools, ToolsMissing, unpackPackages } from '../tools.ts';
+import { findGo, fromCache, installCommands, prepareTools, type Tools, ToolsMissing, unpackPackages } from '../tools.ts';
 
 /** What nodes with real pods need beyond the other labs. */
 export interface Parts extends Tools {
@@ -39,16 +39,11 @@ export async function prepareParts(say: (line: string) => void): Promise<Parts> 
   return { ...tools, path, cni: join(unpacked, 'usr/lib/cni'), pause: await buildPause(say) };
 }
 
-/** The hierarchies below /sys/fs/cgroup that a node gets a group in. */
-export function cgroupControllers(): readonly string[] {
-  return readdirSync('/sys/fs/cgroup').filter((name) => !name.includes('.') && !name.includes(','));
-}
-
 /** @returns what is wrong with the machine's control groups, or undefined */
 async function cgroupProblem(): Promise<string | undefined> {
-  if (find('systemd-detect-virt') === undefined && readdirSync('/sys/fs/cgroup').length === 0)
-    return '/sys/fs/cgroup is empty: mount the control groups, which the kubelet puts pods into';
-  if (readdirSync('/sys/fs/cgroup').includes('cgroup.controllers'))
+  const found = readdirSync('/sys/fs/cgroup');
+  if (found.length === 0) return '/sys/fs/cgroup is empty: mount the control groups, which the kubelet puts pods into';
+  if (found.includes('cgroup.controllers'))
     return 'this machine has control groups v2 alone, on which this lab was never run: it needs a machine with those of v1';
   try {
     const probe = `/sys/fs/cgroup/memory/nplb-probe-${process.pid}`;

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { API_PORT, API_SERVER, ETCD, kubeconfigText, type Plane, preparePlane } from '../lab/control-plane.ts';
 import { HUB_ADDRESS, POD_RANGE, SERVICE_RANGE } from '../lab/network.ts';
@@ -70,11 +70,6 @@ export function startRealControllers(plane: ClusterPlane): readonly Process[] {
       '--leader-elect=false',
     ]),
   ];
-}
-
-/** The API server's certificate, which is its own authority; there once it has started. */
-export function readAuthority(plane: ClusterPlane): string {
-  return readFileSync(plane.certificate, 'utf8');
 }
 
 function start(plane: ClusterPlane, name: string, command: string, args: readonly string[]): Process {
