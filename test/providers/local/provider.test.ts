@@ -368,6 +368,21 @@ describe('after a start', () => {
   });
 });
 
+describe('a standby that begins to lead', () => {
+  test('gives nobody what another leader gave out meanwhile, and keeps what it has open itself', async () => {
+    const [port] = await freePorts(1);
+    const provider = await open({ pools: [pool('three', ['127.0.0.1-127.0.0.3'])] });
+    const own = balancer({ name: 'own', ports: [{ port: port!, nodePort: 30_080 }], nodes: nodes(1) });
+    expect((await want(provider, own)).address.held).toEqual(['127.0.0.1']);
+    const theirs = holding(balancer({ name: 'theirs' }), ['127.0.0.2']);
+    await provider.lead?.({ balancers: [holding(own, ['127.0.0.1']), theirs], surroundings: nothingReserved, changed: () => {} });
+    expect(provider.adjust(balancer({ name: 'new' }), nothingReserved).address.held).toEqual(['127.0.0.3']);
+    expect(provider.adjust(theirs, nothingReserved).address.held).toEqual(['127.0.0.2']);
+    expect(provider.adjust(own, nothingReserved).address.held).toEqual(['127.0.0.1']);
+    expect(await greetings(port!, 2)).toEqual(['n1']);
+  });
+});
+
 describe('options that change while it runs', () => {
   test('other pools: a balancer keeps what it has, with a note, until it may move; a wrong pool changes nothing', async () => {
     const [port] = await freePorts(1);
