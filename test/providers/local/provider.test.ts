@@ -127,7 +127,7 @@ describe('with a forwarder that a test holds', () => {
   });
 
   test('a listener whose end was not confirmed in time is closed again, and only then is anything gone', async () => {
-    const provider = await open({}, { start, answerMs: 20 });
+    const provider = await open({}, { start, answerMs: 500 }); // a busy machine answers within that
     const web = await want(provider, balancer());
     forwarder.silent = true;
     await expect(drop(provider, web.key)).rejects.toThrow('has not answered');
