@@ -11,6 +11,8 @@ const server = http.createServer((request, response) => {
   response.setHeader('content-type', 'application/json');
   response.end(JSON.stringify({ ...said, host: request.headers.host, remote: request.socket.remoteAddress }));
 });
+// Node would close a connection that was idle for five seconds, perhaps just when a client on a busy machine uses it again.
+server.keepAliveTimeout = 600_000;
 server.listen(8080);
 process.on('SIGTERM', () => {
   ending = true;
