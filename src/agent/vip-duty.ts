@@ -5,9 +5,9 @@ import type { Balancer } from '../model.ts';
 import { type IpRange, parseIp, parseRange } from '../providers/local/addresses.ts';
 import { isServed, type WantedListener } from '../providers/local/rules.ts';
 import type { Orders } from './orders.ts';
+import type { Vips, VipWish } from './vips/face.ts';
 import type { Failure } from './vips/links.ts';
 import type { VipAgent } from './vips/plan.ts';
-import type { Vips, VipWish } from './vips/vips.ts';
 
 /** Makes what holds addresses together with other agents. */
 export type StartVips = (options: { readonly self: string; onChange(): void }) => Vips;

@@ -26,3 +26,13 @@ export function lackingCapabilities(status: string): readonly string[] {
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
   return Object.entries(NEEDED).flatMap(([name, bit]) => ((effective >> bit) & 1n ? [] : [name]));
 }
+
+const NONLOCAL = ['net.ipv4.ip_nonlocal_bind', 'net.ipv6.ip_nonlocal_bind'] as const;
+
+/** Settings of the kernel without which a port in userspace cannot be opened before its address is here. */
+export async function missingSettings(): Promise<readonly string[]> {
+  const values = await Promise.all(
+    NONLOCAL.map((name) => readFile(`/proc/sys/${name.replaceAll('.', '/')}`, 'utf8').catch(() => '')),
+  );
+  return NONLOCAL.filter((_, i) => values[i]!.trim() === '0');
+}

@@ -4,56 +4,21 @@ import { networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { explain, UsageError } from '../../errors.ts';
-import type { ForwarderLog } from '../../forwarder/rules.ts';
 import { openEvents } from './events.ts';
+import type { VipOptions, Vips, VipWish } from './face.ts';
 import { FitnessRecord, servedOf } from './fitness.ts';
 import { Former } from './former.ts';
 import { Keepalived } from './keepalived.ts';
 import { listLinks } from './leftovers.ts';
 import type { Failure } from './links.ts';
 import { Loans } from './loans.ts';
-import { missingMeans } from './means.ts';
-import { ALL_IDS, type IdRange, penalties, type VipAgent } from './plan.ts';
+import { missingMeans, missingSettings } from './means.ts';
+import { ALL_IDS, penalties } from './plan.ts';
 import { Strangers } from './probe.ts';
-import { VipRecord, writeWhole } from './record.ts';
-import { fifoOf, fileOf, judgePath, type Placed, renderKeepalived } from './render.ts';
+import { VipRecord } from './record.ts';
+import { fifoOf, judgePath, type Placed, renderKeepalived } from './render.ts';
 import { type Holding, holdingsOf, recordOf, type Scene, type Staging, stageVips } from './stage.ts';
-
-export interface VipWish {
-  /** Everybody who may hold addresses, this agent included; also those that are down: who is alive is found out by itself. */
-  readonly agents: readonly VipAgent[];
-  /** `serve`: whether this agent could serve the address now. In their one spelling, each once; at most 4,096. */
-  readonly addresses: readonly { readonly address: string; readonly serve: boolean }[];
-}
-
-export interface VipOptions {
-  /** This agent's name in `VipWish.agents`. */
-  readonly self: string;
-  /** Absolute; made if need be. It must outlive the agent: who owns which address on a link is recorded there. */
-  readonly runDir: string;
-  readonly log: ForwarderLog;
-  /** What `holdings` gives has changed. */
-  onChange(): void;
-  /** Where the addresses go; default: the interface in whose subnet each is. */
-  readonly interface?: string;
-  /** Default: 1 to 255. The same on every agent. */
-  readonly ids?: IdRange;
-  /** How long this agent waits before it takes back what others hold, 0 and up; default 15,000. */
-  readonly holdMs?: number;
-  /** Between two advertisements, 40 to 40,000; three lost ones make the others take over. Default 250. The same on every agent. */
-  readonly advertMs?: number;
-}
-
-export interface Vips {
-  /** Cheap and idempotent; what cannot be done is in `holdings`, and tried again by itself. */
-  apply(wish: VipWish): void;
-  /** Every address of the wish. */
-  holdings(): ReadonlyMap<string, Holding>;
-  /** What we have put on this machine's interfaces, or a dead agent before us has: from the first moment on. */
-  owned(): ReadonlySet<string>;
-  /** Lets go of everything. With `drain` the other agents take over first, so that no new connection is lost; at most 3 s longer. */
-  close(options: { readonly drain: boolean }): Promise<void>;
-}
+import { TrackedFiles } from './tracked.ts';
 
 const HOLD_MS = 15_000;
 const ADVERT_MS = 250;
@@ -91,8 +56,7 @@ class KeptVips implements Vips {
   /** Groups that this agent holds, by keepalived's word. */
   readonly #mastered = new Set<number>();
   readonly #strangers = new Strangers();
-  /** What each group's tracked file says. */
-  readonly #written = new Map<number, number>();
+  readonly #tracked: TrackedFiles;
   #wish: VipWish | undefined;
   /** Why nothing can be held although all was made ready. */
   #fault: Failure | undefined;
@@ -106,11 +70,13 @@ class KeptVips implements Vips {
   #seen = '';
   #closing: Promise<void> | undefined;
   #closeEvents = () => {};
+  #hasToldSettings = false;
 
   constructor(options: VipOptions) {
     const { runDir, log } = options;
     this.#options = options;
     this.#record = new VipRecord(runDir);
+    this.#tracked = new TrackedFiles(runDir);
     this.#fitness = new FitnessRecord(options.holdMs ?? HOLD_MS, performance.now());
     this.#keepalived = new Keepalived({
       runDir,
@@ -150,11 +116,21 @@ class KeptVips implements Vips {
     try {
       await mkdir(runDir, { recursive: true });
       await this.#keepalived.clear();
+      await this.#tellSettings();
       this.#closeEvents = await openEvents(fifoOf(runDir), (id, state) => this.#hear(id, state));
       return undefined;
     } catch (error) {
       return { code: 'KeepalivedFailed', message: `${runDir}: ${explain(error)}` };
     }
+  }
+
+  async #tellSettings(): Promise<void> {
+    const off = await missingSettings();
+    if (off.length === 0 || this.#hasToldSettings) return;
+    this.#hasToldSettings = true;
+    const message =
+      'a port that is served in userspace opens some milliseconds after its address has come; with these set to 1, before';
+    this.#options.log.info({ settings: off }, message);
   }
 
   /** As soon as something is amiss here, it is amiss for a while: others keep what they have taken over. */
@@ -279,21 +255,16 @@ class KeptVips implements Vips {
     return renderKeepalived({ ...as, runDir, advertMs: advertMs ?? ADVERT_MS, former }, groups);
   }
 
-  /** Tells keepalived, by the tracked files, how fit this agent is for each group; and looks again when that is to change. */
+  /** Tells keepalived how fit this agent is for each group, and looks again when that is to change. */
   async #writeFitness(wish: VipWish | undefined): Promise<void> {
     const now = performance.now();
-    const serves = new Map(wish?.addresses.map(({ address, serve }) => [address, serve]));
     const { groups } = this.#scene;
-    const ids = new Set(groups.map((group) => group.id));
-    this.#fitness.keepOnly(ids);
-    for (const { id, addresses } of groups) {
-      if (wish) this.#fitness.see(id, servedOf(addresses.map((one) => serves.get(one.address) === true)), now);
-      const penalty = penalties[this.#fitness.of(id, now)];
-      if (this.#written.get(id) === penalty) continue;
-      await writeWhole(fileOf(this.#options.runDir, id), `${penalty}\n`);
-      this.#written.set(id, penalty);
+    this.#fitness.keepOnly(new Set(groups.map((group) => group.id)));
+    const serves = new Map(wish?.addresses.map(({ address, serve }) => [address, serve]));
+    for (const { id, addresses } of wish ? groups : []) {
+      this.#fitness.see(id, servedOf(addresses.map((one) => serves.get(one.address) === true)), now);
     }
-    for (const id of this.#written.keys()) if (!ids.has(id)) this.#written.delete(id);
+    await this.#tracked.write(new Map(groups.map(({ id }) => [id, penalties[this.#fitness.of(id, now)]])));
     const nextMs = this.#fitness.nextMs(now);
     if (nextMs !== undefined) this.#workIn(nextMs - now);
   }

@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
-import { startVips, type Vips, type VipWish } from '../../../src/agent/vips/vips.ts';
+import type { Vips, VipWish } from '../../../src/agent/vips/face.ts';
+import { startVips } from '../../../src/agent/vips/vips.ts';
 import type { ForwarderLog } from '../../../src/forwarder/rules.ts';
 
 /**
