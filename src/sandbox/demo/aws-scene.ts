@@ -13,7 +13,7 @@ export interface AwsScene extends Scene {
 /** AWS is looked at every 3 s for what it does in its own time; a successor takes several looks. */
 export const AWS_DEADLINE_MS = 30_000;
 /** Reads that are repeated until AWS is done, for all Services at once. */
-const POLLS = ['DescribeLoadBalancers', 'DescribeTargetHealth'];
+export const POLLS: readonly string[] = ['DescribeLoadBalancers', 'DescribeTargetHealth'];
 
 export const KUBIA = 'default/kubia-loadbalancer';
 export const PYTHON = 'default/service-python';

@@ -14,17 +14,20 @@ export interface SandboxNode {
   /**
    * Takes the node out of the cluster as an autoscaler does: its Node object and its pods are deleted, and when nobody comes
    * any more the machine is off. Resolves then. @param limitMs for new connections to cease, and for established ones to end
+   * @param quietMs without a new connection after which nobody comes any more; default 100
    */
-  leave(limitMs: number): Promise<void>;
+  leave(limitMs: number, quietMs?: number): Promise<void>;
 }
+
+type Leave = (member: Member, limitMs: number, quietMs?: number) => Promise<void>;
 
 /** A node as the sandbox keeps it: its network and its place for pods. */
 export class Member implements SandboxNode {
   readonly network: NodeNetwork;
   readonly place: PodPlace;
-  readonly #leave: (member: Member, limitMs: number) => Promise<void>;
+  readonly #leave: Leave;
 
-  constructor(network: NodeNetwork, place: PodPlace, leave: (member: Member, limitMs: number) => Promise<void>) {
+  constructor(network: NodeNetwork, place: PodPlace, leave: Leave) {
     this.network = network;
     this.place = place;
     this.#leave = leave;
@@ -48,7 +51,7 @@ export class Member implements SandboxNode {
     return this.network.become(state, drainMs);
   }
 
-  leave(limitMs: number): Promise<void> {
-    return this.#leave(this, limitMs);
+  leave(limitMs: number, quietMs?: number): Promise<void> {
+    return this.#leave(this, limitMs, quietMs);
   }
 }

@@ -71,12 +71,12 @@ export class NodeNetwork {
 
   /**
    * Goes on until nobody has come for a moment, then takes no more: closing a socket while connections wait in its queue
-   * would reset them. @param limitMs for waiting, and then for established connections
+   * would reset them. @param limitMs for waiting, and then for established connections @param quietMs how long that moment is
    */
-  async retire(limitMs: number): Promise<void> {
+  async retire(limitMs: number, quietMs = QUIET_MS): Promise<void> {
     const end = performance.now() + limitMs;
-    await sleep(QUIET_MS);
-    while (performance.now() < Math.min(end, this.#lastTakenAt() + QUIET_MS)) await sleep(QUIET_MS / 10);
+    await sleep(quietMs);
+    while (performance.now() < Math.min(end, this.#lastTakenAt() + quietMs)) await sleep(quietMs / 10);
     await this.stop(limitMs);
   }
 

@@ -136,7 +136,7 @@ class Nodes implements SandboxNodes {
     const network: NodeNetwork = new NodeNetwork({ name, address, dial, portMapChanged: () => void this.#publish(network) });
     const providerId = this.#providerId?.(number);
     const place = { name, address, podPrefix: `${POD_NETWORK}.${number}`, ...(providerId === undefined ? {} : { providerId }) };
-    return new Member(network, place, (leaving, limitMs) => this.#remove(leaving, limitMs));
+    return new Member(network, place, (leaving, limitMs, quietMs) => this.#remove(leaving, limitMs, quietMs));
   }
 
   async #register({ place }: Member): Promise<void> {
@@ -159,12 +159,12 @@ class Nodes implements SandboxNodes {
     }
   }
 
-  async #remove(member: Member, limitMs: number): Promise<void> {
+  async #remove(member: Member, limitMs: number, quietMs?: number): Promise<void> {
     this.#leaving.add(member);
     this.#members = this.#members.filter((m) => m !== member);
     await this.#api.remove(`/api/v1/nodes/${member.name}`);
     this.#pods.runOn(this.#members.map((m) => m.place));
-    await member.network.retire(limitMs);
+    await member.network.retire(limitMs, quietMs);
     this.#leaving.delete(member);
   }
 
