@@ -2,9 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '../e2e/lab/until.ts';
-import { type ProgramForm, readUsage, type Usage } from './product.ts';
+import { launcherOf, type ProgramForm, readUsage, type Usage } from './product.ts';
 
-const CHECKOUT = join(import.meta.dirname, '../..');
 const FAMILIES = ['describe', 'register', 'modify', 'create', 'readEc2', 'writeEc2'];
 
 export interface AwsControllerOptions {
@@ -32,7 +31,7 @@ export class AwsController {
     const log = openSync(this.#logFile, 'a');
     const raised = ['--aws-api-throttle', FAMILIES.map((family) => `${family}=1000:10000`).join()];
     const args = [
-      join(CHECKOUT, program === 'bundle' ? 'dist/main.js' : 'src/bin.js'),
+      launcherOf(program, directory),
       ...['controller', '--kubeconfig', kubeconfig, '--provider', 'aws', '--claim-unset-class', 'true', '--http', '127.0.0.1:0'],
       ...(limits === 'raised' ? raised : []),
     ];

@@ -1,5 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { until } from '../e2e/lab/until.ts';
 
@@ -44,6 +55,19 @@ export interface LoopDelay {
 
 let started = 0;
 
+/** The program's launcher: the checkout's, or one beside `dist/` alone, as in an installed package. */
+export function launcherOf(program: ProgramForm, directory: string): string {
+  if (program === 'sources') return join(CHECKOUT, 'src/bin.js');
+  const installed = join(directory, 'installed');
+  if (!existsSync(installed)) {
+    mkdirSync(join(installed, 'src'), { recursive: true });
+    cpSync(join(CHECKOUT, 'package.json'), join(installed, 'package.json'));
+    cpSync(join(CHECKOUT, 'src/bin.js'), join(installed, 'src/bin.js'));
+    symlinkSync(join(CHECKOUT, 'dist'), join(installed, 'dist'));
+  }
+  return join(installed, 'src/bin.js');
+}
+
 /** The controller as a user runs it: a process of its own, and its forwarder another. */
 export class Product {
   readonly #child: ChildProcess;
@@ -61,7 +85,7 @@ export class Product {
     const args = [
       ...(options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`]),
       `--import=${join(import.meta.dirname, 'gauge.js')}`,
-      join(CHECKOUT, options.program === 'bundle' ? 'dist/main.js' : 'src/bin.js'),
+      launcherOf(options.program, options.directory),
       ...['controller', '--kubeconfig', options.kubeconfig, '--provider', 'local', '--local-pool', POOL],
       ...['--claim-unset-class', 'true', '--http', '127.0.0.1:0'],
     ];

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, realpathSync } from 'node:fs';
+import { accessSync, constants, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -22,6 +22,28 @@ function findNode(folder: string): string[] {
   } catch {
     return [];
   }
+}
+
+/** Every process of the machine; Linux may have no ps. */
+function processes(): readonly { readonly pid: number; readonly parent: number; readonly args: string }[] {
+  if (process.platform !== 'linux') {
+    const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,args='], { encoding: 'utf8' }).trim().split('\n');
+    return lines
+      .map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line))
+      .flatMap((found) => (found ? [toProcess(found.slice(1))] : []));
+  }
+  return readdirSync('/proc').flatMap((pid) => {
+    try {
+      const parent = /\) \S (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1] ?? '';
+      return [toProcess([pid, parent, readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')])];
+    } catch {
+      return []; // no process, or one that has ended
+    }
+  });
+}
+
+function toProcess([pid = '', parent = '', args = '']: readonly string[]) {
+  return { pid: Number(pid), parent: Number(parent), args };
 }
 
 let kube: SmallKube;
@@ -53,6 +75,17 @@ describe.each(nodes)('bin.js on Node $version', ({ node }) => {
     await running.said(/NAMESPACE/);
     running.child.kill('SIGTERM');
     expect(await running.ended).toMatchObject({ code: 0, signal: null, stderr: '' }); // its pipes are closed: no one holds them
+  });
+
+  test('a controller is started with the flags that keep V8 small, and is one process', async () => {
+    const running = start(['controller', '--kubeconfig', kube.kubeconfig, '--http', 'off', '--dry-run'], { node });
+    await running.said(/provider none/);
+    const programs = processes().filter(({ args }) => args.includes(` --optimize-for-size ${root}src/bin.js controller `));
+    const mine = programs.filter(({ pid, parent }) => [pid, parent].includes(running.child.pid!));
+    expect(mine).toHaveLength(1);
+    if (node === pinnedNode) expect(mine[0]!.pid).toBe(running.child.pid);
+    running.child.kill('SIGTERM');
+    expect(await running.ended).toMatchObject({ code: 0, signal: null });
   });
 
   test('killed without mercy, it leaves no process behind', async () => {
