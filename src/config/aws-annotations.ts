@@ -104,7 +104,9 @@ export function readAwsAnnotations(annotations: Readonly<Record<string, string>>
     subnets: desk.list('subnets'),
     eipAllocations: desk.list('eip-allocations'),
     privateIpv4: desk.list('private-ipv4-addresses', isFamily('IPv4'), 'IPv4 addresses, separated by commas'),
-    ipv6Addresses: desk.list('ipv6-addresses', isFamily('IPv6'), 'IPv6 addresses, separated by commas'),
+    ipv6Addresses: desk
+      .list('ipv6-addresses', isFamily('IPv6'), 'IPv6 addresses, separated by commas')
+      .map((text) => readAddress(text)?.address ?? text),
     ...given('ipv6SourceNat', desk.read('enable-prefix-for-ipv6-source-nat', 'on or off', readChoice('on', 'off'))),
     ipv6SourceNatPrefixes: desk.list('source-nat-ipv6-prefixes'),
     securityGroups: desk.list('security-groups'),

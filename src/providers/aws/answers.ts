@@ -6,6 +6,7 @@ import type {
   TargetGroup,
   TargetHealthDescription,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
+import { readAddress } from '../../config/addresses.ts';
 import type {
   Rule,
   SeenBalancer,
@@ -46,11 +47,12 @@ export function readBalancer(answer: LoadBalancer, tags: Tags): SeenBalancer {
     zones: (answer.AvailabilityZones ?? []).map((zone) => ({
       zone: zone.ZoneName ?? '',
       subnetId: zone.SubnetId ?? '',
+      ...given('sourceNatPrefix', zone.SourceNatIpv6Prefixes?.[0]),
       addresses: (zone.LoadBalancerAddresses ?? []).map((one) => ({
         ...given('ip', one.IpAddress),
         ...given('allocationId', one.AllocationId),
         ...given('privateIpv4', one.PrivateIPv4Address),
-        ...given('ipv6', one.IPv6Address),
+        ...given('ipv6', one.IPv6Address === undefined ? undefined : (readAddress(one.IPv6Address)?.address ?? one.IPv6Address)),
       })),
     })),
     securityGroups: answer.SecurityGroups ?? [],
@@ -204,7 +206,10 @@ export function readSubnet(answer: Subnet, tables: readonly RouteTable[]): SeenS
     vpcId: answer.VpcId ?? '',
     zone: answer.AvailabilityZone ?? '',
     cidr: answer.CidrBlock ?? '',
-    hasIpv6: (answer.Ipv6CidrBlockAssociationSet ?? []).some((one) => one.Ipv6CidrBlockState?.State === 'associated'),
+    ...given(
+      'ipv6Cidr',
+      answer.Ipv6CidrBlockAssociationSet?.find((one) => one.Ipv6CidrBlockState?.State === 'associated')?.Ipv6CidrBlock,
+    ),
     freeAddresses: answer.AvailableIpAddressCount ?? 0,
     tags,
     ...(table ? { isPublic: (table.Routes ?? []).some((route) => route.GatewayId?.startsWith('igw-')) } : {}),

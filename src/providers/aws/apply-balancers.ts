@@ -91,7 +91,12 @@ export async function changeBalancer(
         ...(nat ? { EnablePrefixForIpv6SourceNat: nat } : {}),
       };
       const answer = await bench.calls.elb('SetSubnets', (elb) => elb.send(new SetSubnetsCommand(input)));
-      const { zones } = readBalancer({ AvailabilityZones: answer.AvailabilityZones }, {});
+      const told = readBalancer({ AvailabilityZones: answer.AvailabilityZones }, {}).zones;
+      const asked = new Map(act.zones.map(({ subnetId, sourceNatPrefix }) => [subnetId, sourceNatPrefix]));
+      const zones = told.map((zone) => {
+        const sourceNatPrefix = zone.sourceNatPrefix ?? asked.get(zone.subnetId); // not every answer tells it
+        return sourceNatPrefix === undefined ? zone : { ...zone, sourceNatPrefix };
+      });
       return put({ zones, state: 'provisioning', ips: undefined, ...(nat ? { ipv6SourceNat: nat } : {}) });
     }
     case 'set-security-groups': {

@@ -1,3 +1,4 @@
+import { overlaps, readRange } from '../../config/addresses.ts';
 import { type AwsAnnotations, readAwsAnnotations } from '../../config/aws-annotations.ts';
 import { Refusal } from '../../errors.ts';
 import { type Balancer, nameOf } from '../../model.ts';
@@ -180,7 +181,7 @@ function chooseScheme(asked: AwsAnnotations, options: DescribeOptions): readonly
 
 function chooseAddressType({ families, preferDualStack }: Balancer, subnets: readonly SeenSubnet[]): Desired['ipAddressType'] {
   if (!families.includes('IPv6')) return 'ipv4';
-  return preferDualStack && !subnets.some(({ hasIpv6 }) => hasIpv6) ? 'ipv4' : 'dualstack';
+  return preferDualStack && !subnets.some(({ ipv6Cidr }) => ipv6Cidr !== undefined) ? 'ipv4' : 'dualstack';
 }
 
 /** @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/create-listener.html */
@@ -210,6 +211,12 @@ function placeAddresses(
   if (privateIpv4.length > 0 && scheme !== 'internal') {
     throw new Refusal('AddressInvalid', 'Private addresses can be chosen for internal NLBs only');
   }
+  if (ipv6SourceNatPrefixes.length > 0 && asked.ipv6SourceNat !== 'on') {
+    const cure = 'aws-load-balancer-enable-prefix-for-ipv6-source-nat: on';
+    throw new Refusal('AddressInvalid', `Source NAT prefixes need ${cure}`);
+  }
+  if (asked.ipv6SourceNat === 'on' && !dualStack)
+    throw new Refusal('FamilyUnsupported', 'IPv6 source NAT needs ip-address-type dualstack');
   if (ipv6Addresses.length > 0 && !dualStack)
     throw new Refusal('FamilyUnsupported', 'IPv6 addresses need ip-address-type dualstack');
   const lists = {
@@ -227,24 +234,32 @@ function placeAddresses(
     zone: subnet.zone,
     subnetId: subnet.id,
     ...given('allocationId', eipAllocations[at]),
-    ...given('privateIpv4', privateIpv4.length > 0 ? addressIn(subnet, privateIpv4) : undefined),
-    ...given('ipv6', ipv6Addresses[at]),
-    ...given('sourceNatPrefix', ipv6SourceNatPrefixes[at]),
+    ...given('privateIpv4', privateIpv4.length > 0 ? addressIn(subnet, subnet.cidr, privateIpv4) : undefined),
+    ...given('ipv6', ipv6Addresses.length > 0 ? addressIn(subnet, subnet.ipv6Cidr ?? '', ipv6Addresses) : undefined),
+    ...given('sourceNatPrefix', readPrefix(subnet, ipv6SourceNatPrefixes[at])),
   }));
 }
 
-function addressIn(subnet: SeenSubnet, addresses: readonly string[]): string {
-  const found = addresses.find((address) => isInside(address, subnet.cidr));
+/** @see https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SubnetMapping.html */
+function readPrefix(subnet: SeenSubnet, prefix: string | undefined): string | undefined {
+  if (prefix === undefined || prefix === 'auto_assigned') return prefix;
+  const [address = '', bits] = prefix.split('/');
+  if (bits === '80' && isInside(address, subnet.ipv6Cidr ?? '')) return prefix;
+  const of = subnet.ipv6Cidr === undefined ? 'which has no IPv6 range' : `of ${subnet.ipv6Cidr}`;
+  throw new Refusal('AddressInvalid', `Source NAT prefix ${prefix} is no /80 in subnet ${subnet.id} ${of}, nor auto_assigned`);
+}
+
+function addressIn(subnet: SeenSubnet, cidr: string, addresses: readonly string[]): string {
+  const found = addresses.find((address) => isInside(address, cidr));
   if (found === undefined)
-    throw new Refusal('AddressInvalid', `None of ${addresses.join(', ')} is in subnet ${subnet.id} (${subnet.cidr})`);
+    throw new Refusal('AddressInvalid', `None of ${addresses.join(', ')} is in subnet ${subnet.id} (${cidr})`);
   return found;
 }
 
 function isInside(address: string, cidr: string): boolean {
-  const [base = '', length = '32'] = cidr.split('/');
-  const numeric = (text: string): bigint => text.split('.').reduce((sum, part) => sum * 256n + BigInt(part), 0n);
-  const shift = BigInt(32 - Number(length));
-  return numeric(address) >> shift === numeric(base) >> shift;
+  const range = readRange(cidr);
+  const one = readRange(address);
+  return typeof range !== 'string' && typeof one !== 'string' && overlaps(range, one);
 }
 
 function describeSecurity(

@@ -90,8 +90,9 @@ async function lookAtGroupAgain(
 }
 
 /** Reads the addresses of an NLB's interfaces, once it is active and as long as they are not known. */
-export async function lookAtInterfaces({ reader, inventory }: Bench, { arn, zones }: SeenBalancer): Promise<void> {
+export async function lookAtInterfaces({ reader, inventory }: Bench, { arn, zones, ipAddressType }: SeenBalancer): Promise<void> {
   const ips = await reader.interfaceIps(arn);
+  const families = ipAddressType === 'dualstack' ? 2 : 1;
   const seen = inventory.balancers.get(arn);
-  if (seen && ips.length >= zones.length) inventory.balancers.set(arn, { ...seen, ips });
+  if (seen && ips.length >= zones.length * families) inventory.balancers.set(arn, { ...seen, ips });
 }

@@ -25,13 +25,15 @@ export interface SeenBalancer {
   readonly listeners?: readonly SeenListener[];
   /** Undefined: not read yet, or none was ever asked for. */
   readonly capacityUnits?: number;
-  /** Of its network interfaces, one a zone. Undefined: not read. */
+  /** Of its network interfaces, one a zone and family. Undefined: not read. */
   readonly ips?: readonly string[] | undefined;
 }
 
 export interface SeenZone {
   readonly zone: string;
   readonly subnetId: string;
+  /** For IPv6 source NAT: a /80, or `auto_assigned`. */
+  readonly sourceNatPrefix?: string;
   readonly addresses: readonly SeenAddress[];
 }
 
@@ -125,7 +127,8 @@ export interface SeenSubnet {
   readonly zone: string;
   readonly zoneType?: string;
   readonly cidr: string;
-  readonly hasIpv6: boolean;
+  /** Undefined: it has no IPv6 range. */
+  readonly ipv6Cidr?: string;
   readonly freeAddresses: number;
   readonly tags: Tags;
   /** Its route table leads to an internet gateway. Undefined: not read. */

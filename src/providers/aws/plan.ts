@@ -110,7 +110,11 @@ function changeSteps(desired: Desired, seen: SeenBalancer): readonly AwsStep[] {
       .sort()
       .join(' ');
   const nat = desired.ipv6SourceNat;
-  if (zones(seen.zones) !== zones(desired.zones) || (nat !== undefined && nat !== (seen.ipv6SourceNat ?? 'off'))) {
+  const prefixes = desired.zones.some(({ subnetId, sourceNatPrefix }) => {
+    const had = seen.zones.find((zone) => zone.subnetId === subnetId)?.sourceNatPrefix ?? 'auto_assigned';
+    return sourceNatPrefix !== undefined && sourceNatPrefix !== had;
+  });
+  if (zones(seen.zones) !== zones(desired.zones) || (nat !== undefined && nat !== (seen.ipv6SourceNat ?? 'off')) || prefixes) {
     const kept = new Set(desired.zones.map(({ zone }) => zone));
     const lost = seen.zones.filter(({ zone }) => !kept.has(zone)).map(({ zone }) => zone);
     const summary = `set the subnets of NLB ${name} to ${sayZones(desired.zones)}${nat ? `, IPv6 source NAT ${nat}` : ''}`;

@@ -162,7 +162,7 @@ export class Reader {
     return (answer.Addresses ?? []).flatMap(({ AllocationId }) => AllocationId ?? []);
   }
 
-  /** Addresses of an NLB's network interfaces, by zone: public ones where there are any. */
+  /** Addresses of an NLB's network interfaces, by zone, IPv4 first: public ones where there are any. */
   async interfaceIps(balancerArn: string): Promise<readonly string[]> {
     const description = `ELB ${balancerArn.slice(balancerArn.indexOf('loadbalancer/') + 'loadbalancer/'.length)}`;
     const input = { Filters: writeFilters({ description: [description] }) };
@@ -172,7 +172,10 @@ export class Reader {
     const byZone = [...(answer.NetworkInterfaces ?? [])].sort((a, b) =>
       (a.AvailabilityZone ?? '') < (b.AvailabilityZone ?? '') ? -1 : 1,
     );
-    return byZone.flatMap((one) => one.Association?.PublicIp ?? one.PrivateIpAddress ?? []);
+    return [
+      ...byZone.flatMap((one) => one.Association?.PublicIp ?? one.PrivateIpAddress ?? []),
+      ...byZone.flatMap(({ Ipv6Addresses }) => Ipv6Addresses?.[0]?.Ipv6Address ?? []),
+    ];
   }
 
   /** Instances that are there; ids that EC2 does not know are left out. */

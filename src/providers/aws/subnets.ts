@@ -39,7 +39,7 @@ function takeNamed(subnets: readonly SeenSubnet[], wish: SubnetWish): readonly S
         `Subnets ${rival.id} and ${subnet.id} are both in zone ${subnet.zone}; an NLB takes one a zone`,
       );
     }
-    if (wish.dualStack && !subnet.hasIpv6)
+    if (wish.dualStack && subnet.ipv6Cidr === undefined)
       throw new Refusal('SubnetUnavailable', `Subnet ${subnet.id} has no IPv6 range, which dualstack needs`);
     taken.push(subnet);
   }
@@ -73,7 +73,7 @@ function faultOf(subnet: SeenSubnet, wish: SubnetWish): string | undefined {
   }
   if (subnet.freeAddresses < FREE_ADDRESSES)
     return `it has ${subnet.freeAddresses} free addresses, and ${FREE_ADDRESSES} are needed`;
-  if (wish.dualStack && !subnet.hasIpv6) return 'it has no IPv6 range';
+  if (wish.dualStack && subnet.ipv6Cidr === undefined) return 'it has no IPv6 range';
   return undefined;
 }
 

@@ -116,6 +116,28 @@ const rows: readonly Row[] = [
     is: 'on',
   },
   {
+    why: 'ipv6-addresses, by range, however they are written',
+    annotations: {
+      'ip-address-type': 'dualstack',
+      subnets: 'subnet-public-a,subnet-public-b',
+      'ipv6-addresses': '2001:0DB8:0:91::b, 2001:db8:0:81::a',
+    },
+    see: ({ lb }) => lb.zones.map(({ zone, ipv6 }) => `${zone} ${ipv6}`).sort(),
+    is: ['eu-west-1a 2001:db8:0:81::a', 'eu-west-1b 2001:db8:0:91::b'],
+  },
+  {
+    why: 'source-nat-ipv6-prefixes, by position',
+    annotations: {
+      'ip-address-type': 'dualstack',
+      subnets: 'subnet-public-a,subnet-public-b',
+      'enable-prefix-for-ipv6-source-nat': 'on',
+      'source-nat-ipv6-prefixes': '2001:db8:0:81:1::/80,auto_assigned',
+    },
+    wish: { ports: [{ port: 53, protocol: 'UDP' }] },
+    see: ({ lb }) => lb.zones.map(({ zone, fixed }) => `${zone} ${fixed.sourceNatPrefix}`).sort(),
+    is: ['eu-west-1a 2001:db8:0:81:1::/80', 'eu-west-1b auto_assigned'],
+  },
+  {
     why: 'managed groups: one of its own and the shared one, and one range on the nodes',
     see: ({ groupNames, nodeRules }) => [
       groupNames.length,
@@ -397,6 +419,32 @@ test('nodeport-lb.io/publish: ip publishes the addresses of the NLB’s interfac
   expect(addresses.map(({ ip }) => ip)).toEqual(aws.loadBalancers()[0]!.zones.map(({ privateIp }) => privateIp));
 });
 
+test('the addresses of a dualstack NLB are published in both families', async () => {
+  const wish = nlb({ settings: { publish: 'ip' } }, annotate({ subnets: 'subnet-public-a', 'ip-address-type': 'dualstack' }));
+  await want(provider, wish);
+  const [zone] = aws.loadBalancers()[0]!.zones;
+  expect((await reportOf(provider, 'default/web')).addresses.map(({ ip }) => ip)).toEqual([zone!.publicIp, zone!.ipv6]);
+});
+
+test('another source NAT prefix is set in place, and back', async () => {
+  const asking = (prefix: string) =>
+    nlb(
+      { ports: [{ port: 53, protocol: 'UDP' }] },
+      annotate({
+        'ip-address-type': 'dualstack',
+        subnets: 'subnet-public-a',
+        'enable-prefix-for-ipv6-source-nat': 'on',
+        'source-nat-ipv6-prefixes': prefix,
+      }),
+    );
+  await want(provider, asking('auto_assigned'));
+  const { arn } = aws.loadBalancers()[0]!;
+  for (const prefix of ['2001:db8:0:81:1::/80', 'auto_assigned']) {
+    await want(provider, asking(prefix));
+    expect(aws.loadBalancers().map((lb) => [lb.arn, lb.zones[0]!.fixed.sourceNatPrefix])).toEqual([[arn, prefix]]);
+  }
+});
+
 const refused: readonly {
   readonly why: string;
   readonly annotations?: Readonly<Record<string, string>>;
@@ -433,6 +481,35 @@ const refused: readonly {
     annotations: { 'private-ipv4-addresses': '10.0.0.9' },
     code: 'AddressInvalid',
     says: /internal NLBs only/,
+  },
+  {
+    why: 'an IPv6 address of no subnet',
+    annotations: { 'ip-address-type': 'dualstack', subnets: 'public-a', 'ipv6-addresses': '2001:db8:9::1' },
+    code: 'AddressInvalid',
+    says: /2001:db8:9::1 is in subnet subnet-public-a \(2001:db8:0:81::\/64\)/,
+  },
+  {
+    why: 'IPv6 addresses of an IPv4 NLB',
+    annotations: { subnets: 'public-a', 'ipv6-addresses': '2001:db8:0:81::a' },
+    code: 'FamilyUnsupported',
+    says: /need ip-address-type dualstack/,
+  },
+  {
+    why: 'a source NAT prefix that is no /80',
+    annotations: {
+      'ip-address-type': 'dualstack',
+      subnets: 'public-a',
+      'enable-prefix-for-ipv6-source-nat': 'on',
+      'source-nat-ipv6-prefixes': '2001:db8:0:81::/64',
+    },
+    code: 'AddressInvalid',
+    says: /no \/80 in subnet subnet-public-a of 2001:db8:0:81::\/64, nor auto_assigned/,
+  },
+  {
+    why: 'source NAT prefixes without source NAT',
+    annotations: { 'ip-address-type': 'dualstack', subnets: 'public-a', 'source-nat-ipv6-prefixes': 'auto_assigned' },
+    code: 'AddressInvalid',
+    says: /enable-prefix-for-ipv6-source-nat: on/,
   },
   {
     why: 'UDP without the client address',
