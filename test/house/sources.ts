@@ -22,6 +22,13 @@ export function readSources(): readonly Source[] {
     });
 }
 
+/** Every file of tests that jest runs in workers. */
+export function readTests(): readonly { readonly path: string; readonly text: string }[] {
+  return globSync('test/**/*.test.ts', { cwd: root })
+    .sort()
+    .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
+}
+
 /** Strings are matched first, so that a `//` inside one is left alone. */
 function withoutComments(text: string): string {
   return text.replace(

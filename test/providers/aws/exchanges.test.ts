@@ -1,6 +1,6 @@
 import { CreateSecurityGroupCommand, DescribeSubnetsCommand } from '@aws-sdk/client-ec2';
 import { DeleteTargetGroupCommand, DescribeLoadBalancersCommand } from '@aws-sdk/client-elastic-load-balancing-v2';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
 import { AwsCalls, WriteWithheld } from '../../../src/providers/aws/calls.ts';
 import { usualBuckets } from '../../../src/providers/aws/limiter.ts';
@@ -26,6 +26,8 @@ afterEach(() => {
   nock.cleanAll();
   nock.enableNetConnect();
 });
+/** The patched sockets are Node's own: every later test file of this worker would have them too. */
+afterAll(() => nock.restore());
 
 const balancers = `<DescribeLoadBalancersResponse xmlns="http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/">
   <DescribeLoadBalancersResult><LoadBalancers><member>
