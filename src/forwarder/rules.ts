@@ -110,8 +110,8 @@ export interface ForwarderReport {
   readonly warnings?: Readonly<Record<string, string | null>>;
 }
 
-/** What moves a listener's packets. */
-export type Datapath = 'userspace' | 'nftables';
+/** What moves a listener's packets; `kube-proxy`: none of ours does. */
+export type Datapath = 'userspace' | 'nftables' | 'kube-proxy';
 
 /** What is known of a NodePort at a node: its own entry, else its node's; undefined: nothing yet. */
 export function targetState(
