@@ -1,6 +1,7 @@
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
 import { type Ec2Action, type ElbAction, ec2Actions, elbActions } from './actions.ts';
+import { refuseWithoutCredentials } from './credentials.ts';
 import { toFailure } from './failures.ts';
 import { type Buckets, Limiter } from './limiter.ts';
 
@@ -42,12 +43,14 @@ export class AwsCalls {
 
   /** @throws {import('../../errors.ts').Refusal | import('./failures.ts').AwsFault} */
   elb<T>(action: ElbAction, send: (client: ElasticLoadBalancingV2Client) => Promise<T>): Promise<T> {
-    return this.#call(`elasticloadbalancing:${action}`, () => this.#limiter.take(elbActions[action]).then(() => send(this.#elb)));
+    return this.#call(`elasticloadbalancing:${action}`, this.#elb, () =>
+      this.#limiter.take(elbActions[action]).then(() => send(this.#elb)),
+    );
   }
 
   /** @throws {import('../../errors.ts').Refusal | import('./failures.ts').AwsFault} */
   ec2<T>(action: Ec2Action, send: (client: EC2Client) => Promise<T>): Promise<T> {
-    return this.#call(`ec2:${action}`, () => this.#limiter.take(ec2Actions[action]).then(() => send(this.#ec2)));
+    return this.#call(`ec2:${action}`, this.#ec2, () => this.#limiter.take(ec2Actions[action]).then(() => send(this.#ec2)));
   }
 
   /** @param mayWrite asked right before each request that is no read, the SDK's own repeats included; false: it is not sent */
@@ -79,7 +82,8 @@ export class AwsCalls {
     this.#ec2.destroy();
   }
 
-  async #call<T>(name: string, send: () => Promise<T>): Promise<T> {
+  async #call<T>(name: string, client: ElasticLoadBalancingV2Client | EC2Client, send: () => Promise<T>): Promise<T> {
+    await this.#identify(name, client);
     try {
       const answer = await send();
       this.#allowed.add(name);
@@ -88,6 +92,16 @@ export class AwsCalls {
     } catch (thrown) {
       this.#told(name, thrown instanceof Error ? thrown.name : 'unknown');
       throw toFailure(name, thrown);
+    }
+  }
+
+  /** The SDK keeps credentials until five minutes before their end; what fails here would look like the call's own failure. */
+  async #identify(name: string, client: ElasticLoadBalancingV2Client | EC2Client): Promise<void> {
+    try {
+      await client.config.credentials();
+    } catch (thrown) {
+      this.#told(name, thrown instanceof Error ? thrown.name : 'unknown');
+      throw refuseWithoutCredentials(thrown, process.env);
     }
   }
 }

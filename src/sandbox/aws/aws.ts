@@ -27,6 +27,8 @@ export interface AwsOptions {
   /** Whether a creation by a name that is taken, with the same settings and other tags, is refused (default), or finds what is there: AWS
    *  does not document it, so a caller must stand both. */
   readonly tagsAreSettings?: boolean;
+  /** How long STS's credentials last at most; undefined: as long as they were asked for. */
+  readonly sessionMs?: number;
   /** Of the chance that faults are met by; default 1. */
   readonly chanceSeed?: number;
 }
@@ -45,7 +47,7 @@ export interface Leftovers {
 
 /** A running sandbox of AWS. */
 export interface SandboxAws {
-  /** For `AWS_ENDPOINT_URL`, or the SDK's `endpoint`. Any credentials do, and the region must be the account's. */
+  /** For `AWS_ENDPOINT_URL`, or the SDK's `endpoint`. Any credentials do but STS's that have expired, and the region must be the account's. */
   readonly url: string;
   readonly region: string;
   readonly calls: Calls;
@@ -87,6 +89,7 @@ export async function startAws(options: AwsOptions = {}): Promise<SandboxAws> {
     timings: { ...noTime, ...options.timings },
     limits: { ...usualLimits, ...options.limits },
     tagsAreSettings: options.tagsAreSettings ?? true,
+    sessionMs: options.sessionMs ?? Number.POSITIVE_INFINITY,
   });
   const calls = new Calls();
   const faults = new Faults(repeatableChance(options.chanceSeed ?? 1));

@@ -10,6 +10,7 @@ import { checkSigned, failureThat } from './words.ts';
 import type { World } from './world.ts';
 
 const MAX_BODY_BYTES = 1024 * 1024;
+const UNSIGNED = 'AssumeRoleWithWebIdentity';
 
 /** What the server needs to answer. */
 export interface Backstage {
@@ -27,6 +28,7 @@ interface Heard {
   readonly action: string;
   readonly form: URLSearchParams;
   readonly authorization: string | undefined;
+  readonly sessionToken: string | undefined;
 }
 
 interface Outcome {
@@ -78,7 +80,14 @@ function hear(body: string, request: IncomingMessage): Heard | AwsFailure {
   const service = services[form.get('Version') ?? ''];
   if (!action) return new AwsFailure('MissingAction', 'The request must contain the parameter Action');
   if (!service) return new AwsFailure('InvalidAction', `No API of the sandbox has the version ${form.get('Version')}`);
-  return { service, action, form, authorization: request.headers.authorization };
+  const token = request.headers['x-amz-security-token'];
+  return {
+    service,
+    action,
+    form,
+    authorization: request.headers.authorization,
+    sessionToken: typeof token === 'string' ? token : undefined,
+  };
 }
 
 async function perform(backstage: Backstage, heard: Heard, body: string, requestId: string): Promise<Outcome> {
@@ -93,7 +102,7 @@ async function perform(backstage: Backstage, heard: Heard, body: string, request
 function act({ world, throttle }: Backstage, heard: Heard, fault: Fault | undefined, requestId: string): Outcome {
   const { service, action, form } = heard;
   try {
-    checkSigned(heard.authorization, service, world.region);
+    checkCaller(heard, world);
     if (!throttle(service.name, action)) throw failureThat('throttled', service, action);
     if (fault) refuseBy(fault, heard);
     const known = Object.hasOwn(service.actions, action) ? service.actions[action] : undefined;
@@ -106,6 +115,13 @@ function act({ world, throttle }: Backstage, heard: Heard, fault: Fault | undefi
     const failure = inOwnWords(service, error);
     return { status: failure.status, body: service.refuse(failure, requestId), failure: failure.code, cut: false };
   }
+}
+
+/** Whoever comes with a web token has nothing to sign with yet. */
+function checkCaller({ service, action, authorization, sessionToken }: Heard, world: World): void {
+  if (action === UNSIGNED) return;
+  const accessKeyId = checkSigned(authorization, service, world.region);
+  world.sessions.check(accessKeyId, sessionToken, service, action, world.now());
 }
 
 function refuseBy({ says, code, message, status }: Fault, { service, action }: Heard): void {

@@ -1,5 +1,6 @@
 import ipaddr from 'ipaddr.js';
 import type { Seed, SeedInstance, SeedSubnet, Tags } from './seed.ts';
+import { Sessions } from './sessions.ts';
 import { Shelf } from './shelf.ts';
 import type { Instance, Rule, World } from './world.ts';
 
@@ -7,7 +8,7 @@ const RESERVED_ADDRESSES = 5; // of each subnet: https://docs.aws.amazon.com/vpc
 const STEP = 0x9e3779b97f4a7n; // odd, so that ids look apart and still never meet
 
 /** How the account behaves. */
-export type Ways = Pick<World, 'now' | 'timings' | 'limits' | 'tagsAreSettings'>;
+export type Ways = Pick<World, 'now' | 'timings' | 'limits' | 'tagsAreSettings' | 'sessionMs'>;
 
 /** Builds the account out of its seed. */
 export function openWorld(seed: Seed, ways: Ways): World {
@@ -18,6 +19,7 @@ export function openWorld(seed: Seed, ways: Ways): World {
     region: seed.region,
     accountId: seed.accountId ?? '123456789012',
     ...ways,
+    sessions: new Sessions(),
     newId: (digits) => {
       const modulus = 1n << BigInt(4 * digits);
       ids += 1n;

@@ -31,15 +31,17 @@ export function failureThat(says: Saying, { name, scope }: Speaker, action: stri
 
 /** Whether a request is signed for here; the signature itself is not looked at.
  *  @param authorization the header
+ *  @returns the access key that it is signed with
  *  @throws {AwsFailure} MissingAuthenticationToken, SignatureDoesNotMatch */
-export function checkSigned(authorization: string | undefined, { name, scope }: Speaker, region: string): void {
-  const signed = /^AWS4-HMAC-SHA256 Credential=[^/,]+\/\d{8}\/([^/,]+)\/([^/,]+)\/aws4_request/.exec(authorization ?? '');
+export function checkSigned(authorization: string | undefined, { name, scope }: Speaker, region: string): string {
+  const signed = /^AWS4-HMAC-SHA256 Credential=([^/,]+)\/\d{8}\/([^/,]+)\/([^/,]+)\/aws4_request/.exec(authorization ?? '');
   if (!signed) throw new AwsFailure('MissingAuthenticationToken', 'Request is missing Authentication Token');
-  const [, forRegion, forService] = signed;
+  const [, accessKeyId = '', forRegion, forService] = signed;
   if (forService !== scope) {
     throw new AwsFailure('SignatureDoesNotMatch', `Credential should be scoped to correct service: '${scope}'.`);
   }
   if (forRegion !== region && name !== 'sts') {
     throw new AwsFailure('SignatureDoesNotMatch', `Credential should be scoped to a valid region, not '${forRegion}'.`);
   }
+  return accessKeyId;
 }

@@ -1,5 +1,6 @@
 import type { Limits, Timings } from './limits.ts';
 import type { InstanceState, SeedInternetGateway, SeedPrefixList, SeedRouteTable, SeedSubnet, SeedVpc } from './seed.ts';
+import type { Sessions } from './sessions.ts';
 import type { Shelf } from './shelf.ts';
 
 /** Everything that the account holds, as it is now. */
@@ -12,6 +13,9 @@ export interface World {
   readonly limits: Limits;
   /** Whether other tags make a second creation by the same name another one. */
   readonly tagsAreSettings: boolean;
+  /** How long STS's credentials last at most. */
+  readonly sessionMs: number;
+  readonly sessions: Sessions;
   /** A hexadecimal number that no other thing has. @param digits at most 17 */
   readonly newId: (digits: number) => string;
   readonly vpcs: ReadonlyMap<string, SeedVpc>;

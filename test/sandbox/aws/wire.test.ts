@@ -74,6 +74,24 @@ describe('who calls', () => {
     expect((await post(aws.url, `Action=DescribeVpcs&${EC2}`, signed('s3'))).status).toBe(403);
   });
 
+  test.each([
+    { why: 'with its token', token: (given: string) => given, aheadMs: 0, code: undefined },
+    { why: 'without its token', token: () => '', aheadMs: 0, code: 'AuthFailure' },
+    { why: 'after its time', token: (given: string) => given, aheadMs: 3_600_000, code: 'RequestExpired' },
+  ])('credentials that STS gave out, $why', async ({ token, aheadMs, code }) => {
+    const { aws } = await openScene();
+    const asked = 'RoleArn=arn:aws:iam::123456789012:role/x&RoleSessionName=me';
+    const { text } = await post(aws.url, `Action=AssumeRole&Version=2011-06-15&${asked}`, signed('sts'));
+    const given = (name: string) => new RegExp(`<${name}>([^<]+)<`).exec(text)?.[1] ?? '';
+    aws.advance(aheadMs);
+    const { authorization } = signed('ec2');
+    const answer = await post(aws.url, `Action=DescribeVpcs&${EC2}`, {
+      authorization: authorization.replace('=test/', `=${given('AccessKeyId')}/`),
+      'x-amz-security-token': token(given('SessionToken')),
+    });
+    expect(/<Code>(\w+)</.exec(answer.text)?.[1]).toBe(code);
+  });
+
   test('STS says whose account it is, to any region', async () => {
     const { aws } = await openScene();
     const { status, text } = await post(aws.url, 'Action=GetCallerIdentity&Version=2011-06-15', signed('sts', 'us-east-1'));
