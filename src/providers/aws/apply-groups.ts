@@ -11,7 +11,7 @@ import {
 import pRetry from 'p-retry';
 import { freshGroup, writeAttributes, writeCheck, writeTags } from './answers.ts';
 import { type ActOf, type Bench, groupOf } from './bench.ts';
-import { isCalled } from './failures.ts';
+import { isCalled, wasAnswered } from './failures.ts';
 import type { Inventory } from './inventory.ts';
 import { TAG } from './names.ts';
 import type { SeenTarget } from './picture.ts';
@@ -62,8 +62,9 @@ export async function changeGroup(bench: Bench, act: ActOf<'change-health-check'
 
 export async function moveTargets(
   bench: Bench,
-  { kind, group, targets }: ActOf<'register-targets' | 'deregister-targets'>,
+  { kind, group, targets, basis }: ActOf<'register-targets' | 'deregister-targets'>,
 ): Promise<void> {
+  if (basis !== undefined) await bench.ledger.begin(basis);
   const { arn } = groupOf(bench, group);
   const input = { TargetGroupArn: arn, Targets: targets.map(({ id, port }) => ({ Id: id, Port: port })) };
   const named = new Set(targets.map(targetId));
@@ -72,12 +73,25 @@ export async function moveTargets(
     bench.inventory.put('groups', { ...now, targets: change(now.targets ?? []) });
   };
   if (kind === 'register-targets') {
-    await bench.calls.elb('RegisterTargets', (elb) => elb.send(new RegisterTargetsCommand(input)));
+    await sure(bench, arn, () => bench.calls.elb('RegisterTargets', (elb) => elb.send(new RegisterTargetsCommand(input))));
     put((had) => [...had.filter((one) => !named.has(targetId(one))), ...targets.map((one) => ({ ...one, state: 'unread' }))]);
     return;
   }
-  await bench.calls.elb('DeregisterTargets', (elb) => elb.send(new DeregisterTargetsCommand(input)));
+  await sure(bench, arn, () => bench.calls.elb('DeregisterTargets', (elb) => elb.send(new DeregisterTargetsCommand(input))));
   put((had) => had.filter((one) => !named.has(targetId(one))));
+}
+
+/** Where nobody knows whether AWS did it, the targets are read again: the next pass may want something else. */
+async function sure({ reader, inventory, now }: Bench, arn: string, send: () => Promise<unknown>): Promise<void> {
+  try {
+    await send();
+  } catch (thrown) {
+    if (wasAnswered(thrown)) throw thrown;
+    const targets = await reader.targets(arn).catch(() => undefined);
+    const had = inventory.groups.get(arn);
+    if (had && targets) inventory.put('groups', { ...had, targets, healthAt: now() });
+    throw thrown;
+  }
 }
 
 export async function deleteGroup({ calls, inventory }: Bench, { group }: ActOf<'delete-target-group'>): Promise<void> {

@@ -26,6 +26,8 @@ export function applyAct(bench: Bench, act: Act): Promise<void> {
     case 'register-targets':
     case 'deregister-targets':
       return moveTargets(bench, act);
+    case 'note-targets':
+      return bench.ledger.begin(act.basis);
     case 'delete-target-group':
       return deleteGroup(bench, act);
     case 'create-balancer':

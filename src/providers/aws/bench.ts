@@ -1,5 +1,6 @@
 import type { AwsCalls } from './calls.ts';
 import type { Inventory } from './inventory.ts';
+import type { Ledger } from './ledger.ts';
 import type { SeenBalancer, SeenGroup, SeenListener } from './picture.ts';
 import type { Reader } from './reader.ts';
 import type { Act } from './steps.ts';
@@ -11,6 +12,7 @@ export interface Bench {
   readonly reader: Reader;
   readonly inventory: Inventory;
   readonly tagging: Tagging;
+  readonly ledger: Ledger;
   readonly clusterName: string;
   now(): number;
 }

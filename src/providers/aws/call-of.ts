@@ -1,6 +1,6 @@
 import type { Ec2Action, ElbAction } from './actions.ts';
 import type { DesiredZone } from './desired.ts';
-import { SHARED_GROUP } from './names.ts';
+import { CHANGING, SHARED_GROUP, TAG } from './names.ts';
 import type { Tags } from './picture.ts';
 import type { Act, TargetSpec } from './steps.ts';
 
@@ -29,6 +29,7 @@ function describe(act: Act): readonly [action: string, parameters: Parameters] {
     case 'revoke-traffic':
     case 'delete-security-group':
     case 'release-security-group':
+    case 'note-targets':
       return describeEc2(act);
     case 'create-target-group':
     case 'change-health-check':
@@ -56,8 +57,17 @@ function describe(act: Act): readonly [action: string, parameters: Parameters] {
 type Kinds<K extends Act['kind']> = Extract<Act, { readonly kind: K }>;
 
 function describeEc2(
-  act: Kinds<'create-security-group' | 'allow-traffic' | 'revoke-traffic' | 'delete-security-group' | 'release-security-group'>,
+  act: Kinds<
+    | 'create-security-group'
+    | 'allow-traffic'
+    | 'revoke-traffic'
+    | 'delete-security-group'
+    | 'release-security-group'
+    | 'note-targets'
+  >,
 ): readonly [string, Parameters] {
+  if (act.kind === 'note-targets')
+    return ec2('CreateTags', ['Resources', 'the shared group'], ['Tags', pairs({ [TAG.targets]: CHANGING })]);
   const group = act.group === SHARED_GROUP ? 'the shared group' : act.group;
   switch (act.kind) {
     case 'create-security-group':

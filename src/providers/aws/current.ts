@@ -1,7 +1,7 @@
 import { Refusal } from '../../errors.ts';
 import type { Desired, DesiredZone } from './desired.ts';
-import { resourceName, shortHash, TAG } from './names.ts';
-import type { SeenBalancer, SeenZone } from './picture.ts';
+import { AS_ALL, resourceName, shortHash, TAG } from './names.ts';
+import type { SeenBalancer, SeenZone, Tags } from './picture.ts';
 import type { DesiredGroup } from './ports.ts';
 
 /** Which NLB serves, or will. */
@@ -97,13 +97,24 @@ export function frontendName(desired: Desired, balancerName: string): string {
   return resourceName(desired.key, desired.tags[TAG.cluster], balancerName, 'clients');
 }
 
-export function targetsHash(desired: Desired): string {
-  return shortHash(desired.targets.ids);
+/** Of the instances that could be targets: which of them an NLB takes follows from its configuration. */
+export function targetsHash({ targets }: Desired): string {
+  return shortHash(targets.eligible);
 }
 
-/** Whether the tags alone prove that everything is as it is wanted, so that nothing needs to be read. */
-export function isRecorded(desired: Desired, { balancer, name }: Current, attached: ReadonlySet<string>): boolean {
-  if (!balancer || balancer.tags[TAG.applied] !== desired.config || balancer.tags[TAG.targets] !== targetsHash(desired))
-    return false;
+/** The fingerprints that an NLB carries once all is as it is wanted. */
+export function recordOf(desired: Desired): Tags {
+  return { [TAG.applied]: desired.config, [TAG.targets]: desired.asAll ? AS_ALL : targetsHash(desired) };
+}
+
+/** Whether the tags alone prove that everything but the targets is as it is wanted. */
+export function isConfigured(desired: Desired, { balancer, name }: Current, attached: ReadonlySet<string>): boolean {
+  if (balancer?.tags[TAG.applied] !== desired.config) return false;
   return desired.listeners.every(({ group }) => attached.has(groupName(desired, name, group)));
+}
+
+/** Whether the tags alone prove that the targets are as they are wanted. @param note as it stands on the shared group */
+export function hasProvenTargets(desired: Desired, { balancer }: Current, note: string | undefined): boolean {
+  if (balancer?.tags[TAG.targets] !== recordOf(desired)[TAG.targets]) return false;
+  return !desired.asAll || note === targetsHash(desired);
 }

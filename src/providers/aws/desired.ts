@@ -1,4 +1,5 @@
 import { overlaps, readRange } from '../../config/addresses.ts';
+import { readAnnotations } from '../../config/annotations.ts';
 import { type AwsAnnotations, readAwsAnnotations } from '../../config/aws-annotations.ts';
 import { Refusal } from '../../errors.ts';
 import { type Balancer, nameOf } from '../../model.ts';
@@ -26,6 +27,8 @@ export interface Desired {
   readonly attributes: Tags;
   readonly listeners: readonly DesiredListener[];
   readonly targets: Targets;
+  /** Every eligible node is a target, as for all other NLBs that send from the shared group: what is noted there speaks for it. */
+  readonly asAll: boolean;
   /** Of every resource. */
   readonly tags: Tags;
   readonly retain: boolean;
@@ -99,6 +102,7 @@ export function describe(balancer: Balancer, facts: Facts, options: DescribeOpti
   const zones = placeAddresses(subnets, asked, scheme, dualStack);
   const uids = balancer.members.map(({ uid }) => uid);
   const retain = balancer.settings.retain;
+  const security = describeSecurity(balancer, asked, facts, listeners, dualStack);
   const graceSeconds = options.graceSeconds ?? balancer.settings.drainSeconds ?? DRAIN_SECONDS;
   return {
     key: balancer.key,
@@ -109,7 +113,7 @@ export function describe(balancer: Balancer, facts: Facts, options: DescribeOpti
     ipAddressType,
     vpcId: facts.vpcId,
     zones,
-    security: describeSecurity(balancer, asked, facts, listeners, dualStack),
+    security,
     attributes: asked.attributes,
     listeners,
     targets: limitTargets(chooseTargets(balancer.nodes, facts), facts, {
@@ -117,6 +121,7 @@ export function describe(balancer: Balancer, facts: Facts, options: DescribeOpti
       groups: listeners.length,
       isAcrossZones: asked.attributes['load_balancing.cross_zone.enabled'] === 'true',
     }),
+    asAll: security.backend && !choosesNodes(balancer),
     tags: {
       ...readTags(asked.tags),
       ...ownershipTags(options.clusterName, balancer.key, uids),
@@ -134,6 +139,10 @@ export function describe(balancer: Balancer, facts: Facts, options: DescribeOpti
       listeners.map((one) => ({ ...one, group: { ...one.group, check: 0 } })),
     ),
   };
+}
+
+function choosesNodes({ members }: Balancer): boolean {
+  return readAnnotations(members[0]?.annotations ?? {}, 'aws').nodeSelector !== undefined;
 }
 
 function refuseUnreadable(name: string, { problems, unsupported }: AwsAnnotations): void {

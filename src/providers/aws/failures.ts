@@ -87,3 +87,10 @@ export function nameOfFailure(thrown: unknown): string {
 export function isCalled(thrown: unknown, ...names: readonly string[]): boolean {
   return names.includes(nameOfFailure(thrown));
 }
+
+/** Whether AWS said that it has not done it; otherwise an answer may have been lost. */
+export function wasAnswered(thrown: unknown): boolean {
+  const cause = thrown instanceof Error ? thrown.cause : undefined;
+  const status = (cause as { readonly $metadata?: { readonly httpStatusCode?: number } } | undefined)?.$metadata?.httpStatusCode;
+  return status !== undefined && status >= 400 && status < 500;
+}

@@ -6,6 +6,8 @@ import type { Facts, SkippedNode } from './picture.ts';
 export interface Targets {
   /** Instance ids, sorted. */
   readonly ids: readonly string[];
+  /** Those that could be targets, whatever an NLB takes; sorted. */
+  readonly eligible: readonly string[];
   /** Node names by instance id. */
   readonly nodes: Readonly<Record<string, string>>;
   readonly skipped: readonly SkippedNode[];
@@ -86,7 +88,8 @@ export function chooseTargets(nodes: readonly NodeTarget[], facts: Pick<Facts, '
     if (id === undefined || why !== undefined) skipped.push({ node: node.name, why: why ?? '' });
     else byId[id] = node.name;
   }
-  return { ids: Object.keys(byId).sort(), nodes: byId, skipped, leftOut: 0 };
+  const ids = Object.keys(byId).sort();
+  return { ids, eligible: ids, nodes: byId, skipped, leftOut: 0 };
 }
 
 function sayNoInstance({ providerId }: NodeTarget): string {

@@ -13,6 +13,13 @@ export async function lookCloser(bench: Bench, desired: Desired, { balancer, nam
   ]);
 }
 
+/** Reads the targets of one balancer as far as they are not known. */
+export async function lookAtTargets(bench: Bench, desired: Desired, { name }: Current): Promise<void> {
+  const wanted = new Set(desired.listeners.map(({ group }) => groupName(desired, name, group)));
+  const groups = bench.inventory.of(desired.key).groups.filter((group) => wanted.has(group.name));
+  await Promise.all(groups.map((group) => lookAtGroup(bench, group, false)));
+}
+
 async function lookAtBalancer({ reader, inventory }: Bench, desired: Desired, arn: string): Promise<void> {
   const seen = inventory.balancers.get(arn);
   if (!seen) return;

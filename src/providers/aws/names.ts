@@ -15,7 +15,7 @@ export const TAG = {
   listener: 'nodeport-lb.io/listener',
   /** On NLBs: fingerprint of the configuration that was applied last, true once every target group is attached. */
   applied: 'nodeport-lb.io/applied',
-  /** On NLBs: fingerprint of the instances that are registered. */
+  /** On NLBs: fingerprint of the instances that are registered, or `AS_ALL`. On the shared group: that of all such NLBs. */
   targets: 'nodeport-lb.io/targets',
   /** Milliseconds since the epoch: nothing uses it since then, and it goes after the grace time. */
   retired: 'nodeport-lb.io/retired-at',
@@ -32,6 +32,9 @@ export const SHARED_GROUP = ':backend';
 
 /** Value of a fingerprint while what it is about changes: a start that meets it reads what is really there. */
 export const CHANGING = 'changing';
+
+/** In the place of an NLB's fingerprint of instances: it has those that are noted on the shared group, once for all NLBs. */
+export const AS_ALL = 'as-all';
 
 /** Longest value of a tag. @see https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html */
 const TAG_VALUE_MAX = 256;

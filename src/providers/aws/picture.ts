@@ -189,7 +189,10 @@ export interface Observed {
 
 export interface Goal {
   readonly config: string;
-  readonly targets: string;
+  /** Fingerprint of the instances; undefined: the note on the shared group does not speak for them. */
+  readonly basis?: string;
+  /** The targets are known, or proven, to be just those that are wanted. */
+  readonly hasTargets: boolean;
   /** Names of the target groups. */
   readonly groups: readonly string[];
   readonly publish: 'ip' | 'hostname';

@@ -1,4 +1,5 @@
-import { type Current, groupName } from './current.ts';
+import type { ActOf } from './bench.ts';
+import { type Current, groupName, targetsHash } from './current.ts';
 import { differing, sayAttributes } from './defaults.ts';
 import type { Desired } from './desired.ts';
 import { fitsQuota } from './instances.ts';
@@ -62,7 +63,7 @@ function createGroup(name: string, group: DesiredGroup, desired: Desired): reado
       'there is none',
     ),
     ...setAttributes(name, attributes),
-    ...register(name, wantedTargets(group, desired), 'every eligible node is a target'),
+    ...register(destined(name, desired), wantedTargets(group, desired), 'every eligible node is a target'),
   ];
 }
 
@@ -80,7 +81,7 @@ function changeGroup(seen: SeenGroup, group: DesiredGroup, desired: Desired, fit
   }
   if (seen.attributes) steps.push(...setAttributes(seen.name, differing(group.attributes, seen.attributes, 'group')));
   steps.push(...tagSteps(seen, groupTags(group, desired)));
-  const targets = planTargets(seen, wantedTargets(group, desired), fits);
+  const targets = planTargets(seen, destined(seen.name, desired), wantedTargets(group, desired), fits);
   return { steps: [...steps, ...targets.steps], waiting: targets.waiting };
 }
 
@@ -110,7 +111,7 @@ function checkChanges(seen: SeenCheck, wanted: SeenCheck): readonly string[] {
     .map((field) => `${field} ${seen[field] ?? 'none'} -> ${wanted[field]}`);
 }
 
-function wantedTargets(group: DesiredGroup, desired: Desired): readonly TargetSpec[] {
+export function wantedTargets(group: DesiredGroup, desired: Desired): readonly TargetSpec[] {
   return desired.targets.ids.map((id) => ({ id, port: group.nodePort }));
 }
 
@@ -118,7 +119,7 @@ function wantedTargets(group: DesiredGroup, desired: Desired): readonly TargetSp
  * New targets come before old ones go. An instance whose port changes keeps the old one until the new one has been checked,
  * as long as the old one still serves.
  */
-function planTargets(seen: SeenGroup, wanted: readonly TargetSpec[], fits: boolean): Planned {
+function planTargets(seen: SeenGroup, group: Destined, wanted: readonly TargetSpec[], fits: boolean): Planned {
   if (seen.targets === undefined) return { steps: [], waiting: [] }; // the tags prove that they are as they should be
   const targets = seen.targets;
   const had = new Set(targets.map(targetId));
@@ -128,41 +129,48 @@ function planTargets(seen: SeenGroup, wanted: readonly TargetSpec[], fits: boole
   const extra = targets.filter((target) => !want.has(targetId(target)));
   const gone = extra.filter(({ id }) => !stay.has(id));
   const moved = extra.filter(({ id }) => stay.has(id));
-  const more = register(seen.name, missing, 'nodes or ports have changed');
-  const less = deregister(seen.name, gone, 'the node is no target any more');
+  const more = register(group, missing, 'nodes or ports have changed');
+  const less = deregister(group, gone, 'the node is no target any more');
   const steps = fits ? [...more, ...less] : [...less, ...more];
   if (moved.length === 0) return { steps, waiting: [] };
   const reason = `the nodePort is ${wanted[0]?.port ?? 'another one'} now`;
   const isUndecided = targets.some((target) => want.has(targetId(target)) && UNDECIDED.includes(target.state));
   const serves = moved.some(({ state }) => state === 'healthy' || state === 'unread');
   const wait = (list: readonly SeenTarget[]): readonly AwsStep[] =>
-    deregister(seen.name, list, reason).map((one) => ({ ...one, waitsFor: { what: 'healthy' } }));
+    deregister(group, list, reason).map((one) => ({ ...one, waitsFor: { what: 'healthy' } }));
   if (!serves)
-    return { steps: [...(fits ? steps : less), ...deregister(seen.name, moved, reason), ...(fits ? [] : more)], waiting: [] };
+    return { steps: [...(fits ? steps : less), ...deregister(group, moved, reason), ...(fits ? [] : more)], waiting: [] };
   if (!fits && isUndecided) return { steps: less, waiting: wait(moved) };
   if (!fits) {
     const first = moved.slice(0, Math.ceil(moved.length / 2)); // the others serve until these have been checked
     const others = new Set(moved.slice(first.length).map(({ id }) => id));
     const next = register(
-      seen.name,
+      group,
       missing.filter(({ id }) => !others.has(id)),
       reason,
     );
-    return { steps: [...less, ...deregister(seen.name, first, reason), ...next], waiting: wait(moved.slice(first.length)) };
+    return { steps: [...less, ...deregister(group, first, reason), ...next], waiting: wait(moved.slice(first.length)) };
   }
   if (isUndecided || missing.length > 0) return { steps, waiting: wait(moved) };
-  return { steps: [...steps, ...deregister(seen.name, moved, reason)], waiting: [] };
+  return { steps: [...steps, ...deregister(group, moved, reason)], waiting: [] };
 }
 
-function register(group: string, targets: readonly TargetSpec[], reason: string): readonly AwsStep[] {
+/** A target group, and what its instances shall be in the end. */
+type Destined = Pick<ActOf<'register-targets' | 'deregister-targets'>, 'group' | 'basis'>;
+
+function destined(group: string, desired: Desired): Destined {
+  return desired.asAll ? { group, basis: targetsHash(desired) } : { group };
+}
+
+function register(to: Destined, targets: readonly TargetSpec[], reason: string): readonly AwsStep[] {
   return batches(targets).map((batch) =>
-    step({ kind: 'register-targets', group, targets: batch }, `register ${sayTargets(batch)} in ${group}`, reason),
+    step({ kind: 'register-targets', ...to, targets: batch }, `register ${sayTargets(batch)} in ${to.group}`, reason),
   );
 }
 
-function deregister(group: string, targets: readonly SeenTarget[], reason: string): readonly AwsStep[] {
+function deregister(from: Destined, targets: readonly SeenTarget[], reason: string): readonly AwsStep[] {
   return batches(targets.map(({ id, port }) => ({ id, port }))).map((batch) =>
-    step({ kind: 'deregister-targets', group, targets: batch }, `deregister ${sayTargets(batch)} from ${group}`, reason, {
+    step({ kind: 'deregister-targets', ...from, targets: batch }, `deregister ${sayTargets(batch)} from ${from.group}`, reason, {
       disrupts: true,
     }),
   );
@@ -176,6 +184,12 @@ function batches<T>(list: readonly T[]): readonly (readonly T[])[] {
 function sayTargets(targets: readonly TargetSpec[]): string {
   const [first] = targets;
   return targets.length === 1 ? `${first!.id}:${first!.port}` : `${targets.length} targets at port ${first!.port}`;
+}
+
+/** Whether a group has these targets and no others. */
+export function hasJust(targets: readonly TargetSpec[], wanted: readonly TargetSpec[]): boolean {
+  const had = new Set(targets.map(targetId));
+  return had.size === wanted.length && wanted.every((target) => had.has(targetId(target)));
 }
 
 export function targetId({ id, port }: TargetSpec): string {

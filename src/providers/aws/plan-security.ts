@@ -1,6 +1,6 @@
-import { type Current, frontendName } from './current.ts';
+import { type Current, frontendName, targetsHash } from './current.ts';
 import type { Desired } from './desired.ts';
-import { ownershipTags, resourceName, SHARED, SHARED_GROUP, TAG } from './names.ts';
+import { CHANGING, ownershipTags, resourceName, SHARED, SHARED_GROUP, TAG } from './names.ts';
 import type { Observed, Rule, SeenSecurityGroup } from './picture.ts';
 import { missingNodeRules, ruleId, sayRule } from './rules.ts';
 import { type AwsStep, step } from './steps.ts';
@@ -54,7 +54,8 @@ function planBackend(desired: Desired, { shared }: Observed): readonly AwsStep[]
   const steps: AwsStep[] = [];
   const cluster = desired.tags[TAG.cluster] ?? '';
   if (!shared.backend) {
-    const tags = ownershipTags(cluster, SHARED, []);
+    const note = shared.users.some((key) => key !== desired.key) ? CHANGING : targetsHash(desired); // of others nobody knows
+    const tags = { ...ownershipTags(cluster, SHARED, []), [TAG.targets]: note };
     const act = { kind: 'create-security-group', key: SHARED, group: SHARED_GROUP, vpcId: desired.vpcId, tags } as const;
     steps.push(step(act, 'create the security group that all NLBs of the cluster send from', 'there is none yet'));
   }

@@ -1,4 +1,4 @@
-import { type Current, chooseCurrent, targetsHash } from './current.ts';
+import { type Current, chooseCurrent, recordOf, targetsHash } from './current.ts';
 import { differing, sayAttributes } from './defaults.ts';
 import type { Desired, DesiredZone } from './desired.ts';
 import { CHANGING, TAG } from './names.ts';
@@ -40,7 +40,8 @@ export function planBalancer(desired: Desired, observed: Observed, now: number):
     now,
   });
   const marks = steps.length > 0 ? planMark(desired, current) : [];
-  return [...marks, ...steps, ...records, ...leftovers.steps, ...[...waiting, ...leftovers.waiting].sort(bySoonest)];
+  const note = steps.length + records.length > 0 ? planNote(desired, observed) : [];
+  return [...note, ...marks, ...steps, ...records, ...leftovers.steps, ...[...waiting, ...leftovers.waiting].sort(bySoonest)];
 }
 
 function bySoonest(a: AwsStep, b: AwsStep): number {
@@ -69,12 +70,8 @@ function isDoneByCreation({ certificates, attributes }: Desired['listeners'][num
   return certificates.length <= 1 && Object.keys(differing(attributes, {}, 'listener')).length === 0;
 }
 
-function recordTags(desired: Desired): Tags {
-  return { [TAG.applied]: desired.config, [TAG.targets]: targetsHash(desired) };
-}
-
 function createSteps(desired: Desired, name: string): readonly AwsStep[] {
-  const tags = { ...desired.tags, ...(desired.listeners.every(isDoneByCreation) ? recordTags(desired) : {}) };
+  const tags = { ...desired.tags, ...(desired.listeners.every(isDoneByCreation) ? recordOf(desired) : {}) };
   const spec = {
     name,
     scheme: desired.scheme,
@@ -192,7 +189,7 @@ function tagSteps(desired: Desired, seen: SeenBalancer): readonly AwsStep[] {
  * cluster before the next start, would look as if it had never been begun: a node that came and went would stay a target.
  */
 function planMark(desired: Desired, { balancer, name }: Current): readonly AwsStep[] {
-  const stale = Object.entries(recordTags(desired)).flatMap(([tag, value]) => {
+  const stale = Object.entries(recordOf(desired)).flatMap(([tag, value]) => {
     const had = balancer?.tags[tag];
     return had === undefined || had === CHANGING || had === value ? [] : [[tag, CHANGING] as const];
   });
@@ -201,10 +198,22 @@ function planMark(desired: Desired, { balancer, name }: Current): readonly AwsSt
   return [step(act, `note on NLB ${name} that it is being changed`, 'a start after a crash then looks at what is really there')];
 }
 
+/**
+ * One note for all NLBs, on the group that they share, takes back what it says of their targets while these change; `Ledger` writes it
+ * anew when all have them. So a node that comes costs each target group one call.
+ */
+function planNote(desired: Desired, { shared }: Observed): readonly AwsStep[] {
+  const basis = targetsHash(desired);
+  const had = shared.backend?.tags[TAG.targets];
+  if (!desired.asAll || had === undefined || had === CHANGING || had === basis) return [];
+  const summary = 'note on the shared group that targets are being changed';
+  return [step({ kind: 'note-targets', basis }, summary, 'a start after a crash then looks at what is really there')];
+}
+
 /** The fingerprints of what is done, so that the next start needs to read nothing. */
 function planRecord(desired: Desired, { balancer, name }: Current): readonly AwsStep[] {
   if (!balancer && (desired.adoptArn !== undefined || desired.listeners.every(isDoneByCreation))) return [];
-  const tags = Object.fromEntries(Object.entries(recordTags(desired)).filter(([tag, value]) => balancer?.tags[tag] !== value));
+  const tags = Object.fromEntries(Object.entries(recordOf(desired)).filter(([tag, value]) => balancer?.tags[tag] !== value));
   if (Object.keys(tags).length === 0) return [];
   const summary = `note on NLB ${name} what has been applied`;
   return [step({ kind: 'add-tags', resources: [name], tags }, summary, 'the next start then has nothing to read')];

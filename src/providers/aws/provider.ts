@@ -6,12 +6,13 @@ import { Abandoned } from './abandoned.ts';
 import { applyAct } from './apply.ts';
 import type { Bench } from './bench.ts';
 import { AwsCalls, type Connection } from './calls.ts';
-import { chooseCurrent, isRecorded } from './current.ts';
+import { chooseCurrent, hasProvenTargets, isConfigured } from './current.ts';
 import { type DescribeOptions, type Desired, describe } from './desired.ts';
 import { isCalled } from './failures.ts';
 import { Inventory } from './inventory.ts';
+import { Ledger } from './ledger.ts';
 import { type Buckets, usualBuckets } from './limiter.ts';
-import { lookAgain, lookAtInterfaces, lookCloser } from './look.ts';
+import { lookAgain, lookAtInterfaces, lookAtTargets, lookCloser } from './look.ts';
 import { SHARED, TAG } from './names.ts';
 import { type AwsOptions, readOptions } from './options.ts';
 import { Patrol } from './patrol.ts';
@@ -117,7 +118,9 @@ class AwsProvider implements Provider<Observed> {
     );
     const reader = new Reader(calls);
     const inventory = new Inventory(now);
-    this.#bench = { calls, reader, inventory, tagging: new Tagging(calls), clusterName, now };
+    const tagging = new Tagging(calls);
+    const ledger = new Ledger({ calls, inventory, tagging, now });
+    this.#bench = { calls, reader, inventory, tagging, ledger, clusterName, now };
     const picture = (key: string): Observed => this.#picture(key, undefined, undefined);
     this.#abandoned = new Abandoned({ bench: this.#bench, log, picture, wishOf: (key) => this.#wishes.get(key)?.balancer });
     this.#surveyor = new Surveyor({ reader, inventory, clusterName, now, ...(vpcId === undefined ? {} : { vpcId }) });
@@ -133,7 +136,7 @@ class AwsProvider implements Provider<Observed> {
       changed,
       sweep: () => this.#resweep(),
       recheck: () => this.#recheck(),
-      finish: () => this.#abandoned.finish(),
+      finish: () => Promise.all([this.#abandoned.finish(), ledger.settle()]).then(() => {}),
       closeLookMs: parts.closeLookMs,
       lookAgain: (arn) => lookAgain(this.#bench, arn),
     });
@@ -210,6 +213,7 @@ class AwsProvider implements Provider<Observed> {
   adjust(balancer: Balancer): Balancer {
     const wish = makeWish(balancer);
     this.#wishes.set(balancer.key, wish);
+    this.#bench.ledger.stirs(balancer.key);
     const abandoned = this.#abandoned.refusalFor(balancer);
     if (abandoned) throw abandoned;
     const known = this.#surveyor.knows([], wish.names) ? this.#surveyor.facts() : undefined;
@@ -243,6 +247,7 @@ class AwsProvider implements Provider<Observed> {
     const picture = await this.#withAddresses(this.#picture(key, wish, desired), () => this.#picture(key, wish, desired));
     if (wish?.isNew) this.#wishes.set(key, { ...wish, isNew: false });
     else if (reportObserved(picture).gone) this.#drop(key); // what is wanted is said anew in each pass
+    if (wish) this.#bench.ledger.stands(key, picture.goal);
     if (reportObserved(picture).settled) this.#abandoned.complete(key);
     return picture;
   }
@@ -250,6 +255,7 @@ class AwsProvider implements Provider<Observed> {
   #drop(key: string): void {
     this.#wishes.delete(key);
     this.#abandoned.forget(key);
+    this.#bench.ledger.stirs(key);
   }
 
   async #withAddresses(picture: Observed, again: () => Observed): Promise<Observed> {
@@ -279,8 +285,10 @@ class AwsProvider implements Provider<Observed> {
       const attached = new Set(
         groups.filter(({ balancerArns }) => balancerArns.includes(current.balancer?.arn ?? '')).map(({ name }) => name),
       );
-      if (current.stale.length === 0 && isRecorded(desired, current, attached)) return;
-      await lookCloser(this.#bench, desired, current);
+      if (current.stale.length > 0 || !isConfigured(desired, current, attached))
+        return await lookCloser(this.#bench, desired, current);
+      const note = this.#bench.inventory.backend()?.tags[TAG.targets];
+      if (!hasProvenTargets(desired, current, note)) await lookAtTargets(this.#bench, desired, current);
     } catch (thrown) {
       if (!(thrown instanceof Refusal)) throw thrown; // a change that needs consent: `plan` says so
     }
@@ -290,12 +298,13 @@ class AwsProvider implements Provider<Observed> {
     const facts = this.#surveyor.facts();
     const { inventory } = this.#bench;
     const own = inventory.of(key);
-    const goal = wish && desired && makeGoal(wish.balancer, desired, own.balancers);
+    const shared = inventory.shared(this.#surveyor.nodeGroups);
+    const goal = wish && desired && makeGoal(wish.balancer, desired, { ...own, shared });
     return {
       key,
       at: this.#parts.now(),
       ...own,
-      shared: inventory.shared(this.#surveyor.nodeGroups),
+      shared,
       ...(facts ? { facts: { ...facts, instances: pickInstances(facts, wish) } } : {}),
       ...(goal ? { goal } : {}),
       nodes: desired?.targets.nodes ?? {},

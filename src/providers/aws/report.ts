@@ -60,8 +60,7 @@ function isSettled(observed: Observed, serving: SeenBalancer, groups: readonly S
   if (!goal) return true;
   if (goal.publish === 'ip' && !serving.ips) return false;
   const attached = new Set(groups.map(({ name }) => name));
-  const recorded = serving.tags[TAG.applied] === goal.config && serving.tags[TAG.targets] === goal.targets;
-  return recorded && goal.groups.every((name) => attached.has(name));
+  return serving.tags[TAG.applied] === goal.config && goal.hasTargets && goal.groups.every((name) => attached.has(name));
 }
 
 function listenersOf(group: SeenGroup): readonly ListenerReport[] {

@@ -24,7 +24,14 @@ export type Act =
   | { readonly kind: 'create-target-group'; readonly key: string; readonly spec: GroupSpec }
   | { readonly kind: 'change-health-check'; readonly group: string; readonly check: SeenCheck }
   | { readonly kind: 'set-group-attributes'; readonly group: string; readonly attributes: Tags }
-  | { readonly kind: 'register-targets' | 'deregister-targets'; readonly group: string; readonly targets: readonly TargetSpec[] }
+  | {
+      readonly kind: 'register-targets' | 'deregister-targets';
+      readonly group: string;
+      readonly targets: readonly TargetSpec[];
+      /** Fingerprint of the instances towards which this goes, where the note on the shared group is about them. */
+      readonly basis?: string;
+    }
+  | { readonly kind: 'note-targets'; readonly basis: string }
   | { readonly kind: 'delete-target-group'; readonly group: string }
   | { readonly kind: 'create-balancer'; readonly key: string; readonly spec: BalancerSpec }
   | { readonly kind: 'set-balancer-attributes'; readonly balancer: string; readonly attributes: Tags }

@@ -1,10 +1,12 @@
 import { readAwsAnnotations } from '../../config/aws-annotations.ts';
 import { Refusal } from '../../errors.ts';
 import type { Balancer } from '../../model.ts';
-import { chooseCurrent, groupName, targetsHash } from './current.ts';
+import { chooseCurrent, groupName, hasProvenTargets, targetsHash } from './current.ts';
 import type { Desired } from './desired.ts';
 import { instanceIdOf } from './instances.ts';
+import { TAG } from './names.ts';
 import type { Facts, Goal, Observed } from './picture.ts';
+import { hasJust, wantedTargets } from './plan-groups.ts';
 
 /** What is wanted of a key, as the controller said last. */
 export interface Wish {
@@ -35,16 +37,26 @@ export function pickInstances(facts: Facts, wish: Wish | undefined): Facts['inst
   return Object.fromEntries(ids.flatMap((id) => (facts.instances[id] ? [[id, facts.instances[id]]] : [])));
 }
 
-export function makeGoal({ settings }: Balancer, desired: Desired, balancers: Observed['balancers']): Goal | undefined {
+export function makeGoal(
+  { settings }: Balancer,
+  desired: Desired,
+  { balancers, groups, shared }: Pick<Observed, 'balancers' | 'groups' | 'shared'>,
+): Goal | undefined {
   try {
-    const { name } = chooseCurrent(desired, balancers);
+    const current = chooseCurrent(desired, balancers);
+    const { name } = current;
+    const isProven = hasProvenTargets(desired, current, shared.backend?.tags[TAG.targets]);
     const hasAddresses = desired.zones.some(({ allocationId }) => allocationId !== undefined);
     const proxied = desired.listeners.some(
       ({ protocol, group }) => protocol === 'TLS' || group.attributes['proxy_protocol_v2.enabled'] === 'true',
     );
     return {
       config: desired.config,
-      targets: targetsHash(desired),
+      ...(desired.asAll ? { basis: targetsHash(desired) } : {}),
+      hasTargets: desired.listeners.every(({ group }) => {
+        const seen = groups.find((one) => one.name === groupName(desired, name, group));
+        return seen?.targets ? hasJust(seen.targets, wantedTargets(group, desired)) : isProven;
+      }),
       groups: desired.listeners.map(({ group }) => groupName(desired, name, group)),
       publish: settings.publish === 'ip' || (settings.publish === 'auto' && hasAddresses) ? 'ip' : 'hostname',
       ipMode: proxied ? 'Proxy' : 'VIP',

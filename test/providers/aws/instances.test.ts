@@ -11,6 +11,7 @@ function account(count: number): Record<string, SeenInstance> {
 
 const room = { key: 'default/web', groups: 2, isAcrossZones: false };
 const all = (instances: Record<string, SeenInstance>) => ({
+  eligible: [],
   ids: Object.keys(instances).sort(),
   nodes: {},
   skipped: [],
