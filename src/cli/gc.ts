@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import { optionsForProvider, toConfig } from '../config/read.ts';
 import { claim, FINALIZER, HELD_BY, heldAddresses, heldBy, OUR_ANNOTATIONS } from '../controller/claim.ts';
@@ -9,7 +10,7 @@ import { connectKube } from '../kube/client.ts';
 import { readService, type Service } from '../kube/objects.ts';
 import { nameOf, type Step } from '../model.ts';
 import { createLog, logOptionsFor } from '../ops/log.ts';
-import type { Provider } from '../providers/provider.ts';
+import type { Provider, ProviderStart } from '../providers/provider.ts';
 import { createProvider } from '../providers/registry.ts';
 import type { Call } from './command.ts';
 import { kubeChoice } from './connect.ts';
@@ -17,12 +18,18 @@ import { listServices } from './read.ts';
 
 /** Something that we hold and that no Service wants any more. */
 export interface Leftover {
-  /** `balancer` at the provider, or `finalizer` on a Service. */
-  readonly kind: 'balancer' | 'finalizer';
+  /** `balancer` at the provider, `listener` of one that other Services still want, or `finalizer` on a Service. */
+  readonly kind: 'balancer' | 'listener' | 'finalizer';
   readonly id: string;
   readonly balancer: string;
   readonly why: string;
+  /** Of a balancer: what its removal does, one line a step. */
+  readonly steps?: readonly string[];
 }
+
+/** What is in use for a while after its user has gone is waited for; whatever takes longer is left to the next run. */
+const DELETE_MS = 180_000;
+const PAUSE_MS = 3_000;
 
 /** `gc`: lists what nobody wants any more; `--delete` takes it down; `--release` lets go of one Service. @returns 0 */
 export async function runGc(call: Call): Promise<number> {
@@ -38,24 +45,44 @@ export async function runGc(call: Call): Promise<number> {
 
 async function collect(call: Call, config: Config, api: KubeApi): Promise<number> {
   const services = await listServices(api, config.namespaces);
-  const log = await createLog(logOptionsFor(config.logLevel, false));
-  const provider = await createProvider(config.provider, {
-    clusterName: config.clusterName,
-    log,
-    options: optionsForProvider(config),
+  const leftovers = await withProvider(config, { lookOnly: { standing: [] } }, async (provider) => {
+    const found = [
+      ...findFinalizers(services, config),
+      ...(await findBalancers(services, config, provider)),
+      ...(await findListeners(services, config, provider)),
+    ];
+    if (call.values.output === 'json') call.out.write(`${JSON.stringify({ version: 1, leftovers: found }, null, 2)}\n`);
+    else for (const left of found) call.out.write(sayLeftover(left));
+    if (found.length === 0) call.err.write(`nothing is left over (provider ${provider.name})\n`);
+    return found;
   });
-  await provider.open({ balancers: [], surroundings: { reservedBy: () => undefined }, changed: () => {} });
+  if (!call.values.delete) return 0;
+  if (config.dryRun) call.err.write('dry run: nothing was deleted\n');
+  else if (leftovers.some(({ kind }) => kind === 'balancer')) {
+    await withProvider(config, {}, (provider) => deleteBalancers(services, config, provider, call));
+  }
+  return 0;
+}
+
+/** Opens it, and closes it again. */
+async function withProvider<T>(
+  config: Config,
+  start: Partial<ProviderStart>,
+  act: (provider: Provider) => Promise<T>,
+): Promise<T> {
+  const log = await createLog(logOptionsFor(config.logLevel, false));
+  const { clusterName } = config;
+  const provider = await createProvider(config.provider, { clusterName, log, options: optionsForProvider(config) });
   try {
-    const leftovers = [...findFinalizers(services, config), ...(await findBalancers(services, config, provider))];
-    if (call.values.output === 'json') call.out.write(`${JSON.stringify({ version: 1, leftovers }, null, 2)}\n`);
-    else for (const left of leftovers) call.out.write(`${left.kind} ${left.id}: ${left.why}\n`);
-    if (leftovers.length === 0) call.err.write(`nothing is left over (provider ${provider.name})\n`);
-    if (call.values.delete && config.dryRun) call.err.write('dry run: nothing was deleted\n');
-    else if (call.values.delete) await deleteBalancers(leftovers, provider, call);
-    return 0;
+    await provider.open({ balancers: [], surroundings: { reservedBy: () => undefined }, changed: () => {}, ...start });
+    return await act(provider);
   } finally {
     await provider.close(0);
   }
+}
+
+function sayLeftover({ kind, id, why, steps = [] }: Leftover): string {
+  return [`${kind} ${id}: ${why}`, ...steps.map((one) => `  ${one}`), ''].join('\n');
 }
 
 /**
@@ -76,24 +103,66 @@ function findFinalizers(services: readonly Service[], config: Config): readonly 
   });
 }
 
-async function findBalancers(services: readonly Service[], config: Config, provider: Provider): Promise<readonly Leftover[]> {
-  const known = new Set(services.map((service) => balancerKeyOf(service, config.shareAcrossNamespaces)));
-  const keys = (await provider.keys()).filter((key) => !known.has(key) && isKeyIn(key, config.namespaces));
-  return keys.map((key) => ({
-    kind: 'balancer',
-    id: key,
-    balancer: key,
-    why: `provider ${provider.name} has it, and no Service of that name is there`,
-  }));
+/** A Service that is another controller's and carries no finalizer of ours has no say in what we hold under its name. */
+function wantedKeys(services: readonly Service[], config: Config): ReadonlySet<string> {
+  const options = { loadBalancerClass: config.loadBalancerClass, claimUnset: true };
+  const ours = services.filter((one) => one.finalizers.includes(FINALIZER) || claim(one, options).kind === 'ours');
+  return new Set(ours.map((service) => balancerKeyOf(service, config.shareAcrossNamespaces)));
 }
 
-async function deleteBalancers(leftovers: readonly Leftover[], provider: Provider, call: Call): Promise<void> {
-  for (const { balancer } of leftovers.filter((left) => left.kind === 'balancer')) {
-    for (const step of provider.plan(undefined, await provider.observe(balancer), Date.now())) {
+async function findBalancers(services: readonly Service[], config: Config, provider: Provider): Promise<readonly Leftover[]> {
+  const wanted = wantedKeys(services, config);
+  const keys = (await provider.keys()).filter((key) => !wanted.has(key) && isKeyIn(key, config.namespaces));
+  const found: Leftover[] = [];
+  for (const key of keys) {
+    const steps = provider.plan(undefined, await provider.observe(key), Date.now()).map(({ summary }) => summary);
+    const why = `provider ${provider.name} has it, and no Service of that name wants it`;
+    found.push({ kind: 'balancer', id: key, balancer: key, why, steps });
+  }
+  return found;
+}
+
+/** Listeners of members that have gone, on balancers that other members still want. */
+async function findListeners(services: readonly Service[], config: Config, provider: Provider): Promise<readonly Leftover[]> {
+  const wanted = wantedKeys(services, config);
+  const living = new Set(services.map(({ uid }) => uid));
+  const found: Leftover[] = [];
+  for (const key of await provider.keys()) {
+    if (!wanted.has(key) || !isKeyIn(key, config.namespaces)) continue;
+    for (const { uid, port, protocol } of provider.report(await provider.observe(key)).listeners) {
+      if (living.has(uid)) continue;
+      const why = `no Service has the UID ${uid} any more; the controller takes it down in its next pass`;
+      found.push({ kind: 'listener', id: `${key} ${port}/${protocol}`, balancer: key, why });
+    }
+  }
+  return found;
+}
+
+/** One after the other, and in the end what they had in common. */
+async function deleteBalancers(services: readonly Service[], config: Config, provider: Provider, call: Call): Promise<void> {
+  const deadline = Date.now() + DELETE_MS;
+  const tried = new Set<string>();
+  const next = async (): Promise<string | undefined> =>
+    (await findBalancers(services, config, provider)).find(({ balancer }) => !tried.has(balancer))?.balancer;
+  for (let key = await next(); key !== undefined; key = await next()) {
+    tried.add(key);
+    if (!(await deleteBalancer(key, provider, call, deadline))) {
+      call.err.write(`${key}: something of it is still in use; run gc --delete again later\n`);
+    }
+  }
+}
+
+/** @returns whether nothing of it is left */
+async function deleteBalancer(key: string, provider: Provider, call: Call, deadline: number): Promise<boolean> {
+  for (;;) {
+    for (const step of provider.plan(undefined, await provider.observe(key), Date.now())) {
       if (step.waitsFor) break;
       await provider.apply(step);
-      call.err.write(`${balancer}: ${(step satisfies Step).summary}\n`);
+      call.err.write(`${key}: ${(step satisfies Step).summary}\n`);
     }
+    if (provider.report(await provider.observe(key)).gone) return true;
+    if (Date.now() >= deadline) return false;
+    await pause(PAUSE_MS);
   }
 }
 

@@ -112,7 +112,7 @@ describe('gc', () => {
   test("with --namespaces, what is held for other namespaces' Services is nobody's leftover", async () => {
     const module = join(folder, 'provider.mjs');
     const methods = `open: async () => {}, close: async () => {}, keys: async () => ['default/web', 'shop/gone'], adjust: (b) => b,
-      observe: async () => undefined, plan: () => [], apply: async () => {}, report: () => ({})`;
+      observe: async () => undefined, plan: () => [], apply: async () => {}, report: () => ({ gone: true, listeners: [] })`;
     await writeFile(module, `export const createProvider = () => ({ name: 'two', ${methods} });`);
     const { stdout } = await gc('--provider', module, '--namespaces', 'shop', '-o', 'json');
     const { leftovers } = JSON.parse(stdout) as { leftovers: { id: string }[] };
@@ -122,7 +122,7 @@ describe('gc', () => {
   test('--dry-run deletes nothing', async () => {
     const module = join(folder, 'deleting.mjs');
     const methods = `open: async () => {}, close: async () => {}, keys: async () => ['shop/gone'], adjust: (b) => b,
-      observe: async () => undefined, plan: () => [{ summary: 'deleted' }], apply: async () => {}, report: () => ({})`;
+      observe: async () => undefined, plan: () => [{ summary: 'deleted' }], apply: async () => {}, report: () => ({ gone: true, listeners: [] })`;
     await writeFile(module, `export const createProvider = () => ({ name: 'two', ${methods} });`);
     const words = ['--provider', module, '--delete'];
     expect((await gc(...words)).stderr).toContain('shop/gone: deleted');

@@ -22,6 +22,11 @@ export class WriteWithheld extends Error {
   override readonly name = 'WriteWithheld';
 }
 
+/** The provider was closed while this was on its way. */
+export class CallsClosed extends Error {
+  override readonly name = 'CallsClosed';
+}
+
 /** The two services. Every call waits for its turn in the account's bucket, and its failure becomes one of ours. */
 export class AwsCalls {
   readonly #elb: ElasticLoadBalancingV2Client;
@@ -29,6 +34,7 @@ export class AwsCalls {
   readonly #limiter: Limiter;
   /** Names of actions that AWS has carried out once: as many as there are actions. */
   readonly #allowed = new Set<string>();
+  #isClosed = false;
   readonly #told: (action: string, outcome: string) => void;
 
   /** @param told of every call that has ended, by action, with `ok` or AWS's name of the error */
@@ -39,6 +45,9 @@ export class AwsCalls {
     this.#ec2 = new EC2Client(settings);
     this.#limiter = new Limiter(buckets);
     this.#told = told;
+    this.#beforeEach('refuseAfterClose', (action) => {
+      if (this.#isClosed) throw new CallsClosed(`${action} is not sent, because the provider has been closed`);
+    });
   }
 
   /** @throws {import('../../errors.ts').Refusal | import('./failures.ts').AwsFault} */
@@ -55,16 +64,23 @@ export class AwsCalls {
 
   /** @param mayWrite asked right before each request that is no read, the SDK's own repeats included; false: it is not sent */
   withholdWrites(mayWrite: () => boolean): void {
-    const withhold =
+    this.#beforeEach('withholdWrites', (action) => {
+      if (action.startsWith('Describe') || mayWrite()) return;
+      throw new WriteWithheld(`${action} is not sent, because the leader's Lease is not held`);
+    });
+  }
+
+  #beforeEach(name: string, check: (action: string) => void): void {
+    const middleware =
       <A, R>(next: (args: A) => R, { commandName = '' }: { readonly commandName?: string }) =>
       (args: A): R => {
-        if (commandName.startsWith('Describe') || mayWrite()) return next(args);
-        throw new WriteWithheld(`${commandName} is not sent, because the leader's Lease is not held`);
+        check(commandName.replace(/Command$/, ''));
+        return next(args);
       };
     // Inside the middleware that repeats, which is of this step too.
-    const place = { relation: 'after', toMiddleware: 'retryMiddleware', name: 'withholdWrites' } as const;
-    this.#elb.middlewareStack.addRelativeTo(withhold, place);
-    this.#ec2.middlewareStack.addRelativeTo(withhold, place);
+    const place = { relation: 'after', toMiddleware: 'retryMiddleware', name } as const;
+    this.#elb.middlewareStack.addRelativeTo(middleware, place);
+    this.#ec2.middlewareStack.addRelativeTo(middleware, place);
   }
 
   /** The region that the SDK has settled on. @throws {Error} when there is none */
@@ -77,7 +93,9 @@ export class AwsCalls {
     return this.#allowed.has(name);
   }
 
+  /** Whoever still wants to call is turned away, and repeats nothing. */
   close(): void {
+    this.#isClosed = true;
     this.#elb.destroy();
     this.#ec2.destroy();
   }
