@@ -4,7 +4,7 @@ import { claim } from '../controller/claim.ts';
 import type { Claims } from '../controller/claims.ts';
 import { type Decision, decide } from '../controller/decision.ts';
 import { describeInput, wantedBalancers } from '../controller/input.ts';
-import type { IntentInput } from '../controller/intent.ts';
+import type { Intent, IntentInput } from '../controller/intent.ts';
 import { isKeyIn } from '../controller/share.ts';
 import { cures, Refusal } from '../errors.ts';
 import type { Service } from '../kube/objects.ts';
@@ -153,7 +153,7 @@ async function planSteps(
   };
   if (blind || idle) return { steps: [], refused: told, ...(await consent(refused[0]?.refusal, intent.wanted)) };
   try {
-    return { steps: await askPlan(key, wanted, scene), refused: told };
+    return { steps: await askPlan(key, wanted, intent.leaving, scene), refused: told };
   } catch (thrown) {
     if (!(thrown instanceof Refusal)) throw thrown;
     const now = served.map((service) => describeRefusal(service, thrown));
@@ -161,8 +161,14 @@ async function planSteps(
   }
 }
 
-async function askPlan(key: string, wanted: Balancer | undefined, { provider, now }: Scene): Promise<readonly Step[]> {
-  return provider.plan(wanted, await provider.observe(key), now);
+async function askPlan(
+  key: string,
+  wanted: Balancer | undefined,
+  leaving: Intent['leaving'],
+  { provider, now }: Scene,
+): Promise<readonly Step[]> {
+  const members = leaving.map(({ service }) => service);
+  return provider.plan(wanted, await provider.observe(key), now, members);
 }
 
 /** What the provider says beside, for instance of nodes that cannot be targets. */
@@ -199,7 +205,7 @@ async function planConsented(
   const consenting = { ...balancer, settings: { ...balancer.settings, allowDisruption: true } };
   try {
     const wanted = scene.provider.adjust(consenting, scene.after.cluster.surroundings);
-    return { wanted, steps: await askPlan(balancer.key, wanted, scene) };
+    return { wanted, steps: await askPlan(balancer.key, wanted, [], scene) };
   } catch (thrown) {
     if (thrown instanceof Refusal) return undefined;
     throw thrown;

@@ -49,9 +49,9 @@ export async function reconcile<O>(key: string, desk: Desk<O>): Promise<Next> {
   if (idle) return finish(told, renewMs);
   if (wanted) tellClashes(served, wanted, desk);
   tellRivals(served, desk.writer);
-  if (desk.dryRun) return blind ? {} : await rehearse(key, wanted, desk);
+  if (desk.dryRun) return blind ? {} : await rehearse(key, wanted, intent.leaving, desk);
   const held = wanted ? await holdAll(served, wanted, desk) : [];
-  const applied = blind ? NOTHING_APPLIED : await applySteps(key, wanted, desk);
+  const applied = blind ? NOTHING_APPLIED : await applySteps(key, wanted, intent.leaving, desk);
   const report = provider.report(await provider.observe(key)); // believe the provider, not the plan
   desk.carriers.note(key, report);
   const { sameNodes } = desk.passed(key, wanted, report);
@@ -90,9 +90,24 @@ async function forAll<T, R>(items: readonly T[], act: (item: T) => Promise<R>): 
   return await Promise.all(acts);
 }
 
-async function rehearse<O>(key: string, wanted: Balancer | undefined, desk: Desk<O>): Promise<Next> {
-  for (const step of desk.provider.plan(wanted, await desk.provider.observe(key), desk.now())) desk.stepping(key, step);
+async function rehearse<O>(key: string, wanted: Balancer | undefined, leaving: Intent['leaving'], desk: Desk<O>): Promise<Next> {
+  for (const step of await planSteps(key, wanted, leaving, desk)) desk.stepping(key, step);
   return {};
+}
+
+async function planSteps<O>(
+  key: string,
+  wanted: Balancer | undefined,
+  leaving: Intent['leaving'],
+  { provider, now }: Desk<O>,
+): Promise<readonly Step[]> {
+  const observed = await provider.observe(key);
+  return provider.plan(
+    wanted,
+    observed,
+    now(),
+    leaving.map(({ service }) => service),
+  );
 }
 
 interface Applied {
@@ -103,9 +118,14 @@ interface Applied {
 
 const NOTHING_APPLIED: Applied = { steps: [], waitMs: Number.POSITIVE_INFINITY };
 
-async function applySteps<O>(key: string, wanted: Balancer | undefined, desk: Desk<O>): Promise<Applied> {
+async function applySteps<O>(
+  key: string,
+  wanted: Balancer | undefined,
+  leaving: Intent['leaving'],
+  desk: Desk<O>,
+): Promise<Applied> {
   const steps: Step[] = [];
-  for (const step of desk.provider.plan(wanted, await desk.provider.observe(key), desk.now())) {
+  for (const step of await planSteps(key, wanted, leaving, desk)) {
     if (step.waitsFor)
       return { steps, waitMs: step.waitsFor.until === undefined ? POLL_MS : Math.max(0, step.waitsFor.until - desk.now()) };
     if (!desk.mayWrite()) throw new NotLeader('the Lease is not held');

@@ -1,4 +1,4 @@
-import type { Balancer, Report, Step } from '../model.ts';
+import type { Balancer, Member, Report, Step } from '../model.ts';
 
 /**
  * THE SEAM. A provider turns a wanted balancer into steps, applies them one by one, and reports what really exists. Dry run,
@@ -51,8 +51,9 @@ export interface Provider<O = unknown> {
   /**
    * Pure. All the steps from what is observed to what is wanted (undefined: nothing), in order.
    * @param now milliseconds since the epoch
+   * @param leaving members that want it no longer, oldest first: how it ends is for them to say. Absent: none, or not known
    */
-  plan(wanted: Balancer | undefined, observed: O, now: number): readonly Step[];
+  plan(wanted: Balancer | undefined, observed: O, now: number, leaving?: readonly Member[]): readonly Step[];
 
   /** Does one step. Safe to repeat, also after a crash in the middle. */
   apply(step: Step): Promise<void>;

@@ -148,7 +148,7 @@ function acceptRefusals(provider: Provider): Provider {
       }
     },
     observe: (key) => provider.observe(key),
-    plan: (wanted, observed, now) => provider.plan(wanted, observed, now),
+    plan: (wanted, observed, now, leaving) => provider.plan(wanted, observed, now, leaving),
     apply: async (step) => {
       try {
         await provider.apply(step);

@@ -166,6 +166,13 @@ export class Inventory {
     this.#written.delete(seen.arn);
   }
 
+  doubtAttributes(name: string): void {
+    const seen = this.balancerNamed(name);
+    if (!seen) return;
+    const { attributes: _, ...known } = seen;
+    this.balancers.set(seen.arn, known);
+  }
+
   /** A target group's, or a security group's name. */
   doubtGroup(name: string): void {
     const seen = this.groupNamed(name);

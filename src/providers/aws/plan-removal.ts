@@ -1,4 +1,7 @@
+import { readAwsAnnotations } from '../../config/aws-annotations.ts';
+import type { Member } from '../../model.ts';
 import { type Current, frontendName, groupName } from './current.ts';
+import { DEFAULTS } from './defaults.ts';
 import type { Desired } from './desired.ts';
 import { SHARED, SHARED_GROUP, TAG } from './names.ts';
 import type { Observed, SeenBalancer, SeenGroup, SeenSecurityGroup } from './picture.ts';
@@ -6,15 +9,19 @@ import { isWarm, type Planned } from './plan-groups.ts';
 import { sayRule } from './rules.ts';
 import { type AwsStep, step } from './steps.ts';
 
+const PROTECTION = 'deletion_protection.enabled';
 const UNWANTED = 'no Service wants this balancer any more';
 
-/** Pure. Takes everything of the key away: a sweep by tags, whatever of it is there. */
-export function planRemoval(observed: Observed, now: number): readonly AwsStep[] {
+/**
+ * Pure. Takes everything of the key away: a sweep by tags, whatever of it is there.
+ * @param leaving the Services that want it no longer, oldest first; none: they have gone
+ */
+export function planRemoval(observed: Observed, now: number, leaving: readonly Member[] = []): readonly AwsStep[] {
   if (observed.key === SHARED) return removeShared(observed, now);
   if (observed.balancers.some(({ tags }) => tags[TAG.retain] === 'true')) return release(observed);
   const isLast = observed.shared.users.every((key) => key === observed.key);
   const steps = [
-    ...observed.balancers.map((one) => deleteBalancer(one, UNWANTED)),
+    ...observed.balancers.flatMap((one) => deleteBalancer(one, UNWANTED, readAwsAnnotations(leaving[0]?.annotations ?? {}))),
     ...observed.groups.map((one) => deleteGroup(one, UNWANTED)),
     ...(isLast ? removeShared(observed, now) : []),
     ...observed.securityGroups.map((one) => deleteSecurityGroup(one, one.name, UNWANTED, now)),
@@ -120,14 +127,20 @@ function retire(old: SeenBalancer, groups: readonly SeenGroup[], { isServing, no
     const act = { kind: 'add-tags', resources, tags: { [TAG.retired]: String(now) } } as const;
     const summary = `publish the successor of NLB ${old.name}, which goes after ${desired.graceSeconds} s`;
     if (!isServing) return [step(act, summary, 'the successor serves', { waitsFor: { what: 'healthy' } })];
-    return [step(act, summary, 'the successor serves'), ...later(removals(old, groups), now + desired.graceSeconds * 1_000)];
+    return [
+      step(act, summary, 'the successor serves'),
+      ...later(removals(old, groups, desired), now + desired.graceSeconds * 1_000),
+    ];
   }
   const until = Number(since) + desired.graceSeconds * 1_000;
-  return now >= until ? removals(old, groups) : later(removals(old, groups), until);
+  return now >= until ? removals(old, groups, desired) : later(removals(old, groups, desired), until);
 }
 
-function removals(old: SeenBalancer, groups: readonly SeenGroup[]): readonly AwsStep[] {
-  return [deleteBalancer(old, 'its successor serves'), ...groups.map((group) => deleteGroup(group, 'its NLB has been replaced'))];
+function removals(old: SeenBalancer, groups: readonly SeenGroup[], desired: Desired): readonly AwsStep[] {
+  return [
+    ...deleteBalancer(old, 'its successor serves', desired),
+    ...groups.map((group) => deleteGroup(group, 'its NLB has been replaced')),
+  ];
 }
 
 /** Steps that wait make the controller look again when their time has come. */
@@ -149,12 +162,24 @@ function outlive(group: SeenGroup, desired: Desired, now: number): readonly AwsS
   return now >= until ? [deletion] : later([deletion], until);
 }
 
-function deleteBalancer({ name, tags }: SeenBalancer, reason: string): AwsStep {
+/**
+ * Protection goes only when the Service asks for that; else AWS refuses the deletion, and people are told.
+ * @param asked the attributes that the Service asks for
+ */
+export function deleteBalancer(
+  { name, tags, attributes: seen }: SeenBalancer,
+  reason: string,
+  asked: Pick<Desired, 'attributes'>,
+): readonly AwsStep[] {
   if (tags[TAG.adopted] !== undefined) {
     const act = { kind: 'leave-balancer', balancer: name } as const;
-    return step(act, `take our listeners and tags off NLB ${name}, which others made`, reason, { disrupts: true });
+    return [step(act, `take our listeners and tags off NLB ${name}, which others made`, reason, { disrupts: true })];
   }
-  return step({ kind: 'delete-balancer', balancer: name }, `delete NLB ${name}`, reason, { disrupts: true });
+  const deletion = step({ kind: 'delete-balancer', balancer: name }, `delete NLB ${name}`, reason, { disrupts: true });
+  const isOff = seen !== undefined && (seen[PROTECTION] ?? DEFAULTS[PROTECTION]) === 'false';
+  if (asked.attributes[PROTECTION] !== 'false' || isOff) return [deletion];
+  const act = { kind: 'set-balancer-attributes', balancer: name, attributes: { [PROTECTION]: 'false' } } as const;
+  return [step(act, `set ${PROTECTION}=false on NLB ${name}`, 'the Service asks for it'), deletion];
 }
 
 function deleteGroup({ name }: SeenGroup, reason: string): AwsStep {

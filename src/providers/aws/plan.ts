@@ -5,7 +5,7 @@ import { CHANGING, TAG } from './names.ts';
 import type { Observed, SeenBalancer, Tags } from './picture.ts';
 import { planGroups } from './plan-groups.ts';
 import { planListeners } from './plan-listeners.ts';
-import { planLeftovers } from './plan-removal.ts';
+import { deleteBalancer, planLeftovers } from './plan-removal.ts';
 import { attachedGroups, planAttachment, planSecurity, setGroups } from './plan-security.ts';
 import { type AwsStep, step } from './steps.ts';
 
@@ -18,11 +18,7 @@ import { type AwsStep, step } from './steps.ts';
  */
 export function planBalancer(desired: Desired, observed: Observed, now: number): readonly AwsStep[] {
   const current = chooseCurrent(desired, observed.balancers);
-  const gaps = current.inTheWay.map((old) =>
-    step({ kind: 'delete-balancer', balancer: old.name }, `delete NLB ${old.name}`, 'its successor cannot stand beside it', {
-      disrupts: true,
-    }),
-  );
+  const gaps = current.inTheWay.flatMap((old) => deleteBalancer(old, 'its successor cannot stand beside it', desired));
   const groups = planGroups(desired, current, observed);
   const listeners = planListeners(desired, current, observed);
   const steps = [

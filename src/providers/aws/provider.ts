@@ -1,6 +1,6 @@
 import pRetry from 'p-retry';
 import { cures, explain, Refusal, UsageError } from '../../errors.ts';
-import type { Balancer, Report, Step } from '../../model.ts';
+import type { Balancer, Member, Report, Step } from '../../model.ts';
 import type { Provider, ProviderContext, ProviderStart } from '../provider.ts';
 import { Abandoned } from './abandoned.ts';
 import { applyAct } from './apply.ts';
@@ -58,6 +58,9 @@ const NOT_THERE = [
   'InvalidSecurityGroupException',
   'InvalidTargetException',
 ];
+
+/** Somebody else has switched the protection on. */
+const PROTECTED = 'OperationNotPermittedException';
 
 /** The provider as the program uses it: the SDK finds region, credentials and endpoints in its usual places. */
 export function createProvider(context: ProviderContext): Provider<Observed> {
@@ -313,8 +316,8 @@ class AwsProvider implements Provider<Observed> {
     };
   }
 
-  plan(wanted: Balancer | undefined, observed: Observed, now: number): readonly Step[] {
-    if (!wanted) return planRemoval(observed, now);
+  plan(wanted: Balancer | undefined, observed: Observed, now: number, leaving: readonly Member[] = []): readonly Step[] {
+    if (!wanted) return planRemoval(observed, now, leaving);
     if (!observed.facts) {
       throw new Refusal('AwsResourceUnknown', 'No node has an EC2 instance that would tell the VPC, and --aws-vpc-id is not set');
     }
@@ -330,6 +333,7 @@ class AwsProvider implements Provider<Observed> {
       await pRetry(() => applyAct(this.#bench, step as AwsStep), { ...NOT_THERE_YET, shouldRetry: ({ error }) => isLag(error) });
     } catch (thrown) {
       if (isCalled(thrown, ...NOT_THERE)) await this.#forget(step as AwsStep);
+      if (isCalled(thrown, PROTECTED) && 'balancer' in step) this.#bench.inventory.doubtAttributes(String(step.balancer));
       if (thrown instanceof Refusal) await this.#abandoned.consider(step as AwsStep, thrown);
       throw thrown;
     }

@@ -43,19 +43,30 @@ export function tellStrict(site: () => Site, deviations: ReadonlySet<string>): v
     await site().kubectl(['-n', namespace, 'delete', 'service', 'moved']);
   });
 
-  strictTest('a protected NLB stays until somebody takes the protection off', 'protection-ignored', async () => {
-    await site().apply(serviceManifest(namespace, 'safe', { annotations: { [`${AWS}attributes`]: `${PROTECTION}=true` } }));
-    await site().ready(namespace, 'safe');
-    const service = await site().service(namespace, 'safe');
-    const [entry] = (await site().books()).balancers.filter(({ key }) => key === keyOf(service));
-    const LoadBalancerArn = entry?.arn ?? '';
-    expect(await balancerAttributes(site().elb, LoadBalancerArn)).toMatchObject({ [PROTECTION]: 'true' });
-    await site().kubectl(['-n', namespace, 'delete', 'service', 'safe', '--wait=false']);
-    await site().refused(namespace, 'safe', 'DeletionProtected');
-    await site().holdsFor({ service, targets: targets() });
-    await site().elb.modifyLoadBalancerAttributes({ LoadBalancerArn, Attributes: [{ Key: PROTECTION, Value: 'false' }] });
-    await site().kubectl(['-n', namespace, 'annotate', 'service', 'safe', 'example.org/look=again']); // or within a minute
-    await site().kubectl(['-n', namespace, 'wait', '--for=delete', 'service/safe', '--timeout=120s']);
-    await site().holds([]);
-  });
+  strictTest(
+    'a protected NLB stays until its Service, which is being deleted, asks for the protection to go',
+    'protection-ignored',
+    async () => {
+      await site().apply(serviceManifest(namespace, 'safe', { annotations: { [`${AWS}attributes`]: `${PROTECTION}=true` } }));
+      await site().ready(namespace, 'safe');
+      const service = await site().service(namespace, 'safe');
+      const [entry] = (await site().books()).balancers.filter(({ key }) => key === keyOf(service));
+      const LoadBalancerArn = entry?.arn ?? '';
+      expect(await balancerAttributes(site().elb, LoadBalancerArn)).toMatchObject({ [PROTECTION]: 'true' });
+      await site().kubectl(['-n', namespace, 'delete', 'service', 'safe', '--wait=false']);
+      await site().refused(namespace, 'safe', 'DeletionProtected');
+      await site().holdsFor({ service, targets: targets() });
+      await site().kubectl([
+        '-n',
+        namespace,
+        'annotate',
+        '--overwrite',
+        'service',
+        'safe',
+        `${AWS}attributes=${PROTECTION}=false`,
+      ]);
+      await site().kubectl(['-n', namespace, 'wait', '--for=delete', 'service/safe', '--timeout=120s']);
+      await site().holds([]);
+    },
+  );
 }

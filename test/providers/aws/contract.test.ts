@@ -27,7 +27,7 @@ function withInstances(provider: Provider): Provider {
     keys: () => provider.keys(),
     adjust: (balancer, surroundings) => provider.adjust(place(balancer), surroundings),
     observe: (key) => provider.observe(key),
-    plan: (wanted, observed, now) => provider.plan(wanted, observed, now),
+    plan: (wanted, observed, now, leaving) => provider.plan(wanted, observed, now, leaving),
     apply: (step) => provider.apply(step),
     report: (observed) => provider.report(observed),
   };
