@@ -1,9 +1,9 @@
+import { kubectlOptions } from '../config/kubectl-options.ts';
 import { controllerOptions, forwarderOptions, type OptionValues } from '../config/options.ts';
 import type { Problem } from '../errors.ts';
 import type { CommandRow } from './command.ts';
 
-const kubectl = ['as', 'asGroup', 'requestTimeout'] as const;
-const cluster = ['config', 'kubeconfig', 'context', ...kubectl, 'logLevel'] as const;
+const cluster = ['config', 'kubeconfig', 'context', 'logLevel'] as const;
 
 /** A provider that is misspelt is refused before anything is said to anybody's cluster. */
 async function judgeProviderOf(_operands: readonly string[], { provider }: OptionValues): Promise<readonly Problem[]> {
@@ -32,7 +32,7 @@ export const commands: readonly CommandRow[] = [
     operands: '[NAMESPACE/NAME]',
     least: 0,
     most: 1,
-    options: [...cluster, 'namespace', 'allNamespaces', 'namespaces', 'output', 'watch', 'loadBalancerClass'],
+    options: [...cluster, 'namespace', 'allNamespaces', 'namespaces', 'output', 'watch', 'loadBalancerClass', ...kubectlOptions],
     outputs: ['text', 'wide', 'json', 'yaml', 'name'],
     run: async (call) => (await import('./status.ts')).runStatus(call),
   },
@@ -42,7 +42,7 @@ export const commands: readonly CommandRow[] = [
     operands: 'NAMESPACE/NAME',
     least: 1,
     most: 1,
-    options: [...cluster, 'namespace', 'output', 'probe'],
+    options: [...cluster, 'namespace', 'output', 'probe', ...kubectlOptions],
     outputs: ['text', 'json'],
     run: async (call) => (await import('./url.ts')).runUrl(call),
   },
@@ -62,7 +62,7 @@ export const commands: readonly CommandRow[] = [
     operands: '[NAMESPACE/NAME]',
     least: 0,
     most: 1,
-    options: [...controllerOptions, ...kubectl, 'namespace', 'allNamespaces', 'output', 'file', 'adoptFrom', 'exitCode'],
+    options: [...controllerOptions, 'namespace', 'allNamespaces', 'output', 'file', 'adoptFrom', 'exitCode', ...kubectlOptions],
     judge: judgeProviderOf,
     outputs: ['text', 'json'],
     notes: [
@@ -86,7 +86,7 @@ export const commands: readonly CommandRow[] = [
     operands: '',
     least: 0,
     most: 0,
-    options: [...controllerOptions, ...kubectl, 'namespace', 'output', 'delete', 'release'],
+    options: [...controllerOptions, 'namespace', 'output', 'delete', 'release', ...kubectlOptions],
     judge: judgeProviderOf,
     outputs: ['text', 'json'],
     run: async (call) => (await import('./gc.ts')).runGc(call),
@@ -97,7 +97,7 @@ export const commands: readonly CommandRow[] = [
     operands: '',
     least: 0,
     most: 0,
-    options: [...controllerOptions, 'undo'],
+    options: [...controllerOptions, 'undo', ...kubectlOptions],
     notes: [
       'Give it the options (or the --config file) of the controller that runs, which it asks by a note on its Lease. It exits 0 when no',
       'Service has a balancer any more, and 1 when some still have one after ten minutes.',

@@ -1,27 +1,36 @@
+import type { KubectlOption } from '../config/kubectl-options.ts';
 import type { OptionValues } from '../config/options.ts';
 import { UsageError } from '../errors.ts';
 import type { KubeApi } from '../kube/api.ts';
-import { connectKube, describeKube } from '../kube/client.ts';
+import { type ConnectOptions, connectKube, describeKube } from '../kube/client.ts';
 
-/** Which cluster was asked for. */
-export interface Choice {
-  readonly kubeconfig?: string;
-  readonly context?: string;
-  readonly as?: string;
-  readonly asGroups?: readonly string[];
-  readonly requestTimeoutMs?: number;
+type KubeFlags = Pick<OptionValues, 'kubeconfig' | 'context' | KubectlOption>;
+
+/** Which cluster was asked for, and as whom; what was not given is absent. */
+export function kubeChoice(flags: KubeFlags): ConnectOptions {
+  const { kubeconfig, context, server, cluster, user, token, as, asGroup: asGroups, asUid } = flags;
+  const { certificateAuthority, clientCertificate, clientKey, insecureSkipTlsVerify, tlsServerName, requestTimeout } = flags;
+  return present({
+    kubeconfig,
+    context,
+    server,
+    cluster,
+    user,
+    token,
+    as,
+    asGroups,
+    asUid,
+    certificateAuthority,
+    clientCertificate,
+    clientKey,
+    insecureSkipTlsVerify,
+    tlsServerName,
+    requestTimeoutMs: requestTimeout === undefined ? undefined : readDuration(requestTimeout),
+  });
 }
 
-type KubeFlags = Pick<OptionValues, 'kubeconfig' | 'context' | 'as' | 'asGroup' | 'requestTimeout'>;
-
-export function kubeChoice({ kubeconfig, context, as, asGroup, requestTimeout }: KubeFlags): Choice {
-  return {
-    ...(kubeconfig === undefined ? {} : { kubeconfig }),
-    ...(context === undefined ? {} : { context }),
-    ...(as === undefined ? {} : { as }),
-    ...(asGroup === undefined ? {} : { asGroups: asGroup }),
-    ...(requestTimeout === undefined ? {} : { requestTimeoutMs: readDuration(requestTimeout) }),
-  };
+function present<T extends object>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as ReturnType<typeof present<T>>;
 }
 
 /** `5s`, `2m`; a number alone is seconds, as kubectl has it. */

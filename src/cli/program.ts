@@ -1,5 +1,6 @@
 import { Command, type Help, Option } from 'commander';
 import { switchKind } from '../config/kinds.ts';
+import { kubectlTable } from '../config/kubectl-options.ts';
 import { flagOf } from '../config/option-names.ts';
 import { type OptionName, type Option as OptionRow, options } from '../config/options.ts';
 import { judgeFlag, type Sources } from '../config/read.ts';
@@ -101,6 +102,7 @@ function describeOption(name: OptionName, row: CommandRow): Option {
   const shownDefault = alone || standard === '' ? '' : ` (default: ${standard})`;
   return new Option(flags, `${help}${shownDefault}`)
     .preset(true)
+    .helpGroup(name in kubectlTable ? "kubectl's own:" : 'Options:')
     .argParser((value: string | true, before: readonly (string | true)[] | undefined) => [...(before ?? []), value]);
 }
 

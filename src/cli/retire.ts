@@ -30,7 +30,7 @@ interface Place {
 /** `retire`: has the controller that runs take every balancer down, and waits. @returns 0, or 1 when some were still there */
 export async function runRetire(call: Call): Promise<number> {
   const config = toConfig(call.values);
-  const { namespace, inCluster } = await describeKube(kubeChoice(config));
+  const { namespace, inCluster } = await describeKube(kubeChoice(call.values));
   const place = {
     namespace: config.leaderElectNamespace ?? ((inCluster && namespace) || 'kube-system'),
     name: leaseName(config),

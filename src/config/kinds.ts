@@ -40,6 +40,12 @@ export function textKind(metavar: string, allowed: string, pattern: RegExp): Kin
   };
 }
 
+/** Text that is never repeated in a complaint. */
+export function secretKind(metavar: string, allowed: string, pattern: RegExp): Kind<string> {
+  const kind = textKind(metavar, allowed, pattern);
+  return { ...kind, read: (raw, fault) => kind.read(raw, (message) => fault(message, { value: undefined })) };
+}
+
 export function choiceKind<const T extends string>(...choices: readonly T[]): Kind<T> {
   const allowed = choices.length === 1 ? choices[0]! : `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`;
   return {

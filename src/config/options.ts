@@ -1,5 +1,6 @@
 import { readDnsLabel } from './annotation-values.ts';
 import { booleanKind, choiceKind, hostPortKind, type Kind, listKind, mapKind, switchKind, textKind } from './kinds.ts';
+import { kubectlTable } from './kubectl-options.ts';
 import { poolsKind } from './pools.ts';
 import { throttleKind } from './throttle.ts';
 
@@ -200,27 +201,7 @@ export const options = {
     example: 'shop',
     short: 'n',
   },
-  as: {
-    kind: textKind('USER', 'the name of a user', /^[^\0\n]+$/),
-    default: '',
-    help: 'user to impersonate',
-    example: 'system:serviceaccount:shop:reader',
-    notInFile: true,
-  },
-  asGroup: {
-    kind: listKind('GROUP,…', 'groups, separated by commas', () => undefined),
-    default: '',
-    help: 'groups to impersonate; repeat it for more',
-    example: 'shop-readers',
-    notInFile: true,
-  },
-  requestTimeout: {
-    kind: textKind('DURATION', 'such as 5s, 2m or 30', /^([1-9][0-9]{0,3})(s|m)?$/),
-    default: '30s',
-    help: 'how long one answer of the API server may take',
-    example: '5s',
-    notInFile: true,
-  },
+  ...kubectlTable,
   allNamespaces: { kind: switchKind, default: 'false', help: 'look in all namespaces', example: 'true', short: 'A' },
   output: {
     kind: choiceKind('text', 'wide', 'json', 'yaml', 'name'),

@@ -5,7 +5,7 @@ import { explain, type Problem, UsageError } from '../errors.ts';
 import type { KubeApi } from './api.ts';
 import { openCalls } from './calls.ts';
 import { type CredentialSource, Credentials, type Material, NoCredentials } from './credentials.ts';
-import { chooseKube, type KubeChoice, type KubeTarget } from './kubeconfig.ts';
+import { chooseKube, type KubeChoice, type KubeTarget, NO_CONTEXT } from './kubeconfig.ts';
 import { lookUpNearness, type Nearness } from './nearness.ts';
 import { at, list, text } from './objects.ts';
 
@@ -15,6 +15,7 @@ export interface ConnectOptions extends KubeChoice {
   /** User to impersonate, instead of the kubeconfig's; with groups alone it is refused by the API server. */
   readonly as?: string;
   readonly asGroups?: readonly string[];
+  readonly asUid?: string;
   /** Default `nodeport-lb`. */
   readonly userAgent?: string;
   /** Default 30,000. */
@@ -88,12 +89,13 @@ async function openSource(target: KubeTarget, options: ConnectOptions): Promise<
 
 /** The files may have new credentials by now, but these are never sent to a server that we were not started for. */
 function chooseAgain(target: KubeTarget, options: ConnectOptions): KubeTarget {
-  const again = chooseKube({ ...options, ...(target.inCluster ? {} : { context: target.context }) });
+  const named = !target.inCluster && target.context !== NO_CONTEXT;
+  const again = chooseKube({ ...options, ...(named ? { context: target.context } : {}) });
   if (again.server === target.server) return again;
   throw new Error(`context ${target.context} now has the server ${again.server}, not ${target.server}; restart to use it`);
 }
 
-async function loadMaterial(config: KubeConfig, target: KubeTarget, { as, asGroups }: ConnectOptions): Promise<Material> {
+async function loadMaterial(config: KubeConfig, target: KubeTarget, { as, asGroups, asUid }: ConnectOptions): Promise<Material> {
   const options: RequestOptions = {};
   await inTime(config.applyToHTTPSOptions(options));
   const headers: Record<string, string | string[]> = {};
@@ -102,6 +104,7 @@ async function loadMaterial(config: KubeConfig, target: KubeTarget, { as, asGrou
   }
   if (options.auth) headers['authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`;
   if (as !== undefined) headers['impersonate-user'] = as;
+  if (asUid !== undefined) headers['impersonate-uid'] = asUid;
   const groups = asGroups ?? (as === undefined ? target.impersonateGroups : []);
   if (groups.length > 0) headers['impersonate-group'] = [...groups];
   // node:tls passes over a CA that is none, and every server would then be distrusted without a reason.
@@ -157,7 +160,7 @@ function describeExec(exec: unknown, target: KubeTarget): object {
 
 function describeCredentialFault(target: KubeTarget, error: unknown): Problem {
   const entry = target.kubeconfig?.users[0];
-  const where = target.inCluster ? 'service account of the pod' : `${target.files.join(', ')}: user ${entry?.name ?? ''}`;
+  const where = target.inCluster ? 'service account of the pod' : [...target.files, `user ${entry?.name ?? ''}`].join(': ');
   const exec = at(at(entry, 'user'), 'exec');
   if (exec === undefined) return { where, message: `the credentials are no good: ${explain(error).trim()}` };
   const hint = text(at(exec, 'installHint'));

@@ -283,6 +283,14 @@ test.each(Object.entries(options))('the example of %s is valid', (name) => {
   expect(read({ env: { [variableOf(name)]: option.example } }, [name as OptionName]).problems).toEqual([]);
 });
 
+test('a token is not repeated in a complaint about it', () => {
+  const { problems } = read({ flags: { token: ['s3cret s3cret'] }, env: { NODEPORT_LB_TOKEN: 's3cret s3cret' } }, ['token']);
+  expect(problems).toEqual([
+    { where: '--token', message: 'must be a token without spaces' },
+    { where: 'NODEPORT_LB_TOKEN', message: 'must be a token without spaces' },
+  ]);
+});
+
 describe('defaults', () => {
   test('what depends on the cluster stays open', () => {
     expect(toConfig({})).toEqual({

@@ -59,6 +59,32 @@ describe('the kubectl plugin', () => {
     expect(named(other)).toEqual(['service/api', 'service/web']);
   });
 
+  test('with a server, a token, a user and a cluster in place of those of the file', async () => {
+    const everything = ['-A', '-o', 'name'];
+    const alone = { KUBECONFIG: '/nowhere', NODEPORT_LB_TOKEN: '' };
+    const asked = (...flags: readonly string[]) => kubectl(['nodeport-lb', 'status', ...everything, ...flags], alone);
+    const token = (kube.headers?.['authorization'] ?? '').replace('Bearer ', '');
+    const unread = ['-s', kube.url, '--insecure-skip-tls-verify', '--kubeconfig', kube.kubeconfig];
+    expect(await asked(...unread, '--token', token)).toMatchObject({ code: 0, stdout: 'service/api\nservice/web\n' });
+    const wrong = await asked(...unread, '--token', 'wr0ng');
+    expect(wrong.code).toBe(1);
+    expect(wrong.stderr).not.toContain('wr0ng');
+    const doubtful = await asked(
+      '--server',
+      kube.url,
+      '--certificate-authority',
+      '/nowhere/ca.crt',
+      '--kubeconfig',
+      kube.kubeconfig,
+    );
+    expect({ code: doubtful.code, told: doubtful.stderr }).toEqual({
+      code: 2,
+      told: expect.stringContaining('--certificate-authority "/nowhere/ca.crt": cannot be read'),
+    });
+    const named = await asked('--cluster', 'nowhere', '--kubeconfig', kube.kubeconfig);
+    expect({ code: named.code, told: named.stderr }).toEqual({ code: 2, told: expect.stringContaining('--cluster "nowhere"') });
+  });
+
   test('as somebody else, within a time, and with the exit code of the program', async () => {
     const asked = await plugin(
       'status',

@@ -97,6 +97,20 @@ describe('ways in', () => {
     expect(await whoAmI(await connect({ user: files }))).toBe('jane');
   });
 
+  test('the server, the CA and the token that are given, without any kubeconfig', async () => {
+    server = await serve(guard(new Set(['Bearer abc'])), tls);
+    const certificateAuthority = directory.write('ca.crt', authority.certificate);
+    const given = { env: {}, server: server.url, token: 'abc' };
+    api = await connectKube({ ...given, certificateAuthority });
+    expect(await whoAmI(api)).toBe('Bearer abc||');
+    await api.close();
+    api = await connectKube({ ...given, insecureSkipTlsVerify: true, as: 'jane' });
+    expect(await whoAmI(api)).toBe('Bearer abc|jane|');
+    await api.close();
+    api = await connectKube(given); // nobody vouches for the server
+    await expect(whoAmI(api)).rejects.toThrow('certificate');
+  });
+
   test('plain HTTP, as the sandbox and kubectl proxy speak it', async () => {
     server = await serve(guard(new Set([''])));
     expect(await whoAmI(await connect({ cluster: {} }))).toBe('||');

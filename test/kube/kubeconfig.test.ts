@@ -141,3 +141,120 @@ describe('what the library needs to be told', () => {
     expect(chooseKube({ kubeconfig: file }).kubeconfig?.users).toEqual([{ name: 'nobody', user: {} }]);
   });
 });
+
+describe("kubectl's own flags", () => {
+  const two = {
+    ...ONE,
+    clusters: [
+      {
+        name: 'lab-cluster',
+        cluster: { server: 'https://10.0.0.1:6443', 'tls-server-name': 'lab', 'certificate-authority-data': 'Q0E=' },
+      },
+      { name: 'spare', cluster: { server: 'https://10.0.0.2:6443', 'insecure-skip-tls-verify': true } },
+      { name: 'plain', cluster: { server: 'http://127.0.0.1:8001' } },
+    ],
+    users: [
+      { name: 'lab-user', user: { exec: { command: 'login' }, 'client-certificate-data': 'Y3J0', 'client-key-data': 'a2V5' } },
+      { name: 'jane', user: { tokenFile: '/run/jane', 'as-groups': ['dev'] } },
+    ],
+  };
+  const given = (choice: KubeChoice) => {
+    const kubeconfig = directory.write('config', two);
+    const { clusters, users } = chooseKube({ kubeconfig, env: {}, ...choice }).kubeconfig ?? {};
+    return { cluster: clusters?.[0]?.['cluster'], user: users?.[0]?.['user'] };
+  };
+
+  test.each<{ why: string; choice: KubeChoice; cluster: object }>([
+    {
+      why: 'a server keeps the CA and loses the name that its certificate had to be for',
+      choice: { server: 'https://10.0.0.9:6443' },
+      cluster: { server: 'https://10.0.0.9:6443', 'certificate-authority-data': 'Q0E=' },
+    },
+    {
+      why: 'a server and a name',
+      choice: { server: 'https://10.0.0.9:6443', tlsServerName: 'kubernetes' },
+      cluster: { server: 'https://10.0.0.9:6443', 'tls-server-name': 'kubernetes', 'certificate-authority-data': 'Q0E=' },
+    },
+    {
+      why: 'another cluster of the file',
+      choice: { cluster: 'spare' },
+      cluster: { server: 'https://10.0.0.2:6443', 'insecure-skip-tls-verify': true },
+    },
+    {
+      why: 'no check of the certificate takes the CA away',
+      choice: { insecureSkipTlsVerify: true },
+      cluster: { server: 'https://10.0.0.1:6443', 'tls-server-name': 'lab', 'insecure-skip-tls-verify': true },
+    },
+    {
+      why: 'a CA beats the kubeconfig that checks nothing',
+      choice: { cluster: 'spare', certificateAuthority: '/dev/null' },
+      cluster: { server: 'https://10.0.0.2:6443', 'certificate-authority': '/dev/null' },
+    },
+    {
+      why: 'a cluster that speaks plain HTTP does not leave the check out for another server',
+      choice: { cluster: 'plain', server: 'https://10.0.0.9:6443' },
+      cluster: { server: 'https://10.0.0.9:6443' },
+    },
+  ])('$why', ({ choice, cluster }) => {
+    expect(given(choice).cluster).toEqual(cluster);
+  });
+
+  test.each<{ why: string; choice: KubeChoice; user: object }>([
+    {
+      why: 'a token beats the exec plugin; a client certificate is shown all the same, as kubectl does',
+      choice: { token: ' abc\n' },
+      user: { token: 'abc', 'client-certificate-data': 'Y3J0', 'client-key-data': 'a2V5' },
+    },
+    {
+      why: 'a token beats a token file, and the groups of the user stay',
+      choice: { user: 'jane', token: 'abc' },
+      user: { token: 'abc', 'as-groups': ['dev'] },
+    },
+    {
+      why: 'a certificate and a key',
+      choice: { clientCertificate: '/dev/null', clientKey: '/dev/null' },
+      user: { exec: { command: 'login' }, 'client-certificate': '/dev/null', 'client-key': '/dev/null' },
+    },
+  ])('$why', ({ choice, user }) => {
+    expect(given(choice).user).toEqual(user);
+  });
+
+  test('a server that is named needs no kubeconfig, a cluster that is named no context', () => {
+    const env = { HOME: directory.path };
+    const alone = chooseKube({ env, server: 'http://127.0.0.1:8001/', token: 'abc' });
+    expect(alone).toMatchObject({ server: 'http://127.0.0.1:8001', namespace: '', inCluster: false, files: [] });
+    const kubeconfig = directory.write('config', { ...two, 'current-context': '' });
+    expect(chooseKube({ kubeconfig, cluster: 'spare', user: 'jane' })).toMatchObject({
+      server: 'https://10.0.0.2:6443',
+      impersonateGroups: ['dev'],
+    });
+  });
+
+  test('in a pod a token is sent to its own API server', () => {
+    mkdirSync(join(directory.path, 'var/run/secrets/kubernetes.io/serviceaccount'), { recursive: true });
+    directory.write('var/run/secrets/kubernetes.io/serviceaccount/token', 'pod');
+    const env = { HOME: '/nonexistent', KUBERNETES_SERVICE_HOST: '10.96.0.1' };
+    const target = chooseKube({ root: directory.path, env, token: 'abc' });
+    expect(target).toMatchObject({ server: 'https://10.96.0.1:443', inCluster: true });
+    expect(target.kubeconfig?.users).toEqual([{ name: 'in-cluster', user: { token: 'abc' } }]);
+    expect(target.kubeconfig?.clusters[0]?.['cluster']).toMatchObject({
+      'certificate-authority': expect.stringContaining('ca.crt'),
+    });
+    expect(problemsOf({ root: directory.path, env, user: 'jane' })).toContain('--user "jane": there is no kubeconfig');
+  });
+
+  test.each<{ why: string; choice: KubeChoice; says: string }>([
+    { why: 'an unknown cluster', choice: { cluster: 'lba' }, says: '--cluster "lba": names a cluster that is not in' },
+    { why: 'which there are', choice: { cluster: 'lba' }, says: 'it has lab-cluster, spare, plain' },
+    { why: 'an unknown user', choice: { user: 'joe' }, says: 'it has lab-user, jane' },
+    { why: 'a server that is no URL', choice: { server: '10.0.0.1' }, says: '--server "10.0.0.1": must be an http or https URL' },
+    { why: 'a file that is missing', choice: { clientKey: '/no/key' }, says: '--client-key "/no/key": cannot be read' },
+    {
+      why: 'a CA that is not to be used',
+      choice: { certificateAuthority: '/dev/null', insecureSkipTlsVerify: true },
+      says: '--certificate-authority "/dev/null": cannot go with --insecure-skip-tls-verify',
+    },
+  ])('is refused: $why', ({ choice, says }) => {
+    expect(problemsOf({ kubeconfig: directory.write('config', two), ...choice })).toContain(says);
+  });
+});
