@@ -27,17 +27,36 @@ import {
 import { Refusal } from '../../errors.ts';
 import { writeTags } from './answers.ts';
 import type { AwsCalls } from './calls.ts';
+import type { Inventory } from './inventory.ts';
 import { ownershipTags, SHARED, TAG } from './names.ts';
+import type { SeenSecurityGroup } from './picture.ts';
 
 /** What is known of the account when the permissions are tried. */
 export interface Ground {
   readonly region: string;
   readonly clusterName: string;
+  /** Whose instances the nodes are; undefined: not known yet. */
+  readonly accountId: string | undefined;
   readonly vpcId: string | undefined;
   /** A security group that nodes have. */
   readonly nodeGroupId: string | undefined;
   /** The shared group, which carries our tags. */
   readonly ownGroupId: string | undefined;
+  /** Actions that need not be tried, by their names in IAM. */
+  readonly proven: readonly string[];
+}
+
+/** What an inventory that has been read shows by being as it is: somebody was allowed to make it so. */
+export function provenBy(inventory: Inventory): readonly string[] {
+  const backend = inventory.backend();
+  const admits = ({ rules }: SeenSecurityGroup): boolean => rules.some(({ source }) => source === backend?.id);
+  return [
+    ...(backend ? ['ec2:CreateSecurityGroup'] : []),
+    ...([...inventory.nodeGroups.values()].some(admits) ? ['ec2:AuthorizeSecurityGroupIngress'] : []),
+    ...([...inventory.balancers.values()].some(({ tags }) => tags[TAG.applied] !== undefined)
+      ? ['elasticloadbalancing:DescribeTargetHealth'] // of what is made the targets are looked at until they have been checked
+      : []),
+  ];
 }
 
 interface Trial {
@@ -51,7 +70,7 @@ const NAME = 'nodeport-lb-preflight';
 const NOTHING = '0000000000000000';
 
 /**
- * Tries what the program has not done yet and will want to do: EC2 answers with DryRun whether it would, and reads of Elastic Load
+ * Tries what the program has not done yet, what exists does not prove, and what it will want to do: EC2 answers with DryRun whether it would, and reads of Elastic Load
  * Balancing are made about things that do not exist. Its writes cannot be tried; they are named when they are denied.
  * One call after the other, at most 23 in all. Whatever is answered but a denial says nothing.
  * @returns the actions that are denied, sorted; empty too when the credentials are not valid, which every call says
@@ -64,7 +83,7 @@ export async function findDenied(calls: AwsCalls, ground: Ground): Promise<reado
     ...elbLists(calls),
     ...(await elbReads(calls, ground)),
   ]) {
-    if (calls.wasAllowed(action)) continue;
+    if (calls.wasAllowed(action) || ground.proven.includes(action)) continue;
     try {
       await run();
     } catch (thrown) {
@@ -176,8 +195,8 @@ function elbLists(calls: AwsCalls): readonly Trial[] {
   ];
 }
 
-async function elbReads(calls: AwsCalls, { region }: Ground): Promise<readonly Trial[]> {
-  const account = await findAccount(calls);
+async function elbReads(calls: AwsCalls, { region, accountId }: Ground): Promise<readonly Trial[]> {
+  const account = accountId ?? (await findAccount(calls));
   if (account === undefined) return []; // an ARN of somebody else's account would be denied to anybody
   const arn = (rest: string): string => `arn:${partitionOf(region)}:elasticloadbalancing:${region}:${account}:${rest}`;
   const LoadBalancerArn = arn(`loadbalancer/net/${NAME}/${NOTHING}`);

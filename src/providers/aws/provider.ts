@@ -19,7 +19,7 @@ import { Patrol } from './patrol.ts';
 import type { Observed } from './picture.ts';
 import { planBalancer } from './plan.ts';
 import { planRemoval } from './plan-removal.ts';
-import { findDenied } from './preflight.ts';
+import { findDenied, provenBy } from './preflight.ts';
 import { Reader } from './reader.ts';
 import { reportObserved } from './report.ts';
 import type { AwsStep } from './steps.ts';
@@ -174,9 +174,11 @@ class AwsProvider implements Provider<Observed> {
     const denied = await findDenied(calls, {
       region,
       clusterName,
+      accountId: this.#surveyor.facts()?.accountId,
       vpcId: this.#surveyor.facts()?.vpcId ?? this.#options.vpcId,
       nodeGroupId: this.#surveyor.nodeGroups[0],
       ownGroupId: inventory.backend()?.id,
+      proven: provenBy(inventory),
     });
     if (denied.length === 0 || this.#isClosed) return;
     const what = denied.length === 1 ? 'an action that is needed' : `${denied.length} actions that are needed`;

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Balancer, NodeTarget } from '../../../src/model.ts';
+import type { Balancer, NodeTarget, TargetReport } from '../../../src/model.ts';
 import type { Observed } from '../../../src/providers/aws/picture.ts';
 import type { AwsParts } from '../../../src/providers/aws/provider.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import type { SandboxAws } from '../../../src/sandbox/aws/aws.ts';
 import { typicalInstance } from '../../../src/sandbox/aws/seed.ts';
 import { nothingReserved } from '../builders.ts';
-import { want } from '../drive.ts';
+import { reportWhen, want } from '../drive.ts';
 import { makeAws, makeProvider, nlb, worker, workers } from './stage.ts';
 
 const COUNT = 100;
@@ -63,6 +63,7 @@ function counted(): Readonly<Record<string, number>> {
   return counts;
 }
 
+const isHealthy = ({ health }: TargetReport): boolean => health === 'healthy';
 const four = [...workers, worker(4)];
 
 test('a node that joins a hundred Services and leaves again costs a call a target group, twice, and six beside', async () => {
@@ -77,15 +78,18 @@ test('a node that joins a hundred Services and leaves again costs a call a targe
   expect(counted()).toEqual({ DeregisterTargets: COUNT, CreateTags: 2 });
 }, 60_000);
 
-test('a start with a hundred Services in sync reads tags only, also after nodes have come', async () => {
+test('a start with a hundred Services in sync: 0.3 calls a Service, permissions tried included, also after nodes have come', async () => {
   await wantEvery(many());
   await wantEvery(many(four));
   await until(isNoted);
+  for (const { key } of many()) await reportWhen(provider, key, ({ targets }) => targets.every(isHealthy)); // no poll is under way
   await provider.close(0);
   aws.calls.reset();
-  provider = await open(many(four), { tickMs: 3_600_000 });
+  provider = await open(many(four), { tickMs: 3_600_000, preflight: true });
   await wantEvery(many(four));
+  await until(() => (aws.calls.counts()['DescribeCapacityReservation'] ?? 0) > 0); // the last that is tried
   expect(aws.calls.total()).toBeLessThanOrEqual(0.3 * COUNT);
+  expect(aws.calls.counts()['DescribeTargetHealth']).toBeUndefined();
 }, 60_000);
 
 const targetsAt = (): readonly (readonly string[])[] =>
