@@ -58,6 +58,7 @@ export const cures = {
   AwsNameInUse: 'Choose another aws-load-balancer-name, or remove what has it.',
   AwsDenied: 'Allow the action that the message names; docs/aws-iam-policy.json has every one that is needed.',
   AwsCredentials: 'Give the controller valid AWS credentials; the SDK looks for them in its usual places.',
+  AwsRegionUnset: 'Start the controller with --aws-region, or set AWS_REGION.',
   DeletionProtected: 'Set deletion_protection.enabled=false in aws-load-balancer-attributes, or switch it off in AWS.',
   DisruptionNotAllowed: 'Set nodeport-lb.io/allow-disruption: "true" to let it be made anew, or take the change back.',
   SyncFailed: 'It is tried again by itself; the message says what the provider or the API server answered.',

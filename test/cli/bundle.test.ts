@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { startAws } from '../../src/sandbox/aws/aws.ts';
 import { rawNode, rawService } from './objects.ts';
 import { endAll, pinnedNode, root, run, start } from './run.ts';
 import { type SmallKube, startSmallKube } from './small-kube.ts';
@@ -54,6 +55,27 @@ test.each(['none', 'local'])('the bundle runs the controller with provider %s', 
   await running.said(/claiming Services of class nodeport-lb\.io\/lb and those without a class/);
   running.child.kill('SIGTERM');
   expect((await running.ended).code).toBe(0);
+});
+
+test('the bundle assumes a role at AWS by web identity', async () => {
+  const aws = await startAws();
+  const claims = Buffer.from(JSON.stringify({ exp: Date.now(), sub: 'system:serviceaccount:lb:lb' })).toString('base64url');
+  await writeFile(join(folder, 'token'), `e30.${claims}.signature`);
+  const env = {
+    AWS_ENDPOINT_URL: aws.url,
+    AWS_REGION: aws.region,
+    AWS_ROLE_ARN: 'arn:aws:iam::123456789012:role/nodeport-lb',
+    AWS_WEB_IDENTITY_TOKEN_FILE: join(folder, 'token'),
+  };
+  const { code, stdout, stderr } = await run(
+    ['gc', '--provider', 'aws', '--log-level', 'error', '--kubeconfig', kube.kubeconfig],
+    {
+      ...bundle(),
+      env,
+    },
+  );
+  await aws.close();
+  expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: '', stderr: 'nothing is left over (provider aws)\n' });
 });
 
 test('the bundle reads and writes YAML', async () => {

@@ -1,5 +1,5 @@
 import pRetry from 'p-retry';
-import { cures, explain, Refusal, UsageError } from '../../errors.ts';
+import { cures, explain, Refusal } from '../../errors.ts';
 import type { Balancer, Member, Report, Step } from '../../model.ts';
 import type { Provider, ProviderContext, ProviderStart } from '../provider.ts';
 import { Abandoned } from './abandoned.ts';
@@ -21,6 +21,7 @@ import { planBalancer } from './plan.ts';
 import { planRemoval } from './plan-removal.ts';
 import { findDenied, provenBy } from './preflight.ts';
 import { Reader } from './reader.ts';
+import { findRegion } from './region.ts';
 import { reportObserved } from './report.ts';
 import type { AwsStep } from './steps.ts';
 import { Surveyor } from './surveyor.ts';
@@ -99,6 +100,8 @@ class AwsProvider implements Provider<Observed> {
   #isClosed = false;
   #swept: Promise<void> | undefined;
   #led = false;
+  /** Why nothing can be done before the next start. */
+  #unusable: Refusal | undefined;
   readonly #abandoned: Abandoned;
   /** Keys that were refused for what others have at AWS. */
   readonly #refused = new Set<string>();
@@ -147,9 +150,12 @@ class AwsProvider implements Provider<Observed> {
 
   async open(start: ProviderStart): Promise<void> {
     if (start.mayWrite) this.#bench.calls.withholdWrites(start.mayWrite);
-    const region = await this.#bench.calls.region().catch((cause: unknown) => {
-      throw new UsageError([{ where: '--aws-region', message: `AWS must be told the region: ${explain(cause)}` }], { cause });
-    });
+    const region = await findRegion(this.#bench.calls, start);
+    if (region instanceof Refusal) {
+      this.#unusable = region;
+      this.#context.log.error({}, region.message);
+      return;
+    }
     this.#describing = { ...this.#describing, region };
     const nodes = [...new Set(start.balancers.map((one) => one.nodes))].flat(); // most share one array
     for (const balancer of start.balancers) this.#wishes.set(balancer.key, makeWish(balancer));
@@ -201,6 +207,7 @@ class AwsProvider implements Provider<Observed> {
 
   /** Nothing is done before all that is ours has been read once. */
   async #ensureSwept(): Promise<void> {
+    if (this.#unusable) throw this.#unusable;
     this.#swept ??= this.#sweep.run();
     try {
       await this.#swept;
@@ -216,6 +223,7 @@ class AwsProvider implements Provider<Observed> {
 
   /** What is not known yet is not judged; the first look finds it out, and the next pass judges. */
   adjust(balancer: Balancer): Balancer {
+    if (this.#unusable) throw this.#unusable;
     const wish = makeWish(balancer);
     this.#wishes.set(balancer.key, wish);
     this.#bench.ledger.stirs(balancer.key);

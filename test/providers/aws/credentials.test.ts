@@ -210,20 +210,48 @@ describe('what is wrong with them is named, and is not taken for a missing permi
   });
 });
 
-test('a Service is told, with the cure, and is served without anybody touching it once there are credentials', async () => {
-  await begin();
-  await useWebIdentity(Date.now() - HOUR_MS);
+/** A cluster with a controller. */
+async function control(): Promise<Running> {
   cluster = await runSandbox();
   for (const { name, addresses, providerId } of workers) {
     const status = { addresses: [{ type: 'InternalIP', address: addresses[0] }] };
     cluster.kube.objects.create({ resource: 'nodes' }, { metadata: { name }, spec: { providerID: providerId }, status });
   }
   await cluster.start(makeProvider(aws, { connection: {} }));
-  const condition = () => cluster!.service('web')?.conditions.find(({ type }) => type === CONDITION);
-  cluster.create('web');
-  await cluster.until('it is told', () => condition()?.reason === 'AwsCredentials');
+  return cluster;
+}
+
+const condition = () => cluster!.service('web')?.conditions.find(({ type }) => type === CONDITION);
+
+test('a Service is told, with the cure, and is served without anybody touching it once there are credentials', async () => {
+  await begin();
+  await useWebIdentity(Date.now() - HOUR_MS);
+  const { create, until, events } = await control();
+  create('web');
+  await until('it is told', () => condition()?.reason === 'AwsCredentials');
   expect(condition()?.message).toMatch(/ExpiredTokenException.*Give the controller valid AWS credentials/);
-  await cluster.until('an event', () => cluster!.events('web').some(({ message }) => message.includes('AWS credentials')));
+  await until('an event', () => events('web').some(({ message }) => message.includes('AWS credentials')));
   await projectToken('token', Date.now() + HOUR_MS);
-  await cluster.until('Ready', () => condition()?.status === 'True');
+  await until('Ready', () => condition()?.status === 'True');
 }, 30_000);
+
+describe('without a region', () => {
+  test('each Service is told, and nothing is held', async () => {
+    await begin();
+    delete process.env['AWS_REGION'];
+    const { create, until, events, service } = await control();
+    create('web');
+    await until('it is told', () => condition()?.reason === 'AwsRegionUnset');
+    expect(condition()?.message).toMatch(/Region is missing.*--aws-region/);
+    await until('an event', () => events('web').some(({ message }) => message.includes('--aws-region')));
+    expect(service('web')?.finalizers).toEqual([]);
+  });
+
+  test('whoever only looks is told at once', async () => {
+    await begin();
+    delete process.env['AWS_REGION'];
+    provider = makeProvider(aws, { connection: {} });
+    const start = { balancers: [], surroundings: nothingReserved, changed: () => {}, lookOnly: { standing: [] } };
+    await expect(provider.open(start)).rejects.toThrow(/--aws-region: .*Region is missing/);
+  });
+});
