@@ -1,5 +1,6 @@
 import { spawnForwarder } from '../forwarder/child.ts';
-import { cleanUpKernel } from '../forwarder/kernel/cleanup.ts';
+import { PRIVATE_TABLES } from '../forwarder/datapath.ts';
+import { cleanUpKernel, cleanUpOrphans } from '../forwarder/kernel/cleanup.ts';
 import type { StartForwarder } from '../providers/local/link.ts';
 
 /**
@@ -20,5 +21,9 @@ function tableOf(group: string): string {
 export async function cleanUpDatapath(group: string): Promise<readonly string[]> {
   const { removed, fault } = await cleanUpKernel({ table: tableOf(group) });
   if (fault) throw new Error(fault.message);
-  return removed ? ['the nftables table of the forwarder'] : [];
+  const orphans = await cleanUpOrphans(PRIVATE_TABLES);
+  return [
+    ...(removed ? ['the nftables table of the forwarder'] : []),
+    ...orphans.map((table) => `the nftables table ${table} of a controller that was killed`),
+  ];
 }

@@ -4,6 +4,7 @@ import { getCompileCacheDir } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { zeroCounters } from './counters.ts';
+import { PRIVATE_TABLES, TABLE } from './datapath.ts';
 import type { FromForwarder, ToForwarder } from './messages.ts';
 import { Reports } from './reports.ts';
 import {
@@ -38,6 +39,11 @@ export interface SpawnOptions {
   readonly datapath?: 'auto' | 'userspace' | 'nftables';
   /** As `openForwarder` takes it. */
   readonly table?: string;
+  /**
+   * The table is this process's own and goes with it, however that ends: `table` is not looked at, and tables of processes that had no
+   * time for it are removed. Default: the kernel goes on when this process dies, for the one that comes after it.
+   */
+  readonly isPrivate?: boolean;
   /** The child's program; default: `process.ts` or `process.js` beside this module. */
   readonly entry?: string;
   /** How long the child may be gone before its listeners are reported failed; default: REPORT_DOWN_AFTER_MS. */
@@ -69,7 +75,8 @@ class ChildForwarder implements Forwarder {
 
   constructor(options: SpawnOptions) {
     this.#entry = options.entry ?? findEntry();
-    this.#args = [options.datapath ?? 'userspace', ...(options.table === undefined ? [] : [options.table])];
+    const { datapath = 'userspace', isPrivate = false, table = TABLE } = options;
+    this.#args = [datapath, isPrivate ? `${PRIVATE_TABLES}${process.pid}` : table];
     this.#reportDownAfterMs = options.reportDownAfterMs ?? REPORT_DOWN_AFTER_MS;
     this.#log = options.log;
     this.#reports = new Reports(options.onReport);

@@ -3,11 +3,15 @@ import { tryNft } from './kernel/nft.ts';
 import { emptyPlan } from './kernel/plan.ts';
 import { renderRuleset } from './kernel/ruleset.ts';
 import type { Forwarder } from './rules.ts';
+import { wallsIn } from './kernel/walls.ts';
 
 /** Of the ruleset, unless another name is asked for. */
 export const TABLE = 'nodeport-lb';
 
 export interface DatapathOptions extends ForwarderOptions {
+/** Beginning of the names of tables that are one process's alone, whose id follows, and go with it. */
+export const PRIVATE_TABLES = `${TABLE}-pid-`;
+
   /** `auto`: each listener is served by the kernel where rights, machine and rule allow it, else in userspace. */
   readonly datapath: 'auto' | 'userspace' | 'nftables';
   /** Name of our table in the family inet, letters, digits, - and _; two forwarders on one machine need two. Default: TABLE. */
@@ -28,5 +32,8 @@ export function openForwarder({
 }: DatapathOptions): Forwarder {
   if (datapath === 'userspace') return startForwarder(options);
   const fault = tryNft(renderRuleset(emptyPlan, { table, countBytes }));
-  return startForwarder({ ...options, paths: { asked: datapath, fault, table, countBytes, keepRules } });
+  if (fault) options.log.info({ asked: datapath, why: fault.message }, 'data path: no nftables');
+  else options.log.info({ asked: datapath, table }, 'data path: nftables for every listener that it can serve');
+  const walls = fault || datapath !== 'auto' ? {} : wallsIn(readChains());
+  return startForwarder({ ...options, paths: { asked: datapath, fault, table, countBytes, keepRules, walls } });
 }

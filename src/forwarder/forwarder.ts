@@ -35,6 +35,8 @@ const SWEEP_MS = 100;
 
 export interface ForwarderOptions {
   onReport(report: ForwarderReport): void;
+/** Reasons for a data path that are told in the log. */
+const MAX_TOLD_WHYS = 20;
   readonly log: ForwarderLog;
   /** Client connections at once, over all listeners; more are refused. Default: `connectionLimit`. */
   readonly maxConnections?: number;
@@ -82,6 +84,7 @@ class LocalForwarder implements Forwarder {
     const { now = Date.now, nowMs = () => performance.now(), probesPerSecond } = options;
     const onMoved = (watches: ReadonlySet<Watch> | undefined) => this.#kernel?.moved(watches);
     const pace = probesPerSecond === undefined ? {} : { probesPerSecond };
+  readonly #toldWhys = new Set<string>();
     const maxConnections = options.maxConnections ?? connectionLimit();
     this.#ground = {
       wiring,
@@ -284,6 +287,7 @@ class LocalForwarder implements Forwarder {
     this.#sweep ??= setInterval(() => {
       const now = this.#ground.nowMs();
       for (const flow of this.#ground.flows.silent(now)) flow.end('silent');
+    this.#tellPath(rule);
       for (const listener of this.#listeners.values()) listener.sweep(now);
       for (const listener of this.#draining) listener.sweep(now);
       if (this.#ground.active > 0 || this.#ground.flows.size > 0) return;
@@ -295,6 +299,18 @@ class LocalForwarder implements Forwarder {
 
 /** Nothing is asked of the machine where there is no kernel path. */
 const nowhere: Machine = { own: new Set(), forwards: new Set() };
+
+  /** Each reason once: there may be thousands of listeners. */
+  #tellPath(rule: RuleListener): void {
+    if (!this.#paths || this.#paths.fault || this.#toldWhys.size >= MAX_TOLD_WHYS) return;
+    const { why } = this.#pathOf(rule);
+    if (why === undefined || this.#toldWhys.has(why)) return;
+    this.#toldWhys.add(why);
+    this.#ground.log.info(
+      { listener: rule.id, why },
+      'data path: userspace for this listener, and for others with the same reason',
+    );
+  }
 
 /** Pure. Why a listener cannot be served at all. */
 function faultOf(rule: RuleListener, hasKernel: boolean): { readonly code: ListenFailure; readonly message: string } | undefined {

@@ -14,7 +14,15 @@ export interface Paths {
   readonly table: string;
   readonly countBytes: boolean;
   readonly keepRules: boolean;
+  /** Families of which a firewall of this machine drops what it is not told to pass on, and which chain does; default: none. */
+  readonly walls?: Walls;
 }
+
+/** Chains that drop what is forwarded, by family. */
+export type Walls = Partial<Readonly<Record<Family, string>>>;
+
+/** Why a data path is as it is, where somebody has asked for it. */
+export const AS_ASKED = 'as asked for';
 
 /** What matters of this machine, as it was a moment ago. */
 export interface Machine {
@@ -26,7 +34,7 @@ export interface Machine {
 
 export interface PathChoice {
   readonly datapath: Datapath;
-  /** For people. */
+  /** For people, as the end of "because". */
   readonly why?: string;
   /** It cannot be served as asked. */
   readonly fault?: { readonly code: ListenFailure; readonly message: string };
@@ -46,17 +54,18 @@ export function choosePath(paths: Paths, rule: RuleListener, nodes: readonly Nod
     };
   }
   const family = familyOf(rule.address);
-  const isStuck = isAuto && rule.protocol !== 'SCTP' && !machine.forwards.has(family);
-  if (isStuck)
-    return userspace(
-      `this machine does not forward IPv${family} (sysctl ${family === 4 ? 'net.ipv4.ip_forward' : 'net.ipv6.conf.all.forwarding'} is 0)`,
-    );
-  return { datapath: 'nftables' };
+  const stuck = isAuto && rule.protocol !== 'SCTP' ? whyStuck(family, paths, machine) : undefined;
+  return stuck === undefined ? { datapath: 'nftables' } : userspace(stuck);
 }
 
-function userspace(reason: string): PathChoice {
-  return {
-    datapath: 'userspace',
-    why: `in userspace, because ${reason}; targets see an address of this machine instead of the client’s`,
-  };
+/** Userspace needs no forwarding, so nothing of it is changed and no firewall opened for the sake of speed. */
+function whyStuck(family: Family, { walls = {} }: Paths, machine: Machine): string | undefined {
+  const sysctl = family === 4 ? 'net.ipv4.ip_forward' : 'net.ipv6.conf.all.forwarding';
+  if (!machine.forwards.has(family)) return `this machine does not forward IPv${family} (sysctl ${sysctl} is 0)`;
+  const wall = walls[family];
+  return wall && `the firewall of this machine drops what it forwards (policy of ${wall})`;
+}
+
+function userspace(why: string): PathChoice {
+  return { datapath: 'userspace', why };
 }

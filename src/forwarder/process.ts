@@ -1,4 +1,5 @@
-import { openForwarder } from './datapath.ts';
+import { openForwarder, PRIVATE_TABLES } from './datapath.ts';
+import { cleanUpOrphans } from './kernel/cleanup.ts';
 import type { FromForwarder, LogLevel, ToForwarder } from './messages.ts';
 import { RulesError } from './rules.ts';
 
@@ -8,12 +9,15 @@ process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
 
 const [asked, table] = process.argv.slice(2);
+const isPrivate = table?.startsWith(PRIVATE_TABLES) ?? false;
+const log = { debug: logger('debug'), info: logger('info'), warn: logger('warn'), error: logger('error') };
 const forwarder = openForwarder({
   datapath: asked === 'auto' || asked === 'nftables' ? asked : 'userspace',
   ...(table === undefined ? {} : { table }),
   onReport: (report) => tell({ type: 'report', report }),
-  log: { debug: logger('debug'), info: logger('info'), warn: logger('warn'), error: logger('error') },
+  log,
 });
+if (isPrivate && asked !== 'userspace') void removeOrphans();
 
 process.on('message', (message: ToForwarder) => {
   if (message.type === 'apply') apply(message.next);
@@ -22,8 +26,8 @@ process.on('message', (message: ToForwarder) => {
 });
 
 // Nobody has asked for an end: the parent has died, and another may be starting already. What the kernel does goes on for that one,
-// whose table it is then: taking it out now could take it from him.
-process.on('disconnect', () => void leave(undefined, true));
+// whose table it is then: taking it out now could take it from him. A private table is nobody else's.
+process.on('disconnect', () => void leave(undefined, !isPrivate));
 
 function apply(next: Extract<ToForwarder, { type: 'apply' }>['next']): void {
   try {
@@ -32,6 +36,12 @@ function apply(next: Extract<ToForwarder, { type: 'apply' }>['next']): void {
     if (!(error instanceof RulesError)) throw error;
     tell({ type: 'resend', why: error.message });
   }
+}
+
+/** What a process that was killed together with its forwarder has left in the kernel. */
+async function removeOrphans(): Promise<void> {
+  const removed = await cleanUpOrphans(PRIVATE_TABLES);
+  if (removed.length > 0) log.info({ removed }, 'tables of processes that were killed are gone from the kernel');
 }
 
 async function answerCounters(request: number): Promise<void> {

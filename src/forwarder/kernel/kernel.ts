@@ -1,7 +1,7 @@
 import { explain } from '../../errors.ts';
 import type { Ground } from '../ground.ts';
 import type { Watch } from '../health.ts';
-import type { Machine } from '../paths.ts';
+import { AS_ASKED, type Machine } from '../paths.ts';
 import { describePortHolder } from '../port-holder.ts';
 import type { ForwarderLog } from '../rules.ts';
 import { Aims } from './aims.ts';
@@ -22,9 +22,10 @@ const RETRY_MOST_MS = 30_000;
 /** Of the table of tracked connections; beyond it somebody should be told. */
 const NEARLY_FULL = 0.9;
 
-const WHY = 'the kernel moves its packets; targets see an address of this machine instead of the client’s (masquerade)';
+const WHY = 'rights, machine and rule allow it';
 
 export interface KernelOptions extends RulesetOptions {
+  readonly asked: 'auto' | 'nftables';
   readonly log: ForwarderLog;
   /** On close the kernel goes on forwarding, until another forwarder takes over or `cleanUpKernel` ends it. */
   readonly keepRules: boolean;
@@ -349,7 +350,7 @@ export class Kernel {
     } else if (!this.#machine.own.has(address) && !this.#exclusive.has(address)) {
       listener.failed({ code: 'AddressUnavailable', message: `${listener.rule.address} is no address of this machine` });
     } else {
-      listener.served(WHY);
+      listener.served(this.#options.asked === 'auto' ? WHY : AS_ASKED);
     }
   }
 

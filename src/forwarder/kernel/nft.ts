@@ -11,6 +11,8 @@ export interface KernelFault {
 
 /** What is longer goes by a process of its own. */
 const MAX_SESSION_CHARACTERS = 60_000;
+/** Of the list of chains: kube-proxy has several for each Service, of some 100 bytes. */
+const MAX_CHAINS_BYTES = 64 * 1024 * 1024;
 
 /** Talks to the kernel by the command nft. */
 export class Nft {
@@ -53,6 +55,13 @@ export function tryNft(ruleset: string): KernelFault | undefined {
   });
   const code = (error as NodeJS.ErrnoException | undefined)?.code ?? status ?? -1;
   return code === 0 ? undefined : faultOf(stderr ?? '', code);
+}
+
+/** Every chain that there is, without rules; empty when that cannot be known. Synchronous: some 10 ms, once. */
+export function readChains(): string {
+  const options = { encoding: 'utf8', env: commandEnvironment, timeout: 10_000, maxBuffer: MAX_CHAINS_BYTES } as const;
+  const { status, stdout } = spawnSync('nft', ['list', 'chains'], options);
+  return status === 0 ? stdout : '';
 }
 
 /** Pure. */

@@ -18,6 +18,9 @@ import { ANSWER_MS, Waits } from './waits.ts';
 export type StartForwarder = (options: {
   readonly log: ForwarderLog;
   onReport(report: ForwarderReport): void;
+  /** As `spawnForwarder` takes them. */
+  readonly datapath?: 'auto' | 'userspace' | 'nftables';
+  readonly isPrivate?: boolean;
 }) => Forwarder | Promise<Forwarder>;
 
 /** What a report has changed, for those who must be told. */

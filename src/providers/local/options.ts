@@ -9,6 +9,8 @@ export interface LocalOptions {
   readonly pools: readonly PoolConfig[];
   /** Serve a port that may not be bound on a free high port. */
   readonly portFallback: boolean;
+  /** Of an embedded forwarder; absent with agents, which are told by options of their own. */
+  readonly datapath?: 'auto' | 'userspace' | 'nftables';
 }
 
 /** Where every Linux machine can listen without preparation, and far from 127.0.0.1 and from what sandboxes use. */
@@ -23,21 +25,22 @@ export function readOptions(local: Partial<LocalConfig>, inCluster: boolean): Lo
   const { pools = [], portFallback = false, datapath = 'auto' } = local;
   const forwarder = local.forwarder ?? (inCluster ? 'agents' : 'embedded');
   if (forwarder === 'agents') return { forwarder, pools, portFallback };
-  const problems = [...refuseDatapath(datapath)];
+  const problems: Problem[] = datapath === 'kube-proxy' ? [refuseKubeProxy()] : [];
   if (problems.length === 0 && pools.length === 0 && inCluster) {
     problems.push({
       where: '--local-pool',
       message: `In a pod there is no pool by default for --local-forwarder embedded: ${DEFAULT_POOL} would only be reached from inside this pod. Name addresses of the machine that the pod runs on, or use agents.`,
     });
   }
-  if (problems.length > 0) throw new UsageError(problems);
-  return { forwarder, pools: pools.length > 0 ? pools : [defaultPool()], portFallback };
+  if (datapath === 'kube-proxy' || problems.length > 0) throw new UsageError(problems);
+  return { forwarder, pools: pools.length > 0 ? pools : [defaultPool()], portFallback, datapath };
 }
 
 /** What differs and cannot be changed while the provider runs, by the names of the flags. */
 export function differingOptions(before: LocalOptions, after: LocalOptions): readonly string[] {
   return [
     ...(before.forwarder === after.forwarder ? [] : ['--local-forwarder']),
+    ...(before.datapath === after.datapath ? [] : ['--local-datapath']),
     ...(before.portFallback === after.portFallback ? [] : ['--local-port-fallback']),
   ];
 }
@@ -54,9 +57,8 @@ function defaultPool(): PoolConfig {
   };
 }
 
-function refuseDatapath(datapath: LocalConfig['datapath']): Problem[] {
-  if (datapath === 'auto' || datapath === 'userspace') return [];
-  return [
-    { where: '--local-datapath', value: datapath, message: 'This version forwards in userspace only. Use auto or userspace.' },
-  ];
+function refuseKubeProxy(): Problem {
+  const message =
+    'is for agents on nodes (--local-forwarder agents): here no kube-proxy of the cluster runs. Use auto, userspace or nftables.';
+  return { where: '--local-datapath', value: 'kube-proxy', message };
 }

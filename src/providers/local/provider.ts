@@ -71,7 +71,8 @@ class LocalProvider implements Provider<Observed> {
     this.#allocator.restore(start.balancers, (address) => surroundings.reservedBy(address));
     if (start.lookOnly) return this.#imagine(start.lookOnly.standing);
     this.#changed = (key) => start.changed(key);
-    await this.#link.start(this.#parts.startForwarder);
+    const { datapath = 'userspace' } = this.#options;
+    await this.#link.start((options) => this.#parts.startForwarder({ ...options, datapath, isPrivate: true }));
   }
 
   /** Who led meanwhile has written down on each Service what it gave; what is still open here stays taken until it is closed. */

@@ -4,6 +4,7 @@ import { parseCounted } from '../../../src/forwarder/kernel/counted.ts';
 import { needOfUserspace, sourcesOf } from '../../../src/forwarder/kernel/needs.ts';
 import { faultOf } from '../../../src/forwarder/kernel/nft.ts';
 import { heldIn, isHeld } from '../../../src/forwarder/kernel/surroundings.ts';
+import { wallsIn } from '../../../src/forwarder/kernel/walls.ts';
 import { choosePath } from '../../../src/forwarder/paths.ts';
 import type { RuleListener, RuleNode } from '../../../src/forwarder/rules.ts';
 import { listener } from '../builders.ts';
@@ -122,6 +123,19 @@ describe('the data path', () => {
   });
   test('is userspace where the machine does not forward', () => {
     expect(choosePath(paths, web(), [node], { ...machine, forwards: new Set() }).why).toContain('net.ipv4.ip_forward');
+  });
+  test('is userspace where a firewall drops what is forwarded, in that family alone', () => {
+    const docker = 'table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n';
+    const walls = wallsIn(docker);
+    expect(walls).toEqual({ 4: 'chain FORWARD in table ip filter' });
+    expect(wallsIn(docker.replace('table ip ', 'table inet '))[6]).toBe('chain FORWARD in table inet filter');
+    expect(wallsIn(docker.replace('policy drop', 'policy accept'))).toEqual({});
+    expect(wallsIn(docker.replace('hook forward', 'hook input'))).toEqual({});
+    expect(choosePath({ ...paths, walls }, web(), [node], machine)).toEqual({
+      datapath: 'userspace',
+      why: expect.stringContaining('chain FORWARD in table ip filter'),
+    });
+    expect(choosePath({ ...paths, walls: { 6: 'x' } }, web(), [node], machine)).toEqual({ datapath: 'nftables' });
   });
   test('is not changed when one was asked for', () => {
     const asked = { ...paths, asked: 'nftables' } as const;

@@ -11,6 +11,11 @@ test('outside a cluster nothing need be said', () => {
   });
 });
 
+test.each<{ datapath: LocalConfig['datapath'] }>([{ datapath: 'auto' }, { datapath: 'userspace' }, { datapath: 'nftables' }])(
+  'an embedded forwarder has the data path $datapath',
+  ({ datapath }) => expect(readOptions({ datapath }, false).datapath).toBe(datapath),
+);
+
 test('in a cluster an embedded forwarder with a pool is enough', () => {
   const options: Partial<LocalConfig> = { forwarder: 'embedded', pools: [pool('p', ['10.0.0.1'])] };
   expect(readOptions(options, true).pools).toEqual(options.pools);
@@ -24,8 +29,12 @@ test.each<{ why: string; options: Partial<LocalConfig>; inCluster: boolean }>([
 );
 
 test.each<{ why: string; options: Partial<LocalConfig>; inCluster: boolean; says: RegExp }>([
-  { why: 'nftables', options: { datapath: 'nftables' }, inCluster: false, says: /--local-datapath "nftables": .*userspace only/ },
-  { why: 'kube-proxy', options: { datapath: 'kube-proxy' }, inCluster: false, says: /userspace only/ },
+  {
+    why: 'kube-proxy',
+    options: { datapath: 'kube-proxy' },
+    inCluster: false,
+    says: /--local-datapath "kube-proxy": is for agents on nodes/,
+  },
   {
     why: 'in a cluster, no pool',
     options: { forwarder: 'embedded' },

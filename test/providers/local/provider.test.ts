@@ -3,6 +3,7 @@ import { spawnForwarder } from '../../../src/forwarder/child.ts';
 import { startForwarder } from '../../../src/forwarder/forwarder.ts';
 import type { Balancer } from '../../../src/model.ts';
 import type { StartForwarder } from '../../../src/providers/local/link.ts';
+import type { Observed } from '../../../src/providers/local/plan.ts';
 import { createLocalProvider } from '../../../src/providers/local/provider.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import { Cleanup } from '../../forwarder/builders.ts';
@@ -104,6 +105,15 @@ describe('traffic', () => {
     await want(provider, b);
     expect(await greetings(port!, 4)).toEqual(['n2']);
   });
+});
+
+test('on a loopback address the forwarder takes userspace by itself, also where the kernel could be asked', async () => {
+  const [port] = await freePorts(1);
+  const provider = await open({}, { start: spawnForwarder });
+  const web = await want(provider, balancer({ ports: [{ port: port!, nodePort: 30_080 }], nodes: nodes() }));
+  expect(await greetings(port!, 3)).not.toEqual([]);
+  const [observed] = ((await provider.observe(web.key)) as Observed).listeners;
+  expect(observed?.state).toMatchObject({ state: 'listening', datapath: 'userspace', why: expect.any(String) });
 });
 
 describe('with a forwarder that a test holds', () => {
