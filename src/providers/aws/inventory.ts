@@ -25,6 +25,11 @@ export class Inventory {
     this.#now = now;
   }
 
+  /** What is known is not believed any more, our own writes included; the next read brings it anew. Groups of nodes stay named. */
+  forget(): void {
+    for (const map of [this.balancers, this.groups, this.securityGroups, this.#written]) map.clear();
+  }
+
   put(kind: 'balancers', entry: SeenBalancer): void;
   put(kind: 'groups', entry: SeenGroup): void;
   put(kind: 'securityGroups' | 'nodeGroups', entry: SeenSecurityGroup): void;

@@ -55,6 +55,11 @@ export class Ledger {
     this.#standing.delete(key);
   }
 
+  /** Another has led meanwhile. */
+  forget(): void {
+    this.#standing.clear();
+  }
+
   /** Writes the note when all that it speaks for have the same targets. Costs no call as long as there is nothing new to say. */
   async settle(): Promise<void> {
     if (this.#note() === CHANGING || this.#isNews()) await this.#inTurn(() => this.#settle());

@@ -27,9 +27,7 @@ import {
 import { Refusal } from '../../errors.ts';
 import { writeTags } from './answers.ts';
 import type { AwsCalls } from './calls.ts';
-import type { Inventory } from './inventory.ts';
 import { ownershipTags, SHARED, TAG } from './names.ts';
-import type { SeenSecurityGroup } from './picture.ts';
 
 /** What is known of the account when the permissions are tried. */
 export interface Ground {
@@ -44,19 +42,6 @@ export interface Ground {
   readonly ownGroupId: string | undefined;
   /** Actions that need not be tried, by their names in IAM. */
   readonly proven: readonly string[];
-}
-
-/** What an inventory that has been read shows by being as it is: somebody was allowed to make it so. */
-export function provenBy(inventory: Inventory): readonly string[] {
-  const backend = inventory.backend();
-  const admits = ({ rules }: SeenSecurityGroup): boolean => rules.some(({ source }) => source === backend?.id);
-  return [
-    ...(backend ? ['ec2:CreateSecurityGroup'] : []),
-    ...([...inventory.nodeGroups.values()].some(admits) ? ['ec2:AuthorizeSecurityGroupIngress'] : []),
-    ...([...inventory.balancers.values()].some(({ tags }) => tags[TAG.applied] !== undefined)
-      ? ['elasticloadbalancing:DescribeTargetHealth'] // of what is made the targets are looked at until they have been checked
-      : []),
-  ];
 }
 
 interface Trial {

@@ -1,5 +1,5 @@
 import pRetry from 'p-retry';
-import { cures, explain, Refusal } from '../../errors.ts';
+import { explain, Refusal } from '../../errors.ts';
 import type { Balancer, Member, Report, Step } from '../../model.ts';
 import type { Provider, ProviderContext, ProviderStart } from '../provider.ts';
 import { Abandoned } from './abandoned.ts';
@@ -16,10 +16,11 @@ import { lookAgain, lookAtInterfaces, lookAtTargets, lookCloser } from './look.t
 import { SHARED, TAG } from './names.ts';
 import { type AwsOptions, readOptions } from './options.ts';
 import { Patrol } from './patrol.ts';
+import { sayDenied, surveyGround } from './permissions.ts';
 import type { Observed } from './picture.ts';
 import { planBalancer } from './plan.ts';
 import { planRemoval } from './plan-removal.ts';
-import { findDenied, provenBy } from './preflight.ts';
+import { findDenied } from './preflight.ts';
 import { Reader } from './reader.ts';
 import { findRegion } from './region.ts';
 import { reportObserved } from './report.ts';
@@ -176,24 +177,20 @@ class AwsProvider implements Provider<Observed> {
 
   /** In the background: nobody waits for it, and what fails here fails again where it matters. */
   async #tryPermissions(region: string): Promise<void> {
-    const { calls, inventory, clusterName } = this.#bench;
-    const denied = await findDenied(calls, {
-      region,
-      clusterName,
-      accountId: this.#surveyor.facts()?.accountId,
-      vpcId: this.#surveyor.facts()?.vpcId ?? this.#options.vpcId,
-      nodeGroupId: this.#surveyor.nodeGroups[0],
-      ownGroupId: inventory.backend()?.id,
-      proven: provenBy(inventory),
-    });
-    if (denied.length === 0 || this.#isClosed) return;
-    const what = denied.length === 1 ? 'an action that is needed' : `${denied.length} actions that are needed`;
-    this.#context.log.error({ region, denied }, `AWS denies ${what}: ${denied.join(', ')}. ${cures.AwsDenied}`);
+    const denied = await findDenied(
+      this.#bench.calls,
+      surveyGround(this.#bench, this.#surveyor, { region, vpcId: this.#options.vpcId }),
+    );
+    if (denied.length > 0 && !this.#isClosed) this.#context.log.error({ region, denied }, sayDenied(denied));
   }
 
   /** `open` has read everything for the first time that this process leads. */
   async lead(): Promise<void> {
-    if (this.#led) this.#swept = undefined;
+    if (this.#led) {
+      this.#swept = undefined;
+      this.#bench.inventory.forget();
+      this.#bench.ledger.forget();
+    }
     this.#led = true;
     await this.#ensureSwept();
   }

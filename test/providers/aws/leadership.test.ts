@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { Provider } from '../../../src/providers/provider.ts';
 import type { SandboxAws } from '../../../src/sandbox/aws/aws.ts';
+import { typicalInstance } from '../../../src/sandbox/aws/seed.ts';
 import { nothingReserved } from '../builders.ts';
-import { makeAws, makeProvider, nlb } from './stage.ts';
+import { want } from '../drive.ts';
+import { makeAws, makeProvider, nlb, worker, workers } from './stage.ts';
 
 let aws: SandboxAws;
 const opened: Provider[] = [];
@@ -17,8 +19,8 @@ afterEach(async () => {
 
 const start = { balancers: [], surroundings: nothingReserved, changed: () => {} };
 
-async function open(mayWrite: () => boolean = () => true): Promise<Provider> {
-  const provider = makeProvider(aws, { tickMs: 3_600_000 });
+async function open(mayWrite: () => boolean = () => true, tickMs = 3_600_000): Promise<Provider> {
+  const provider = makeProvider(aws, { tickMs });
   opened.push(provider);
   await provider.open({ ...start, mayWrite });
   await provider.lead?.({ ...start, mayWrite });
@@ -61,4 +63,15 @@ test('who leads again reads anew: what another made meanwhile is not made twice'
   await first.lead?.(start);
   await settle(first);
   expect(writes()).toBe(made);
+});
+
+test('who leads again does not believe what it knew of targets: a node that came and went meanwhile is none', async () => {
+  aws.addInstance(typicalInstance(4));
+  const first = await open(undefined, 10);
+  await want(first, nlb());
+  const second = await open(undefined, 10);
+  await want(second, nlb({ nodes: [...workers, worker(4)] }));
+  await first.lead?.(start);
+  await want(first, nlb());
+  expect(aws.targetGroups().map(({ arn }) => aws.targetsOf(arn).length)).toEqual([3]);
 });
