@@ -1,17 +1,17 @@
 import { type ForwarderOptions, startForwarder } from './forwarder.ts';
-import { tryNft } from './kernel/nft.ts';
+import { readChains, tryNft } from './kernel/nft.ts';
 import { emptyPlan } from './kernel/plan.ts';
 import { renderRuleset } from './kernel/ruleset.ts';
-import type { Forwarder } from './rules.ts';
 import { wallsIn } from './kernel/walls.ts';
+import type { Forwarder } from './rules.ts';
 
 /** Of the ruleset, unless another name is asked for. */
 export const TABLE = 'nodeport-lb';
 
-export interface DatapathOptions extends ForwarderOptions {
 /** Beginning of the names of tables that are one process's alone, whose id follows, and go with it. */
 export const PRIVATE_TABLES = `${TABLE}-pid-`;
 
+export interface DatapathOptions extends ForwarderOptions {
   /** `auto`: each listener is served by the kernel where rights, machine and rule allow it, else in userspace. */
   readonly datapath: 'auto' | 'userspace' | 'nftables';
   /** Name of our table in the family inet, letters, digits, - and _; two forwarders on one machine need two. Default: TABLE. */

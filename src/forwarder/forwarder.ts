@@ -32,11 +32,11 @@ import { bestWiring } from './wire-raw.ts';
 
 /** How late a time limit of a connection may be noticed. */
 const SWEEP_MS = 100;
+/** Reasons for a data path that are told in the log. */
+const MAX_TOLD_WHYS = 20;
 
 export interface ForwarderOptions {
   onReport(report: ForwarderReport): void;
-/** Reasons for a data path that are told in the log. */
-const MAX_TOLD_WHYS = 20;
   readonly log: ForwarderLog;
   /** Client connections at once, over all listeners; more are refused. Default: `connectionLimit`. */
   readonly maxConnections?: number;
@@ -76,6 +76,7 @@ class LocalForwarder implements Forwarder {
   #exclusive: readonly string[] = [];
   /** Listeners of userspace have come or gone since it was told. */
   #hasMoved = false;
+  readonly #toldWhys = new Set<string>();
 
   constructor(options: ForwarderOptions) {
     const nodes = new Nodes();
@@ -84,7 +85,6 @@ class LocalForwarder implements Forwarder {
     const { now = Date.now, nowMs = () => performance.now(), probesPerSecond } = options;
     const onMoved = (watches: ReadonlySet<Watch> | undefined) => this.#kernel?.moved(watches);
     const pace = probesPerSecond === undefined ? {} : { probesPerSecond };
-  readonly #toldWhys = new Set<string>();
     const maxConnections = options.maxConnections ?? connectionLimit();
     this.#ground = {
       wiring,
@@ -240,6 +240,7 @@ class LocalForwarder implements Forwarder {
   }
 
   #newListener(rule: RuleListener): PortListener {
+    this.#tellPath(rule);
     const gone = () => this.#gone(rule.id, listener);
     if (this.#kernel && this.#pathOf(rule).datapath === 'nftables') {
       const listener: PortListener = new KernelListener(rule, this.#ground, this.#kernel, () => this.#gone(rule.id, listener));
@@ -250,6 +251,18 @@ class LocalForwarder implements Forwarder {
       rule.protocol === 'UDP' ? new UdpListener(rule, this.#ground, gone) : new TcpListener(rule, this.#ground, gone);
     if (rule.protocol === 'UDP') this.#freePort(rule);
     return listener;
+  }
+
+  /** Each reason once: there may be thousands of listeners. */
+  #tellPath(rule: RuleListener): void {
+    if (!this.#paths || this.#paths.fault || this.#toldWhys.size >= MAX_TOLD_WHYS) return;
+    const { why } = this.#pathOf(rule);
+    if (why === undefined || this.#toldWhys.has(why)) return;
+    this.#toldWhys.add(why);
+    this.#ground.log.info(
+      { listener: rule.id, why },
+      'data path: userspace for this listener, and for others with the same reason',
+    );
   }
 
   /** Flows of a closed listener live on at its port, unless another listener gets it. */
@@ -287,7 +300,6 @@ class LocalForwarder implements Forwarder {
     this.#sweep ??= setInterval(() => {
       const now = this.#ground.nowMs();
       for (const flow of this.#ground.flows.silent(now)) flow.end('silent');
-    this.#tellPath(rule);
       for (const listener of this.#listeners.values()) listener.sweep(now);
       for (const listener of this.#draining) listener.sweep(now);
       if (this.#ground.active > 0 || this.#ground.flows.size > 0) return;
@@ -299,18 +311,6 @@ class LocalForwarder implements Forwarder {
 
 /** Nothing is asked of the machine where there is no kernel path. */
 const nowhere: Machine = { own: new Set(), forwards: new Set() };
-
-  /** Each reason once: there may be thousands of listeners. */
-  #tellPath(rule: RuleListener): void {
-    if (!this.#paths || this.#paths.fault || this.#toldWhys.size >= MAX_TOLD_WHYS) return;
-    const { why } = this.#pathOf(rule);
-    if (why === undefined || this.#toldWhys.has(why)) return;
-    this.#toldWhys.add(why);
-    this.#ground.log.info(
-      { listener: rule.id, why },
-      'data path: userspace for this listener, and for others with the same reason',
-    );
-  }
 
 /** Pure. Why a listener cannot be served at all. */
 function faultOf(rule: RuleListener, hasKernel: boolean): { readonly code: ListenFailure; readonly message: string } | undefined {
