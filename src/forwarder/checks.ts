@@ -69,7 +69,8 @@ function specsOfTcp({ nodePort, check }: RuleListener): { nodePort: CheckSpec; o
 }
 
 interface Difference {
-  readonly after: readonly NodeEntry[];
+  /** Held weakly: it is the next difference's key, so that from the first list on none would ever go. */
+  readonly after: WeakRef<readonly NodeEntry[]>;
   readonly come: readonly NodeEntry[];
   readonly gone: readonly NodeEntry[];
 }
@@ -82,9 +83,13 @@ const differences = new WeakMap<readonly NodeEntry[], Difference>();
 
 function differenceOf(before: readonly NodeEntry[], after: readonly NodeEntry[]): Difference {
   const had = differences.get(before);
-  if (had?.after === after) return had;
+  if (had?.after.deref() === after) return had;
   const [old, now] = [new Set(before), new Set(after)];
-  const made = { after, come: after.filter((node) => !old.has(node)), gone: before.filter((node) => !now.has(node)) };
+  const made = {
+    after: new WeakRef(after),
+    come: after.filter((node) => !old.has(node)),
+    gone: before.filter((node) => !now.has(node)),
+  };
   differences.set(before, made);
   return made;
 }

@@ -295,7 +295,7 @@ export class Health implements PatrolHost<Watch> {
     const names = new Set([...check.users].map(({ rule }) => rule.nodeSet));
     const sets = [...names].map((name) => this.#nodes.set(name));
     const members = sets.length === 1 ? sets[0]! : [...new Set(sets.flat())];
-    if (members !== check.members) this.#setMembers(check, members);
+    if (!sameNodes(members, check.members)) this.#setMembers(check, members);
   }
 
   #setMembers(check: Check<Watch>, members: readonly NodeEntry[], last?: Watch): void {
@@ -337,6 +337,11 @@ export class Health implements PatrolHost<Watch> {
 }
 
 const nothingYet = { prospects: undefined, nodesEpoch: -1, nodePortEpoch: -1, ownEpoch: undefined };
+
+/** Of several node sets a new list is made each time, and a check whose members are others is looked at by all its listeners. */
+function sameNodes(a: readonly NodeEntry[], b: readonly NodeEntry[]): boolean {
+  return a === b || (a.length === b.length && a.every((node, i) => node === b[i]));
+}
 
 function checksOf({ nodePort, own }: Watch): readonly Check<Watch>[] {
   return own ? [nodePort, own] : [nodePort];
