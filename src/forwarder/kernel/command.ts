@@ -15,13 +15,22 @@ export const commandEnvironment = {
   LC_ALL: 'C',
 };
 
+export interface CommandOptions {
+  readonly input?: string;
+  readonly timeoutMs?: number;
+  /** Takes what it prints as it comes; `stdout` stays empty then. */
+  onStdout?(chunk: string): void;
+}
+
 /** Runs a command to its end, whatever that is; it is killed after `timeoutMs`. Never rejects. */
-export function runCommand(command: string, args: readonly string[], { input = '', timeoutMs = 10_000 } = {}): Promise<Output> {
+export function runCommand(command: string, args: readonly string[], options: CommandOptions = {}): Promise<Output> {
+  const { input = '', timeoutMs = 10_000 } = options;
   return new Promise((resolve) => {
     const child = spawn(command, [...args], { env: commandEnvironment, timeout: timeoutMs, killSignal: 'SIGKILL' });
     const text = { stdout: '', stderr: '' };
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      text.stdout += chunk;
+      if (options.onStdout) options.onStdout(chunk);
+      else text.stdout += chunk;
     });
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
       text.stderr += chunk;

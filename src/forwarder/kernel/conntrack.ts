@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { runCommand } from './command.ts';
-import { canonical, type Family } from './plan.ts';
+import { canonical, type Family, keyOf } from './plan.ts';
 
 /** A connection or flow that the kernel tracks. */
 export interface Tracked {
@@ -28,23 +28,45 @@ const MAX_DELETIONS = 64;
 /** The longest list that is read: some 150 bytes each. */
 const LIST_TIMEOUT_MS = 20_000;
 
+/** Takes the lines of `conntrack -L` in pieces as they come, and keeps of them only what is asked for: the table may have a million. */
+export class TrackedReader {
+  readonly found: Tracked[] = [];
+  readonly #keys: ReadonlySet<string>;
+  #rest = '';
+
+  /** @param keys of the listeners whose connections are wanted */
+  constructor(keys: ReadonlySet<string>) {
+    this.#keys = keys;
+  }
+
+  read(chunk: string): void {
+    const text = this.#rest + chunk;
+    const end = text.lastIndexOf('\n') + 1;
+    this.#rest = text.slice(end);
+    for (const tracked of parseTracked(text.slice(0, end))) {
+      const { to, protocol } = tracked;
+      if (this.#keys.has(keyOf(to.address, protocol, to.port))) this.found.push(tracked);
+    }
+  }
+}
+
 /** Pure. The lines of `conntrack -L`; others are left out. */
 export function parseTracked(text: string): readonly Tracked[] {
-  const found: Tracked[] = [];
-  for (const line of text.split('\n')) {
-    const values = [...line.matchAll(/\b(src|dst|sport|dport)=(\S+)/g)].map((match) => match[2]!);
-    const [client, dst, , dport, src, , sport] = values;
-    if (values.length < 8 || client === undefined || dst === undefined || src === undefined) continue;
-    const [protocol = '', , , state = ''] = line.trim().split(/\s+/);
-    found.push({
-      protocol,
-      state: /^[A-Z_0-9]+$/.test(state) ? state : undefined,
-      client,
-      to: { address: canonical(dst), port: Number(dport) },
-      from: { address: canonical(src), port: Number(sport) },
-    });
-  }
-  return found;
+  return text.split('\n').flatMap((line) => parseLine(line) ?? []);
+}
+
+function parseLine(line: string): Tracked | undefined {
+  const values = [...line.matchAll(/\b(?:src|dst|sport|dport)=(\S+)/g)].map((match) => match[1]!);
+  const [client, dst, , dport, src, , sport] = values;
+  if (values.length < 8 || client === undefined || dst === undefined || src === undefined) return undefined;
+  const [protocol = '', , , state = ''] = line.trim().split(/\s+/, 4);
+  return {
+    protocol,
+    state: /^[A-Z_0-9]+$/.test(state) ? state : undefined,
+    client,
+    to: { address: canonical(dst), port: Number(dport) },
+    from: { address: canonical(src), port: Number(sport) },
+  };
 }
 
 /** Pure. One deletion for each listener and target, or for each listener's address when there are too many. */
@@ -73,11 +95,13 @@ export class Conntrack {
     this.#isMissing = (await runCommand('conntrack', ['--version'])).code === 'ENOENT';
   }
 
-  async list(family: Family, protocol: string | undefined): Promise<readonly Tracked[]> {
+  /** @param keys of the listeners whose connections are wanted */
+  async list(family: Family, protocol: string, keys: ReadonlySet<string>): Promise<readonly Tracked[]> {
     if (this.#isMissing) return [];
-    const which = protocol === undefined ? [] : ['-p', protocol];
-    const { stdout } = await runCommand('conntrack', ['-L', ...familyArgs(family), ...which], { timeoutMs: LIST_TIMEOUT_MS });
-    return parseTracked(stdout);
+    const reader = new TrackedReader(keys);
+    const onStdout = (chunk: string) => reader.read(chunk);
+    await runCommand('conntrack', ['-L', ...familyArgs(family), '-p', protocol], { timeoutMs: LIST_TIMEOUT_MS, onStdout });
+    return reader.found;
   }
 
   async forget({ protocol, address, port, target }: Forget): Promise<void> {

@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { commandEnvironment } from './command.ts';
 
+/** So many characters of commands, and another nft takes its place: what it keeps of them is up to four times as long (nft 1.0.6). */
+const RENEW_AFTER_CHARACTERS = 1_000_000;
 /** An answer that is not there then will not come. */
 const TIMEOUT_MS = 10_000;
 
@@ -20,9 +22,13 @@ export class Session {
   #heard = '';
   #question: Question | undefined;
   #lastMark = 0;
+  /** Characters that this nft was given. */
+  #given = 0;
 
   /** One at a time. @returns what nft complained of, '' for nothing; undefined when there is no such nft, or it does not answer */
   run(commands: string): Promise<string | undefined> {
+    if (this.#given > RENEW_AFTER_CHARACTERS) this.#close();
+    this.#given += commands.length;
     return new Promise((resolve) => {
       const child = this.#open();
       const mark = `nplbdone${++this.#lastMark}`;
@@ -34,11 +40,16 @@ export class Session {
   }
 
   end(): void {
+    this.#close();
+    this.#answer(undefined);
+  }
+
+  #close(): void {
     const child = this.#child;
     this.#child = undefined;
+    this.#given = 0;
     child?.stdin?.end();
     child?.kill();
-    this.#answer(undefined);
   }
 
   #open(): ChildProcess {

@@ -176,10 +176,11 @@ export class Sweeper {
   }
 
   async #list(listeners: readonly KernelListener[]): Promise<readonly Tracked[]> {
+    const keys = new Set(listeners.map(({ key }) => key));
     const kinds = new Map(listeners.map(({ family, protocol }) => [`${family} ${protocol}`, { family, protocol }]));
     const lists: Tracked[] = [];
     for (const { family, protocol } of kinds.values()) {
-      for (const one of await this.#conntrack.list(family as Family, protocol)) lists.push(one);
+      for (const one of await this.#conntrack.list(family as Family, protocol, keys)) lists.push(one);
     }
     return lists;
   }
