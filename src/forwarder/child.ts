@@ -44,6 +44,8 @@ export interface SpawnOptions {
    * time for it are removed. Default: the kernel goes on when this process dies, for the one that comes after it.
    */
   readonly isPrivate?: boolean;
+  /** Takes over what the forwarder at this path has, and gives it to the next one there; `onSucceeded` tells of that. */
+  readonly handover?: { readonly path: string; onSucceeded(): void };
   /** The child's program; default: `process.ts` or `process.js` beside this module. */
   readonly entry?: string;
   /** How long the child may be gone before its listeners are reported failed; default: REPORT_DOWN_AFTER_MS. */
@@ -59,6 +61,9 @@ class ChildForwarder implements Forwarder {
   readonly #entry: string;
   readonly #args: readonly string[];
   readonly #reportDownAfterMs: number;
+  readonly #handover: SpawnOptions['handover'];
+  /** Another forwarder has taken over. */
+  #isSucceeded = false;
   readonly #log: ForwarderLog;
   readonly #reports: Reports;
   readonly #requests = new Map<number, (counters: ForwarderCounters) => void>();
@@ -79,6 +84,7 @@ class ChildForwarder implements Forwarder {
     this.#args = [datapath, isPrivate ? `${PRIVATE_TABLES}${process.pid}` : table];
     this.#reportDownAfterMs = options.reportDownAfterMs ?? REPORT_DOWN_AFTER_MS;
     this.#log = options.log;
+    this.#handover = options.handover;
     this.#reports = new Reports(options.onReport);
     this.#child = this.#spawn();
   }
@@ -123,11 +129,12 @@ class ChildForwarder implements Forwarder {
     child.on('error', (error) => this.#log.error({ error: error.message }, 'the forwarder process cannot be reached'));
     child.once('exit', (code, signal) => this.#died(code ?? signal ?? 'unknown', performance.now() - bornMs));
     this.#sent = undefined;
+    if (this.#handover) child.send({ type: 'succeed', path: this.#handover.path } satisfies ToForwarder, () => {});
     return child;
   }
 
   #died(how: string | number, livedMs: number): void {
-    if (this.#closing) return;
+    if (this.#closing || this.#isSucceeded) return;
     if (livedMs >= TRUSTED_AFTER_MS) this.#respawnMs = RESPAWN_LEAST_MS;
     this.#log.error({ how, respawnMs: this.#respawnMs }, 'the forwarder process has died and is started again');
     this.#reportDown ??= setTimeout(() => this.#tellDown(how), this.#reportDownAfterMs);
@@ -165,6 +172,7 @@ class ChildForwarder implements Forwarder {
   #hear(message: FromForwarder): void {
     if (message.type === 'report') this.#takeReport(message.report);
     else if (message.type === 'counters') this.#answered(message.request, message.counters);
+    else if (message.type === 'succeeded') this.#succeeded();
     else if (message.type === 'log') this.#log[message.level](message.fields, message.message);
     else {
       this.#log.warn({ why: message.why }, 'the forwarder process asks for whole rules');
@@ -181,6 +189,11 @@ class ChildForwarder implements Forwarder {
     for (const [key, state] of Object.entries(targets)) this.#reports.target(key, state);
     for (const [code, message] of Object.entries(warnings)) this.#reports.warning(code, message);
     this.#reports.flush();
+  }
+
+  #succeeded(): void {
+    this.#isSucceeded = true;
+    this.#handover?.onSucceeded();
   }
 
   #answered(request: number, counters: ForwarderCounters): void {

@@ -1,4 +1,5 @@
 import { type ForwarderOptions, startForwarder } from './forwarder.ts';
+import type { Estate } from './handover.ts';
 import { readChains, tryNft } from './kernel/nft.ts';
 import { emptyPlan } from './kernel/plan.ts';
 import { renderRuleset } from './kernel/ruleset.ts';
@@ -29,7 +30,7 @@ export function openForwarder({
   countBytes = true,
   keepRules = false,
   ...options
-}: DatapathOptions): Forwarder {
+}: DatapathOptions): Forwarder & Estate {
   if (datapath === 'userspace') return startForwarder(options);
   const fault = tryNft(renderRuleset(emptyPlan, { table, countBytes }));
   if (fault) options.log.info({ asked: datapath, why: fault.message }, 'data path: no nftables');

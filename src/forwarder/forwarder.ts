@@ -2,13 +2,16 @@ import { isIP } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { addCounters, zeroCounters } from './counters.ts';
 import type { Ground } from './ground.ts';
+import type { Estate } from './handover.ts';
 import { Health, type Watch } from './health.ts';
+import { Inheritance } from './inheritance.ts';
 import { departed } from './kernel/departures.ts';
 import { Kernel } from './kernel/kernel.ts';
 import { KernelListener } from './kernel/listener.ts';
 import { canonical, keyOf } from './kernel/plan.ts';
 import { connectionLimit, flowLimit } from './limits.ts';
 import { TcpListener } from './listener.ts';
+import type { Handle } from './pass.ts';
 import { choosePath, type Machine, type PathChoice, type Paths } from './paths.ts';
 import { listenerProblems, nodeProblems } from './problems.ts';
 import { Reports } from './reports.ts';
@@ -43,6 +46,8 @@ export interface ForwarderOptions {
   /** Flows of UDP at once, over all listeners; for more the one that was silent for longest goes. Default: `flowLimit`. */
   readonly maxFlows?: number;
   readonly wiring?: Wiring;
+  /** Sockets of the forwarder before this one; default: there was none. */
+  readonly inheritance?: Inheritance;
   /** Undefined: userspace alone. Given by `openForwarder`. */
   readonly paths?: Paths;
   /** Ceiling of all health checks together; default: MAX_PROBES_PER_SECOND. */
@@ -56,11 +61,11 @@ export interface ForwarderOptions {
 type PortListener = TcpListener | UdpListener | KernelListener;
 
 /** Forwards in this process. */
-export function startForwarder(options: ForwarderOptions): Forwarder {
+export function startForwarder(options: ForwarderOptions): Forwarder & Estate {
   return new LocalForwarder(options);
 }
 
-class LocalForwarder implements Forwarder {
+class LocalForwarder implements Forwarder, Estate {
   readonly #ground: Ground;
   readonly #listeners = new Map<string, PortListener>();
   /** Closed, with connections that live on. */
@@ -70,6 +75,9 @@ class LocalForwarder implements Forwarder {
   #table: RulesTable = emptyTable;
   #sweep: NodeJS.Timeout | undefined;
   #onEmpty: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+  /** The kernel's table is to be another's. */
+  #isHeld = false;
   readonly #paths: Paths | undefined;
   readonly #kernel: Kernel | undefined;
   /** As the kernel path knows them. */
@@ -92,6 +100,7 @@ class LocalForwarder implements Forwarder {
       nodes,
       reports,
       log: options.log,
+      inheritance: options.inheritance ?? new Inheritance(),
       maxConnections,
       active: 0,
       flows: new FlowTable(options.maxFlows ?? flowLimit(maxConnections)),
@@ -122,7 +131,45 @@ class LocalForwarder implements Forwarder {
     this.#tellGeneration();
   }
 
-  async close(drainMs?: number, keepRules = this.#paths?.keepRules ?? false): Promise<void> {
+  /** Called again, it can only shorten the time that connections have. */
+  close(drainMs?: number, keepRules = this.#paths?.keepRules ?? false): Promise<void> {
+    if (this.#closing && drainMs !== undefined) for (const listener of this.#draining) listener.close(drainMs);
+    this.#closing ??= this.#close(drainMs, keepRules || this.#isHeld);
+    return this.#closing;
+  }
+
+  get table(): string | undefined {
+    return this.#kernel && this.#paths?.table;
+  }
+
+  sockets(): ReadonlyMap<string, Handle> {
+    return new Map(
+      [...this.#listeners.values()].flatMap((listener) => (listener instanceof KernelListener ? [] : listener.sockets())),
+    );
+  }
+
+  async hold(table: string | undefined): Promise<void> {
+    this.#isHeld = table !== undefined && table === this.table;
+    if (this.#isHeld) await this.#kernel?.hold();
+  }
+
+  goOn(): void {
+    this.#isHeld = false;
+    this.#kernel?.goOn();
+  }
+
+  passOn(keys: ReadonlySet<string>): void {
+    if (this.#isHeld) this.#abandonKernel();
+    for (const [id, listener] of [...this.#listeners]) {
+      if (listener instanceof KernelListener) continue;
+      const sockets = listener.sockets();
+      if (sockets.length === 0 || !sockets.every(([key]) => keys.has(key))) continue;
+      if (listener instanceof UdpListener) listener.deafen();
+      this.#closeListener(id);
+    }
+  }
+
+  async #close(drainMs: number | undefined, keepRules: boolean): Promise<void> {
     const gone = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });

@@ -1,4 +1,5 @@
 import type { Health } from './health.ts';
+import type { Inheritance } from './inheritance.ts';
 import type { Reports } from './reports.ts';
 import type { Datapath, ForwarderLog, RuleListener } from './rules.ts';
 import type { Nodes } from './targets.ts';
@@ -13,6 +14,8 @@ export interface Ground {
   readonly nodes: Nodes;
   readonly reports: Reports;
   readonly log: ForwarderLog;
+  /** Sockets of the forwarder before this one. */
+  readonly inheritance: Inheritance;
   /** Client connections that may be open at once, over all listeners. */
   readonly maxConnections: number;
   /** Client connections that are open now, over all listeners. */

@@ -1,4 +1,5 @@
 import type { Server } from 'node:net';
+import type { Handle } from './pass.ts';
 import { describePortHolder } from './port-holder.ts';
 import type { ListenFailure, RuleListener } from './rules.ts';
 import { BACKLOG } from './wire.ts';
@@ -13,12 +14,21 @@ const FALLBACK_OFFSET = 8000;
 
 /**
  * Opens the listener's TCP port, or with `portFallback` another one where that port may not be bound.
+ * @param inherited gives the socket of a port that is open already
  * @returns what is served, or why it is not
  */
-export async function listen(makeServer: () => Server, rule: RuleListener, ipv6Only: boolean): Promise<Served | ListenFault> {
+export async function listen(
+  makeServer: () => Server,
+  rule: RuleListener,
+  ipv6Only: boolean,
+  inherited: (port: number) => Handle | undefined,
+): Promise<Served | ListenFault> {
   return bindFirst<Served>(rule, async (port) => {
     const server = makeServer();
-    const error = await bind(server, { host: rule.address, port, ipv6Only, backlog: BACKLOG, exclusive: true });
+    const error = await bind(
+      server,
+      inherited(port) ?? { host: rule.address, port, ipv6Only, backlog: BACKLOG, exclusive: true },
+    );
     return error ? { error } : { server, at: { address: rule.address, port: boundPort(server) } };
   });
 }
@@ -49,11 +59,11 @@ function boundPort(server: Server): number {
   return typeof at === 'object' && at !== null ? at.port : 0;
 }
 
-function bind(server: Server, options: Parameters<Server['listen']>[0]): Promise<NodeJS.ErrnoException | undefined> {
+function bind(server: Server, options: object): Promise<NodeJS.ErrnoException | undefined> {
   return new Promise((resolve) => {
     const failed = (error: NodeJS.ErrnoException): void => resolve(error);
     server.once('error', failed);
-    server.listen(options as object, () => {
+    server.listen(options, () => {
       server.off('error', failed);
       resolve(undefined);
     });

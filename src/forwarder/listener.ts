@@ -6,7 +6,9 @@ import { zeroCounters } from './counters.ts';
 import { type Attempt, Dial, type DialHost } from './dial.ts';
 import { type Ground, isFull } from './ground.ts';
 import type { Watch } from './health.ts';
+import { keyOfSocket } from './inheritance.ts';
 import { type ListenFault, type Listening, listen } from './listen.ts';
+import type { Handle } from './pass.ts';
 import { allowedSources, isAllowed } from './problems.ts';
 import { proxyHeader } from './proxy-protocol.ts';
 import type { ListenerCounters, RuleListener } from './rules.ts';
@@ -75,6 +77,7 @@ export class TcpListener implements DialHost {
       () => this.wiring.serve((wire) => this.#accept(wire)),
       this.#rule,
       this.#ground.ipv6Only(this.#rule),
+      (port) => this.#ground.inheritance.claim('TCP', this.#rule.address, port),
     );
     if (this.#isClosed()) {
       if ('server' in outcome) outcome.server.close();
@@ -83,6 +86,14 @@ export class TcpListener implements DialHost {
     } else {
       this.#failedToOpen(outcome);
     }
+  }
+
+  /** What accepts for it, by `keyOfSocket`. */
+  sockets(): readonly (readonly [string, Handle])[] {
+    const at = this.#server?.address();
+    if (!at || typeof at === 'string') return [];
+    const handle = (this.#server as unknown as { _handle: Handle | null })._handle;
+    return handle ? [[keyOfSocket('TCP', this.#rule.address, at.port), handle]] : [];
   }
 
   /** Connections to targets that are no more get the drain time; the others are not touched. */

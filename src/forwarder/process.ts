@@ -1,4 +1,6 @@
 import { openForwarder, PRIVATE_TABLES } from './datapath.ts';
+import { offerHandover } from './handover.ts';
+import { Inheritance, takeOver } from './inheritance.ts';
 import { cleanUpOrphans } from './kernel/cleanup.ts';
 import type { FromForwarder, LogLevel, ToForwarder } from './messages.ts';
 import { RulesError } from './rules.ts';
@@ -10,17 +12,27 @@ process.on('SIGTERM', () => {});
 
 const [asked, table] = process.argv.slice(2);
 const isPrivate = table?.startsWith(PRIVATE_TABLES) ?? false;
+const inheritance = new Inheritance();
 const log = { debug: logger('debug'), info: logger('info'), warn: logger('warn'), error: logger('error') };
 const forwarder = openForwarder({
   datapath: asked === 'auto' || asked === 'nftables' ? asked : 'userspace',
   ...(table === undefined ? {} : { table }),
-  onReport: (report) => tell({ type: 'report', report }),
+  inheritance,
+  onReport: (report) => {
+    if (report.generation >= 0) inheritance.end();
+    tell({ type: 'report', report });
+  },
   log,
 });
 if (isPrivate && asked !== 'userspace') void removeOrphans();
 
+/** Rules wait until the sockets of the forwarder before this one are here, and it is clear which of them they want. */
+let ready: Promise<void> | undefined;
+let path: string | undefined;
+
 process.on('message', (message: ToForwarder) => {
-  if (message.type === 'apply') apply(message.next);
+  if (message.type === 'succeed') succeed(message.path);
+  else if (message.type === 'apply') void (ready ? ready.then(() => apply(message.next)) : apply(message.next));
   else if (message.type === 'counters') void answerCounters(message.request);
   else void leave(message.drainMs);
 });
@@ -29,9 +41,15 @@ process.on('message', (message: ToForwarder) => {
 // whose table it is then: taking it out now could take it from him. A private table is nobody else's.
 process.on('disconnect', () => void leave(undefined, !isPrivate));
 
+function succeed(at: string): void {
+  path = at;
+  ready = takeOver(inheritance, at, forwarder.table, log);
+}
+
 function apply(next: Extract<ToForwarder, { type: 'apply' }>['next']): void {
   try {
     forwarder.apply(next);
+    if (path !== undefined) void offer(path);
   } catch (error) {
     if (!(error instanceof RulesError)) throw error;
     tell({ type: 'resend', why: error.message });
@@ -48,12 +66,24 @@ async function answerCounters(request: number): Promise<void> {
   tell({ type: 'counters', request, counters: await forwarder.counters() });
 }
 
+/** Once the first rules have been applied. */
+async function offer(at: string): Promise<void> {
+  path = undefined;
+  ready = undefined;
+  inheritance.settle();
+  await offerHandover(at, forwarder, log, () => {
+    tell({ type: 'succeeded' });
+    void leave(undefined);
+  });
+}
+
 let isLeaving = false;
 
 async function leave(drainMs: number | undefined, keepRules = false): Promise<void> {
+  const closed = forwarder.close(drainMs, keepRules); // the next forwarder's coming was no reason to hurry, but an end may be
   if (isLeaving) return;
   isLeaving = true;
-  await forwarder.close(drainMs, keepRules);
+  await closed;
   if (process.connected) process.disconnect();
   process.exit(0);
 }

@@ -4,13 +4,15 @@ import { Backoff } from './backoff.ts';
 import { zeroCounters } from './counters.ts';
 import type { Attempt } from './dial.ts';
 import { type Ground, isFull } from './ground.ts';
+import { keyOfSocket } from './inheritance.ts';
 import { bindFirst, type ListenFault } from './listen.ts';
+import type { Handle } from './pass.ts';
 import { allowedSources, isAllowed } from './problems.ts';
 import type { ListenerCounters, RuleListener } from './rules.ts';
 import { endpointsOf, type NodeEntry, sameEndpoint } from './targets.ts';
 import { Aim } from './udp-aim.ts';
 import { Flow, type FlowEnd, type FlowHost } from './udp-flow.ts';
-import { addressesBehind, isWildcard, type Mouth, openMouths } from './udp-mouth.ts';
+import { addressesBehind, type Inherited, isWildcard, type Mouth, openMouths } from './udp-mouth.ts';
 import { isCongested, RECEIVE_BYTES } from './udp-socket.ts';
 
 /** A flow has no end: when its listener goes, one that has been silent for so long is taken to have ended. */
@@ -27,6 +29,7 @@ export class UdpListener implements FlowHost {
   readonly #aim: Aim;
   readonly #backoff = new Backoff();
   readonly #onGone: () => void;
+  readonly #inherited: Inherited = (address, port) => this.#ground.inheritance.claim('UDP', address, port);
   readonly #onSent = (error: Error | null): void => {
     if (error) this.#counters.dropped++;
   };
@@ -47,6 +50,16 @@ export class UdpListener implements FlowHost {
     this.#aim = new Aim(rule, ground);
     this.#onGone = onGone;
     this.#allowed = allowedSources(rule.sourceRanges);
+  }
+
+  /** What receives for it, by `keyOfSocket`. */
+  sockets(): readonly (readonly [string, Handle])[] {
+    return this.#mouths.map(({ address, port, handle }) => [keyOfSocket('UDP', address, port), handle]);
+  }
+
+  /** Another process receives from now on; answers to what has come already leave from here. */
+  deafen(): void {
+    for (const mouth of this.#mouths) mouth.deafen();
   }
 
   holdsPortOf({ address, port }: RuleListener): boolean {
@@ -86,7 +99,7 @@ export class UdpListener implements FlowHost {
     this.#phase = 'opening';
     this.#backoff.stop();
     const addresses = this.#addresses();
-    const outcome = await bindFirst(this.#rule, (port) => openMouths(addresses, port));
+    const outcome = await bindFirst(this.#rule, (port) => openMouths(addresses, port, this.#inherited));
     if (this.#isClosed()) {
       if (!('code' in outcome)) for (const mouth of outcome) mouth.socket.close();
     } else if ('code' in outcome) {
@@ -257,7 +270,7 @@ export class UdpListener implements FlowHost {
     const gone = this.#mouths.filter(({ address }) => !wanted.has(address));
     const added = [...wanted].filter((address) => !had.has(address));
     if (!first || (gone.length === 0 && added.length === 0) || wanted.size === 0) return;
-    const made = added.length > 0 ? await openMouths(added, first.port) : [];
+    const made = added.length > 0 ? await openMouths(added, first.port, this.#inherited) : [];
     const come = 'error' in made ? [] : made;
     for (const mouth of come) this.#listenAt(mouth);
     this.#mouths = [...this.#mouths.filter((mouth) => !gone.includes(mouth)), ...come];

@@ -1,7 +1,8 @@
-import type { Socket } from 'node:dgram';
+import type { BindOptions, Socket } from 'node:dgram';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { NotBound } from './listen.ts';
+import type { Handle } from './pass.ts';
 import type { Flow } from './udp-flow.ts';
 import { growBuffers, makeSocket, RECEIVE_BYTES } from './udp-socket.ts';
 
@@ -27,6 +28,27 @@ export class Mouth {
     this.socket = socket;
     this.receiveBytes = growBuffers(socket, RECEIVE_BYTES);
   }
+
+  get handle(): Handle {
+    return handleOf(this.socket);
+  }
+
+  /** Hears nothing any more, without an end: another process hears what comes, and answers may still leave from here. */
+  deafen(): void {
+    handleOf(this.socket).recvStop();
+  }
+}
+
+/** Gives the socket of an address and port that is open already. */
+export type Inherited = (address: string, port: number) => Handle | undefined;
+
+/** Node's own, found by what only it has: `socket._handle` would tell everybody that it is deprecated (DEP0112). */
+function handleOf(socket: Socket): Handle & { recvStop(): void } {
+  for (const symbol of Object.getOwnPropertySymbols(socket)) {
+    const state = (socket as unknown as Record<symbol, { readonly handle?: Handle & { recvStop(): void } } | undefined>)[symbol];
+    if (typeof state?.handle?.recvStop === 'function') return state.handle;
+  }
+  return { close: () => {}, recvStop: () => {} };
 }
 
 export function isWildcard(address: string): boolean {
@@ -46,18 +68,23 @@ export function addressesBehind(address: string, ipv6Only: boolean): readonly st
 }
 
 /** Opens one port at all of them. An address that is not there any more, or not yet, is left out as long as another is. */
-export async function openMouths(addresses: readonly string[], port: number): Promise<readonly Mouth[] | NotBound> {
+export async function openMouths(
+  addresses: readonly string[],
+  port: number,
+  inherited: Inherited,
+): Promise<readonly Mouth[] | NotBound> {
   for (let left = port === 0 ? ANY_PORT_TRIES : 1; ; left--) {
-    const made = await openOnce(addresses, port);
+    const made = await openOnce(addresses, port, inherited);
     if (!('error' in made) || made.error.code !== 'EADDRINUSE' || left <= 1) return made;
   }
 }
 
-async function openOnce(addresses: readonly string[], port: number): Promise<readonly Mouth[] | NotBound> {
+async function openOnce(addresses: readonly string[], port: number, inherited: Inherited): Promise<readonly Mouth[] | NotBound> {
   const mouths: Mouth[] = [];
   let missing: NotBound = { error: Object.assign(new Error('no address'), { code: 'EADDRNOTAVAIL' }) };
   for (const address of addresses) {
-    const made = await openMouth(address, mouths[0]?.port ?? port);
+    const at = mouths[0]?.port ?? port;
+    const made = await openMouth(address, at, inherited(address, at));
     if (!('error' in made)) {
       mouths.push(made);
     } else if (made.error.code === 'EADDRNOTAVAIL') {
@@ -70,7 +97,7 @@ async function openOnce(addresses: readonly string[], port: number): Promise<rea
   return mouths.length > 0 ? mouths : missing;
 }
 
-function openMouth(address: string, port: number): Promise<Mouth | NotBound> {
+function openMouth(address: string, port: number, handle: Handle | undefined): Promise<Mouth | NotBound> {
   const socket = makeSocket(isIP(address));
   return new Promise((resolve) => {
     const failed = (error: NodeJS.ErrnoException): void => {
@@ -82,6 +109,6 @@ function openMouth(address: string, port: number): Promise<Mouth | NotBound> {
       socket.off('error', failed);
       resolve(new Mouth(address, socket));
     });
-    socket.bind({ address, port, exclusive: true });
+    socket.bind((handle ?? { address, port, exclusive: true }) as BindOptions); // a handle is taken as it is
   });
 }

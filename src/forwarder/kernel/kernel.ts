@@ -6,6 +6,7 @@ import { describePortHolder } from '../port-holder.ts';
 import type { ForwarderLog } from '../rules.ts';
 import { Aims } from './aims.ts';
 import { readConntrackFill } from './conntrack.ts';
+import { warnOfConntrack } from './fill.ts';
 import type { KernelListener } from './listener.ts';
 import { type KernelFault, Nft } from './nft.ts';
 import { type Changes, canonical, emptyPlan, type KernelRule, type Plan, planChanges } from './plan.ts';
@@ -19,8 +20,6 @@ const AUDIT_MS = 5_000;
 /** What the kernel did not take is tried again after this, doubled each time. */
 const RETRY_LEAST_MS = 500;
 const RETRY_MOST_MS = 30_000;
-/** Of the table of tracked connections; beyond it somebody should be told. */
-const NEARLY_FULL = 0.9;
 
 const WHY = 'rights, machine and rule allow it';
 
@@ -60,6 +59,7 @@ export class Kernel {
   #isRunning = false;
   #isAgain = false;
   #isClosed = false;
+  #isHeld = false;
   #retryMs = RETRY_LEAST_MS;
   #retry: NodeJS.Timeout | undefined;
   #settled: (() => void)[] = [];
@@ -166,15 +166,29 @@ export class Kernel {
     this.#nft.end();
   }
 
+  /** Changes nothing in the kernel from now on. Resolves when nothing is under way. */
+  async hold(): Promise<void> {
+    this.#isHeld = true;
+    while (this.#isRunning) await new Promise<void>((resolve) => this.#settled.push(resolve));
+  }
+
+  /** The end of `hold`; whatever another has done meanwhile is replaced. */
+  goOn(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.#forgetKernel();
+    this.#schedule();
+  }
+
   #schedule(): void {
     this.#isAgain = true;
-    if (this.#isRunning || this.#isClosed) return;
+    if (this.#isRunning || this.#isClosed || this.#isHeld) return;
     this.#isRunning = true;
     setImmediate(() => void this.#run());
   }
 
   async #run(): Promise<void> {
-    while (this.#isAgain) {
+    while (this.#isAgain && !this.#isHeld) {
       this.#isAgain = false;
       try {
         await this.#sync();
@@ -321,7 +335,9 @@ export class Kernel {
     if (fresh.length === 0) return;
     const held = readHeldPorts();
     for (const listener of fresh) {
-      if (!isHeld(held, listener.protocol, listener.address, listener.rule.port)) continue;
+      const { protocol, address, rule } = listener;
+      if (this.#ground.inheritance.holds(protocol, rule.address, rule.port) || !isHeld(held, protocol, address, rule.port))
+        continue;
       this.#listeners.delete(listener.key);
       this.#wait(listener, undefined);
     }
@@ -355,10 +371,10 @@ export class Kernel {
   }
 
   async #look(): Promise<void> {
-    if (this.#isClosed || (this.#listeners.size === 0 && this.#waiting.size === 0)) return;
+    if (this.#isClosed || this.#isHeld || (this.#listeners.size === 0 && this.#waiting.size === 0)) return;
     this.#machine = { own: ownAddresses(), forwards: forwardedFamilies() };
     for (const listener of this.#waiting) this.#readmit(listener);
-    this.#tellFill();
+    warnOfConntrack(this.#ground.reports, this.#sweeper.isMissing);
     if (this.#isLoaded && !this.#isRunning && !(await this.#isThere())) {
       this.#options.log.warn({ table: this.#options.table }, 'somebody has removed our table; it is loaded anew');
       this.#forgetKernel();
@@ -370,17 +386,6 @@ export class Kernel {
     }
     this.#dirty = new Set([...this.#dirty, ...this.#listeners.values()]);
     this.#schedule();
-  }
-
-  #tellFill(): void {
-    const fill = readConntrackFill();
-    const isFull = fill !== undefined && fill.entries >= fill.limit * NEARLY_FULL;
-    const said =
-      fill && `the kernel tracks ${fill.entries} connections and has room for ${fill.limit}; beyond that it drops new ones`;
-    this.#ground.reports.warning('ConntrackFull', isFull ? said! : null);
-    const without =
-      'the command conntrack is missing: flows of UDP stay at targets that went, and drained connections are not cut';
-    this.#ground.reports.warning('ConntrackMissing', this.#sweeper.isMissing ? without : null);
   }
 }
 
