@@ -5,7 +5,8 @@ import { prepareTools } from './tools.ts';
 
 /**
  * `npm run test:e2e [-- FILE … -t NAME --json --outputFile FILE]`: prepares the tools, then runs jest over this directory
- * with what was given. Exits as jest does, with 2 when it cannot run at all.
+ * with what was given. `E2E_KUBERNETES=1.33` in the environment runs it on that minor version (kubernetes.ts). Exits as jest does, with 2
+ * when it cannot run at all.
  */
 const TEST_MS = 180_000; // one scenario, with a control plane and half a dozen processes on a busy machine
 const INSTALLED = 'test/e2e/install'; // those with kubelets have a run of their own: cluster/run.ts

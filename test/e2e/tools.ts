@@ -14,6 +14,7 @@ import { symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { explain } from '../../src/errors.ts';
+import { chooseKubernetes, sumFileOf } from './kubernetes.ts';
 import { holdLock, run } from './lab/command.ts';
 
 /** Programs of the end-to-end lab, as absolute paths. */
@@ -36,7 +37,6 @@ export class ToolsMissing extends Error {
   }
 }
 
-const KUBERNETES = '1.36.3';
 const ETCD = '3.6.8';
 const HYPER = join(import.meta.dirname, 'hyper');
 const HYPER_NAMES = ['kube-apiserver', 'kube-controller-manager', 'kube-proxy', 'kube-scheduler', 'kubelet', 'kubectl'] as const;
@@ -155,15 +155,18 @@ export function unpackPackages(name: string, packages: readonly string[], say: (
 
 /** Directory with a link for each of HYPER_NAMES. */
 async function prepareHyper(say: (line: string) => void): Promise<string> {
-  const sources = ['main.go', 'go.mod', 'go.sum'].map((name) => readFileSync(join(HYPER, name)));
+  const kubernetes = chooseKubernetes();
+  const { version, modFile } = kubernetes;
+  const sources = [join(HYPER, 'main.go'), modFile, sumFileOf(kubernetes)].map((path) => readFileSync(path));
   const digest = createHash('sha256').update(Buffer.concat(sources)).digest('hex').slice(0, 8);
-  const made = await fromCache(`kubernetes-${KUBERNETES}-${digest}`, async (directory) => {
+  const made = await fromCache(`kubernetes-${version}-${digest}`, async (directory) => {
     const go = await findGo(say);
-    say(`building Kubernetes ${KUBERNETES} (about a minute with warm Go caches, 5 to 12 without)`);
-    const [major, minor] = KUBERNETES.split('.');
-    const stamp = { gitMajor: major, gitMinor: minor, gitVersion: `v${KUBERNETES}`, gitTreeState: 'clean' };
+    say(`building Kubernetes ${version} (about a minute with warm Go caches, 5 to 12 without)`);
+    const [major, minor] = version.split('.');
+    const stamp = { gitMajor: major, gitMinor: minor, gitVersion: `v${version}`, gitTreeState: 'clean' };
     const flags = Object.entries(stamp).map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`);
-    const args = ['build', '-trimpath', '-ldflags', ['-s', '-w', ...flags].join(' '), '-o', join(directory, 'hyperkube'), '.'];
+    const ldflags = ['-s', '-w', ...flags].join(' ');
+    const args = ['build', `-modfile=${modFile}`, '-trimpath', '-ldflags', ldflags, '-o', join(directory, 'hyperkube'), '.'];
     await run(go, args, { cwd: HYPER, timeoutMs: BUILD_MS, env: { ...process.env, GOFLAGS: '-buildvcs=false' } });
     for (const name of HYPER_NAMES) await symlink('hyperkube', join(directory, name));
     return true;

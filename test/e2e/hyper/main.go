@@ -25,7 +25,15 @@ var programs = map[string]func() *cobra.Command{
 	"kube-proxy":              proxy.NewProxyCommand,
 	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 	"kubectl":                 kubectl.NewDefaultKubectlCommand,
-	"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
+	"kubelet":                 kubeletCommand(kubelet.NewKubeletCommand),
+}
+
+// Between 1.33 and 1.36 the kubelet's constructor has been given a context.
+func kubeletCommand(construct any) func() *cobra.Command {
+	if plain, ok := construct.(func() *cobra.Command); ok {
+		return plain
+	}
+	return func() *cobra.Command { return construct.(func(context.Context) *cobra.Command)(context.Background()) }
 }
 
 func main() {
