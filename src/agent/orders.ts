@@ -1,4 +1,5 @@
 import { RULES_VERSION } from '../forwarder/rules.ts';
+import type { Delivery } from '../providers/local/rules.ts';
 
 /**
  * What the controller tells all agents, in one ConfigMap: how Services are to be read, so that controller and agents make the same
@@ -15,6 +16,8 @@ export interface Orders {
   /** Empty: all. */
   readonly namespaces: readonly string[];
   readonly portFallback: boolean;
+  /** Who delivers what comes for the addresses; absent: the agents' forwarders. */
+  readonly delivery?: Delivery;
   /** Every balancer is being taken down (nodeport-lb retire), although its Service looks as before. */
   readonly retired?: boolean;
   /** CIDRs, ranges and addresses that Services get; empty: the addresses of the nodes. */
@@ -45,10 +48,21 @@ export function readOrders(text: string): Orders | string {
     nodeAddressTypes: texts(raw['nodeAddressTypes']),
     namespaces: texts(raw['namespaces']),
     portFallback: raw['portFallback'] === true,
+    ...(raw['delivery'] === 'kube-proxy' ? { delivery: 'kube-proxy' } : {}),
     ...(raw['retired'] === true ? { retired: true } : {}),
     pools: texts(raw['pools']),
     agents: (Array.isArray(raw['agents']) ? raw['agents'] : []).flatMap(readAgent),
   };
+}
+
+/**
+ * Why an agent cannot follow orders that reckon with another data path than its own; undefined: it can. Without the ipMode that belongs
+ * to it an address is a black hole: kube-proxy delivers only what is published as VIP.
+ */
+export function sayOtherDelivery({ delivery }: Orders, own: Delivery | undefined): string | undefined {
+  if (delivery === own) return undefined;
+  const [is, has] = own === 'kube-proxy' ? ['has', 'has not'] : ['has not', 'has'];
+  return `this agent ${is} --local-datapath kube-proxy, and the controller ${has}: give both the same`;
 }
 
 function readAgent(raw: unknown): Orders['agents'] {

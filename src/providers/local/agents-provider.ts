@@ -4,6 +4,7 @@ import type { Provider, ProviderContext, ProviderStart, Surroundings } from '../
 import { AgentLink, type AgentNews, keyOfListener } from './agent-link.ts';
 import { type AddressBook, Allocator, type Bound } from './allocate.ts';
 import { portName } from './choose.ts';
+import { LocalOnes, refuseUndelivered } from './delivery.ts';
 import { NodeBook } from './node-book.ts';
 import { differingOptions, type LocalOptions, readOptions } from './options.ts';
 import { type LocalStep, type Observed, type ObservedListener, type ObservedTarget, planSteps } from './plan.ts';
@@ -34,6 +35,8 @@ export class AgentsProvider implements Provider<Observed> {
   /** Listeners that nobody wants, and that agents may still have open, by id. */
   readonly #leaving = new Map<string, WantedListener>();
   #start: ProviderStart | undefined;
+  /** Where kube-proxy delivers. */
+  readonly #locals = new LocalOnes();
 
   constructor(context: ProviderContext, options: LocalOptions, parts: AgentsParts) {
     this.#context = context;
@@ -70,6 +73,7 @@ export class AgentsProvider implements Provider<Observed> {
   /** Who led meanwhile has written down on each Service what it gave; what agents still have open stays taken. */
   lead({ balancers, surroundings }: Pick<ProviderStart, 'balancers' | 'surroundings'>): void {
     for (const key of this.#book.keys()) this.#book.release(key, this.#boundOf(key));
+    this.#locals.clear();
     this.#book.restore(balancers, (address) => surroundings.reservedBy(address));
     for (const key of this.#ownKeys()) this.#book.settle(key, this.#boundOf(key));
     this.#link.command();
@@ -99,10 +103,24 @@ export class AgentsProvider implements Provider<Observed> {
   }
 
   adjust(balancer: Balancer, surroundings: Surroundings): Balancer {
-    refuseUncarried(balancer);
+    const { delivery } = this.#options;
+    refuseUncarried(balancer, delivery);
+    if (delivery !== undefined) refuseUndelivered(balancer);
+    const before = this.#book.addressesOf(balancer.key);
     const held = this.#book.assign(balancer, (address) => surroundings.reservedBy(address), this.#boundOf(balancer.key));
+    if (delivery !== undefined) this.#enterLocal(balancer, held, before.length === 0);
     const adjusted = withDefaults(balancer, held);
     return this.#options.ofNodes ? { ...adjusted, address: { ...adjusted.address, ofNodes: true } } : adjusted;
+  }
+
+  /** What was given for the first time, and cannot be used so, is given back. */
+  #enterLocal(balancer: Balancer, held: readonly string[], isNew: boolean): void {
+    try {
+      this.#wake(this.#locals.enter(balancer, held));
+    } catch (thrown) {
+      if (isNew) this.#wake(this.#book.release(balancer.key, this.#boundOf(balancer.key)));
+      throw thrown;
+    }
   }
 
   async observe(key: string): Promise<Observed> {
@@ -143,7 +161,7 @@ export class AgentsProvider implements Provider<Observed> {
         this.#leaving.set(local.listener.id, local.listener);
         return this.#finish();
       case 'release-addresses':
-        return this.#wake(this.#book.release(local.key, this.#boundOf(local.key)));
+        return this.#wake([...this.#book.release(local.key, this.#boundOf(local.key)), ...this.#locals.leave(local.key)]);
     }
   }
 
@@ -225,11 +243,12 @@ export class AgentsProvider implements Provider<Observed> {
   }
 
   #renderOrders(agents: Parameters<ConstructorParameters<typeof AgentLink>[0]['orders']>[0]): string {
-    const { pools, portFallback } = this.#options;
+    const { pools, portFallback, delivery } = this.#options;
     return JSON.stringify({
       version: RULES_VERSION,
       ...this.#context.reading,
       portFallback,
+      ...(delivery === undefined ? {} : { delivery }),
       ...(this.#start?.surroundings.retired?.() ? { retired: true } : {}),
       pools: pools.flatMap(({ addresses }) => addresses),
       agents: agents

@@ -1,5 +1,7 @@
 import type { LocalConfig, PoolConfig } from '../../config/config.ts';
 import { type Problem, UsageError } from '../../errors.ts';
+import { kubeProxyProblems } from './delivery.ts';
+import type { Delivery } from './rules.ts';
 
 /** What the local provider works with, once everything in it is known to be usable. */
 export interface LocalOptions {
@@ -11,6 +13,8 @@ export interface LocalOptions {
   readonly portFallback: boolean;
   /** Of an embedded forwarder; absent with agents, which are told by options of their own. */
   readonly datapath?: 'auto' | 'userspace' | 'nftables';
+  /** Of agents; absent: they have forwarders. */
+  readonly delivery?: Delivery;
 }
 
 /** Where every Linux machine can listen without preparation, and far from 127.0.0.1 and from what sandboxes use. */
@@ -24,7 +28,11 @@ const DEFAULT_POOL = '127.0.0.32/27';
 export function readOptions(local: Partial<LocalConfig>, inCluster: boolean): LocalOptions {
   const { pools = [], portFallback = false, datapath = 'auto' } = local;
   const forwarder = local.forwarder ?? (inCluster ? 'agents' : 'embedded');
-  if (forwarder === 'agents') return { forwarder, pools, portFallback };
+  if (forwarder === 'agents') {
+    const wrong = kubeProxyProblems(local);
+    if (wrong.length > 0) throw new UsageError(wrong);
+    return { forwarder, pools, portFallback, ...(datapath === 'kube-proxy' ? { delivery: datapath } : {}) };
+  }
   const problems: Problem[] = datapath === 'kube-proxy' ? [refuseKubeProxy()] : [];
   if (problems.length === 0 && pools.length === 0 && inCluster) {
     problems.push({
@@ -40,7 +48,7 @@ export function readOptions(local: Partial<LocalConfig>, inCluster: boolean): Lo
 export function differingOptions(before: LocalOptions, after: LocalOptions): readonly string[] {
   return [
     ...(before.forwarder === after.forwarder ? [] : ['--local-forwarder']),
-    ...(before.datapath === after.datapath ? [] : ['--local-datapath']),
+    ...(before.datapath === after.datapath && before.delivery === after.delivery ? [] : ['--local-datapath']),
     ...(before.portFallback === after.portFallback ? [] : ['--local-port-fallback']),
   ];
 }

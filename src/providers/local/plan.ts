@@ -88,7 +88,9 @@ export function planSteps(wanted: Balancer | undefined, observed: Observed, opti
 function openStep(listener: WantedListener, nodes: readonly NodeTarget[]): LocalStep {
   const reason = `${listener.service} asks for it`;
   if (!isServed(listener)) {
-    const why = isCarried(listener.protocol) ? listener.refusal?.message : 'this version forwards TCP and UDP only';
+    const why = isCarried(listener.protocol, listener.delivery)
+      ? listener.refusal?.message
+      : 'this version forwards TCP and UDP only';
     const summary = `${where(listener)} cannot be served: ${why}`;
     return { kind: 'refuse-listener', summary, reason, disrupts: false, listener, nodes };
   }

@@ -1,12 +1,15 @@
 import { type Code, cures } from '../../errors.ts';
 import type { ListenerReport, Note, Report, TargetReport } from '../../model.ts';
+import { ignoredBy } from './delivery.ts';
 import type { Observed, ObservedListener, ObservedTarget } from './plan.ts';
 import { isCarried, isServed, type WantedListener } from './rules.ts';
 
 /** Pure. What a person or a status may be told of what is observed. */
 export function reportObserved(observed: Observed): Report {
   return {
-    addresses: observed.addresses.filter((address) => isShown(observed, address)).map((ip) => ({ ip, ipMode: 'Proxy' })),
+    addresses: observed.addresses
+      .filter((address) => isShown(observed, address))
+      .map((ip) => ({ ip, ipMode: isDelivered(observed, ip) ? 'VIP' : 'Proxy' })),
     listeners: [...reportListeners(observed), ...reportLeaving(observed)],
     targets: observed.targets.map((target) => reportTarget(target, observed.at)),
     settled: observed.closing.length === 0 && observed.listeners.every(isSettled),
@@ -22,6 +25,11 @@ export function reportObserved(observed: Observed): Report {
 function isShown({ listeners, hidden }: Observed, address: string): boolean {
   if (hidden?.includes(address)) return false;
   return listeners.some(({ listener, state }) => listener.address === address && state !== undefined);
+}
+
+/** kube-proxy has rules for an address whose ipMode is VIP, and so would take from a forwarder what comes for it. */
+function isDelivered({ listeners }: Observed, address: string): boolean {
+  return listeners.some(({ listener }) => listener.address === address && listener.delivery === 'kube-proxy');
 }
 
 function isSettled({ listener, state }: ObservedListener): boolean {
@@ -58,8 +66,14 @@ function noteAll({ outside = [], hidden, listeners }: Observed): Pick<Report, 'n
     const cure = 'with the annotation nodeport-lb.io/allow-disruption: "true" it is exchanged for one of a pool';
     return { code: 'AddressNotInPool', message: `${address} is kept although no pool has it for this Service any more; ${cure}` };
   });
-  const notes = [...kept, ...(hidden === undefined ? [] : noteFailures(listeners))];
+  const ignored = listeners.flatMap(({ listener }) => ignoredBy(listener));
+  const notes = [...kept, ...(hidden === undefined ? [] : noteFailures(listeners)), ...distinct(ignored)];
   return notes.length > 0 ? { notes } : {};
+}
+
+/** One note for all listeners of which the same is to be said. */
+function distinct(notes: readonly Note[]): readonly Note[] {
+  return [...new Map(notes.map((note) => [note.message, note])).values()];
 }
 
 /** What fails at some of the nodes, and holds up nothing. */
@@ -78,9 +92,9 @@ function portOf({ port, protocol }: WantedListener): string {
 }
 
 function reportListener({ listener, state }: ObservedListener): ListenerReport {
-  const { uid, protocol, port } = listener;
+  const { uid, protocol, port, delivery } = listener;
   const base = { uid, protocol, port };
-  if (!isCarried(protocol)) {
+  if (!isCarried(protocol, delivery)) {
     return {
       ...base,
       error: describeError('ProtocolUnsupported', 'this version of the local provider forwards TCP and UDP only'),

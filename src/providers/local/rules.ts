@@ -34,7 +34,12 @@ export interface WantedListener extends Omit<RuleListener, 'nodeSet' | 'protocol
   readonly protocol: Protocol;
   /** Why this listener is not served, though others of its Service are. */
   readonly refusal?: { readonly code: Code; readonly message: string };
+  /** Who delivers what comes for it; absent: a forwarder of ours. */
+  readonly delivery?: Delivery;
 }
+
+/** `kube-proxy`: what comes to a node for a balancer's address is delivered there by kube-proxy itself. */
+export type Delivery = 'kube-proxy';
 
 /** As a forwarder tells it, or (failed) as it is judged where no forwarder has it. */
 export type ServedState =
@@ -46,16 +51,17 @@ export interface RenderOptions {
   readonly portFallback: boolean;
   /** The addresses are the nodes' own, some ports of which are not given out. */
   readonly ofNodes?: boolean;
+  readonly delivery?: Delivery;
 }
 
 /** Whether the forwarder is given the listener; else it is only reported. */
-export function isServed({ protocol, refusal }: Pick<WantedListener, 'protocol' | 'refusal'>): boolean {
-  return isCarried(protocol) && refusal === undefined;
+export function isServed({ protocol, refusal, delivery }: Pick<WantedListener, 'protocol' | 'refusal' | 'delivery'>): boolean {
+  return isCarried(protocol, delivery) && refusal === undefined;
 }
 
-/** What this version's forwarder can serve. */
-export function isCarried(protocol: Protocol): protocol is 'TCP' | 'UDP' {
-  return protocol !== 'SCTP';
+/** What this version's forwarder can serve, and kube-proxy. */
+export function isCarried(protocol: Protocol, delivery?: Delivery): boolean {
+  return protocol !== 'SCTP' || delivery === 'kube-proxy';
 }
 
 /** Every listener at every address that the balancer holds. Pure; the ids are those of the last time as long as the sockets are. */
@@ -87,6 +93,7 @@ function renderListener(balancer: Balancer, listener: Listener, address: string,
     drainMs: drainSeconds * 1_000,
     idleMs: idleTimeoutSeconds * 1_000,
     ...(options.ofNodes && isNodePortOfItsOwn(port) ? { refusal: refusePort(port) } : {}),
+    ...(options.delivery === undefined ? {} : { delivery: options.delivery }),
   };
 }
 
@@ -109,8 +116,8 @@ function renderCheck(check: HealthCheck, nodePort: number): RuleCheck {
 
 /** The listener as the forwarder's document has it. */
 export function toRule(wanted: WantedListener, nodeSet: string): RuleListener | undefined {
-  const { key: _key, uid: _uid, service: _service, refusal, protocol, ...rule } = wanted;
-  return isCarried(protocol) && refusal === undefined ? { ...rule, protocol, nodeSet } : undefined;
+  const { key: _key, uid: _uid, service: _service, refusal: _refusal, delivery: _delivery, ...rule } = wanted;
+  return isServed(wanted) ? { ...rule, nodeSet } : undefined;
 }
 
 export function toRuleNode(node: NodeTarget): RuleNode {
