@@ -5,10 +5,11 @@ import type { KubeApi } from '../kube/api.ts';
 import { at, type ObjectMeta, readMeta, text } from '../kube/objects.ts';
 import { type Watched, watchObjects } from '../kube/watch.ts';
 import { Link, type StartForwarder } from '../providers/local/link.ts';
+import type { Delivery } from '../providers/local/rules.ts';
 import type { Log } from '../providers/provider.ts';
 import { followAddresses } from './machine.ts';
 import { AGENT_LABEL, agentObject, ordersName } from './names.ts';
-import { followedBy, type Orders, readOrders } from './orders.ts';
+import { followedBy, type Orders, readOrders, sayOtherDelivery } from './orders.ts';
 import { nowhere, type Place, publishNode, samePlace } from './place.ts';
 import { Presence } from './presence.ts';
 import { Published } from './published.ts';
@@ -32,6 +33,8 @@ export interface AgentOptions {
   readonly stateDir?: string;
   readonly remembered?: Remembered;
   readonly startForwarder: StartForwarder;
+  /** Who delivers what comes for the addresses; undefined: the forwarder. */
+  readonly delivery?: Delivery;
   /** Undefined: only what the machine has by itself is served. */
   readonly startVips?: StartVips;
   readonly log: Log;
@@ -75,10 +78,13 @@ export class Agent {
   /** Grows with every change of what is followed; what an older one was waiting for is dropped. */
   #following = 0;
   #stopped = false;
+  /** kube-proxy shall deliver here, and does so at the controller's word alone, which is another: addresses are left to other agents. */
+  #isOutOfStep = false;
   /** As it was written last, or is about to be. */
   #told: AgentReport | undefined;
 
-  constructor(options: AgentOptions) {
+  constructor(given: AgentOptions) {
+    const options = withoutOtherDelivery(given);
     const { api, name, namespace, group, log, remembered, stateDir } = options;
     this.#options = options;
     this.#link = new Link(log, () => this.#heard());
@@ -186,11 +192,15 @@ export class Agent {
 
   #takeOrders(content: string): void {
     const { log } = this.#options;
-    const orders = readOrders(content);
+    const read = readOrders(content);
+    const other = typeof read === 'string' ? undefined : sayOtherDelivery(read, this.#options.delivery);
+    this.#isOutOfStep = other !== undefined && this.#options.delivery !== undefined;
+    const orders = other ?? read;
     this.#problem = typeof orders === 'string' ? orders : undefined;
     if (typeof orders === 'string') {
       log.error({}, orders);
       void this.#unfollow();
+      this.#arrange();
       this.#tell();
       return;
     }
@@ -288,8 +298,9 @@ export class Agent {
     }
     const serving = {
       listeners: this.#work.listeners(),
-      state: (id: string) => this.#link.state(id),
+      state: (id: string) => (this.#isOutOfStep ? undefined : this.#link.state(id)),
       target: (name: string, port: number) => this.#link.target(name, port),
+      sendsTo: (id: string, name: string) => this.#link.entry(id)?.nodes.some((node) => node.name === name) ?? false,
     };
     this.#duty.update(orders, vips, serving, this.#options.node);
   }
@@ -360,4 +371,9 @@ export class Agent {
     if (!this.#told || !sameReport(report, this.#told)) this.#told = report;
     return this.#told;
   }
+}
+
+/** What was served over another data path cannot be taken up before the cluster has answered. */
+function withoutOtherDelivery({ remembered, ...options }: AgentOptions): AgentOptions {
+  return remembered && sayOtherDelivery(remembered.orders, options.delivery) === undefined ? { ...options, remembered } : options;
 }

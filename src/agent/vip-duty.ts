@@ -17,6 +17,8 @@ export interface Serving {
   readonly listeners: readonly WantedListener[];
   state(id: string): ListenerState | undefined;
   target(node: string, nodePort: number): TargetState | undefined;
+  /** Whether the node is a target of the listener: eligible, and not excluded from balancers. */
+  sendsTo(id: string, node: string): boolean;
 }
 
 /** The addresses of pools, held by one agent at a time. */
@@ -124,14 +126,17 @@ function onlyFamily<T>(families: readonly T[]): T | undefined {
 
 /**
  * Every port is open, or will be as soon as the address is here; and under policy Local an endpoint of each is on this very node. An
- * agent outside the cluster has no endpoints, and is as good as any.
+ * agent outside the cluster has no endpoints, and is as good as any. Where kube-proxy delivers, nodes that are excluded from balancers
+ * are not to be entered; with a forwarder they only pass on.
  */
 function canServe(all: readonly WantedListener[], serving: Serving, node: string | undefined): boolean {
   const listeners = all.filter(isServed);
   return listeners.length > 0 && listeners.every((listener) => isOpen(serving.state(listener.id)) && isReady(listener));
 
-  function isReady({ localOnly, nodePort }: WantedListener): boolean {
-    return !localOnly || node === undefined || serving.target(node, nodePort)?.health === 'healthy';
+  function isReady({ id, localOnly, nodePort, delivery }: WantedListener): boolean {
+    if (node === undefined) return true;
+    if (localOnly) return serving.target(node, nodePort)?.health === 'healthy';
+    return delivery === undefined || serving.sendsTo(id, node);
   }
 }
 

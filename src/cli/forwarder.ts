@@ -1,7 +1,8 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { Agent, type AgentState } from '../agent/agent.ts';
+import { Agent, type AgentOptions, type AgentState } from '../agent/agent.ts';
 import { chooseForwarder, cleanUpDatapath } from '../agent/datapath.ts';
+import { leaveToKubeProxy } from '../agent/kube-proxy.ts';
 import { readAddresses } from '../agent/machine.ts';
 import { agentGroup, agentName, DEFAULT_NAMESPACE } from '../agent/names.ts';
 import { chooseStateDir, forget, readIdentity, recall } from '../agent/state-file.ts';
@@ -49,7 +50,7 @@ export async function runForwarder(call: Call): Promise<number> {
     identity: await readIdentity(stateDir),
     ...(stateDir === undefined ? {} : { stateDir }),
     ...(remembered === undefined ? {} : { remembered }),
-    startForwarder: chooseForwarder(datapathOf(call), group),
+    ...forwarderOf(call, node, group, log),
     ...vipsOf(call, stateDir, log),
     readAddresses,
     log,
@@ -80,11 +81,19 @@ function groupOf({ values }: Call): string {
   return agentGroup(values.loadBalancerClass ?? OUR_CLASS);
 }
 
-/** @throws {UsageError} for a data path in which an agent has no part */
-function datapathOf({ values }: Call): 'auto' | 'userspace' | 'nftables' {
+/** @throws {UsageError} for kube-proxy where there is none */
+function forwarderOf(
+  { values }: Call,
+  node: string | undefined,
+  group: string,
+  log: Log,
+): Pick<AgentOptions, 'startForwarder' | 'delivery'> {
   const datapath = values.localDatapath ?? 'auto';
-  if (datapath !== 'kube-proxy') return datapath;
-  throw new UsageError([{ where: '--local-datapath', value: datapath, message: 'must be auto, userspace or nftables here' }]);
+  if (datapath !== 'kube-proxy') return { startForwarder: chooseForwarder(datapath, group) };
+  if (node !== undefined) return { startForwarder: leaveToKubeProxy(group, log), delivery: datapath };
+  const message =
+    'is for agents on nodes, where kube-proxy runs: say which node with --node-name, or use another data path on an edge machine';
+  throw new UsageError([{ where: '--local-datapath', value: datapath, message }]);
 }
 
 /** @throws {UsageError} for ids that are none, or nowhere to write down which addresses are ours */

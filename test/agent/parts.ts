@@ -17,7 +17,8 @@ export interface TestAgent {
   forwarder(): FakeForwarder;
 }
 
-export interface AgentWish extends Partial<Pick<AgentOptions, 'node' | 'stateDir' | 'identity' | 'log' | 'startVips'>> {
+export interface AgentWish
+  extends Partial<Pick<AgentOptions, 'node' | 'stateDir' | 'identity' | 'log' | 'startVips' | 'delivery'>> {
   readonly addresses?: readonly string[];
 }
 
