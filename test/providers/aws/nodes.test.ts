@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Balancer, NodeTarget, TargetReport } from '../../../src/model.ts';
+import type { Balancer, NodeTarget, Step, TargetReport } from '../../../src/model.ts';
 import type { Observed } from '../../../src/providers/aws/picture.ts';
 import type { AwsParts } from '../../../src/providers/aws/provider.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
@@ -92,6 +92,8 @@ test('a start with a hundred Services in sync: 0.3 calls a Service, permissions 
   expect(aws.calls.counts()['DescribeTargetHealth']).toBeUndefined();
 }, 60_000);
 
+class Crash extends Error {}
+
 const targetsAt = (): readonly (readonly string[])[] =>
   aws.targetGroups().map(({ arn }) =>
     aws
@@ -139,6 +141,42 @@ describe('a process that dies while targets are being changed', () => {
     await until(isNoted);
     expect(targetsAt().flat()).toHaveLength(12);
   }, 20_000);
+
+  test.each([
+    { what: 'has gone again', nodes: workers },
+    { what: 'is still there', nodes: four },
+  ])(
+    'whichever step it dies after: the node $what at the next start, and all targets are right',
+    async ({ nodes }) => {
+      for (let crashAt = 1, died = true; died; crashAt += 1) {
+        await wantEvery(few());
+        await until(isNoted);
+        died = await dieAfter(crashAt);
+        await restart(few(nodes));
+        await wantEvery(few(nodes));
+        await until(isNoted);
+        expect(targetsAt().map((ids) => ids.length)).toEqual(few().map(() => nodes.length));
+      }
+    },
+    30_000,
+  );
+
+  /** @returns whether there was such a step */
+  async function dieAfter(count: number): Promise<boolean> {
+    let steps = 0;
+    const apply = async (step: Step): Promise<void> => {
+      await provider.apply(step);
+      steps += 1;
+      if (steps === count) throw new Crash();
+    };
+    try {
+      for (const one of few(four)) await want(provider, one, apply);
+      return false;
+    } catch (thrown) {
+      if (!(thrown instanceof Crash)) throw thrown;
+      return true;
+    }
+  }
 });
 
 test('a lost answer is looked into: a node that came and went meanwhile is no target', async () => {
