@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { explain } from '../../src/errors.ts';
 import { benchAws } from './aws.ts';
+import { benchChurn } from './churn.ts';
 import { benchController } from './controller.ts';
 import { meetsAim, renderSection, type Section } from './figures.ts';
 import { benchKernel } from './kernel.ts';
@@ -13,7 +14,7 @@ import { benchVips } from './vips.ts';
 
 /**
  * `npm run bench [-- --short] [--only controller|forwarder|vips|aws] [--json FILE] [--quiet-seconds N] [--repeat N]`.
- * Exits with 1 only when something did not run; a slow machine is no failure.
+ * Exits with 1 only when something did not run, or memory or descriptors grow under churn; a slow machine is no failure.
  */
 const options = {
   short: { type: 'boolean', default: false },
@@ -57,7 +58,7 @@ async function benchForwarder(short: boolean): Promise<readonly (Section | undef
   if (!existsSync(file)) return [];
   const loaded = (await import(file)) as { benchForwarder(of: { short: boolean }): Promise<Section> };
   // The kernel path is measured as root on Linux only.
-  const parts = [loaded.benchForwarder, benchKernel, benchUdp, benchKernelScale];
+  const parts = [loaded.benchForwarder, benchKernel, benchUdp, benchKernelScale, benchChurn];
   const sections: (Section | undefined)[] = [];
   for (const part of parts) sections.push(await part({ short }));
   return sections;

@@ -95,7 +95,7 @@ export async function makeGrounds(): Promise<Grounds> {
 
 /** A program of this directory in a namespace, once it says that it is ready. */
 export async function startIn(namespace: string, file: string, args: readonly string[]): Promise<ChildProcess> {
-  const command = ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, file), ...args];
+  const command = ['--expose-gc', '--disable-warning=ExperimentalWarning', join(import.meta.dirname, file), ...args];
   const child = spawn('nsenter', [`--net=/run/netns/${namespace}`, process.execPath, ...command], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
