@@ -29,7 +29,8 @@ export async function makeHub(namespace: string): Promise<void> {
   await run('ip', ['netns', 'add', namespace]);
   await batch(namespace, [
     'link set lo up',
-    'link add br0 type bridge',
+    // Of its own a bridge has the lowest address of its ports, and so another one when a port comes: nodes would lose the hub for half a minute.
+    'link add br0 address 02:00:ac:1f:4d:01 type bridge',
     `addr add ${HUB_ADDRESS}/24 dev br0`,
     `addr add ${HUB_OUTSIDE}/24 dev br0`,
     'link set br0 up',
@@ -57,6 +58,14 @@ export async function makeNodeNet(hub: string, node: NodeNet, others: readonly N
   ]);
   await run('nsenter', [`--net=/run/netns/${node.namespace}`, 'nft', '-f', '-'], { input: counting() });
   for (const other of others) await batch(other.namespace, [`route add ${node.podRange} via ${node.internal}`]);
+}
+
+/** A machine beside the nodes that is none: a namespace with an address in 172.31.77.0/24. @returns its name */
+export async function makeGuestNet(hub: string, namespace: string, address: string): Promise<string> {
+  await run('ip', ['netns', 'add', namespace]);
+  await batch(hub, [`link add vguest type veth peer name eth0 netns ${namespace}`, 'link set vguest master br0 up']);
+  await batch(namespace, ['link set lo up', `addr add ${address}/24 dev eth0`, 'link set eth0 up']);
+  return namespace;
 }
 
 /** Removes the node's namespace, its links with it, and the others' routes to it. Its processes must have ended. */
