@@ -157,6 +157,15 @@ test('a change of the configuration rolls the pods, a change of nothing does not
   expect(await sum({})).not.toBe(await sum({ logLevel: 'debug' }));
 });
 
+test('agents have the data path that the controller reckons with', async () => {
+  const argsOf = async (values: object) => {
+    const agents = (await render({ provider: 'local', ...values })).find(({ kind }) => kind === 'DaemonSet');
+    return JSON.stringify(agents).match(/--local-datapath=[a-z-]+/g);
+  };
+  expect(await argsOf({})).toBeNull();
+  expect(await argsOf({ localDatapath: 'kube-proxy', localPools: ['10.0.0.0/28'] })).toEqual(['--local-datapath=kube-proxy']);
+});
+
 test('an image by its digest', async () => {
   const digest = `sha256:${'0'.repeat(64)}`;
   const text = JSON.stringify(await render({ image: { repository: 'registry:5000/lb', tag: '1', digest } }));
@@ -186,6 +195,11 @@ describe('refused, with what is wrong and what to do', () => {
       ],
     },
     { why: 'agents for another provider', values: { forwarder: { enabled: true } }, told: [/provider is none.*auto/] },
+    {
+      why: 'kube-proxy at the addresses of the nodes',
+      values: { provider: 'local', localDatapath: 'kube-proxy' },
+      told: [/localDatapath: kube-proxy needs localPools/],
+    },
     {
       why: 'writers without a Lease, and rights for everybody',
       values: { replicaCount: 2, leaderElect: false, serviceAccount: { create: false } },
