@@ -51,6 +51,8 @@ const LATE_MS = 10_000;
 export class AgentLink {
   readonly #options: AgentLinkOptions;
   readonly #agents = new Map<string, Agent>();
+  /** Names of live agents whose reports this release cannot read: what they have open is not known. */
+  readonly #strangers = new Set<string>();
   readonly #entries = new Map<string, AgentEntry>();
   readonly #idsOf = new Map<string, Set<string>>();
   #late: NodeJS.Timeout | undefined;
@@ -101,8 +103,9 @@ export class AgentLink {
     if (this.#idsOf.get(key)?.size === 0) this.#idsOf.delete(key);
   }
 
-  /** Every live agent has said that it has nothing of it open; of a leaving Service each must have seen that it leaves. */
+  /** Unless every live agent has said that it has nothing of it open; of a leaving Service each must have seen that it leaves. */
   isOpen(id: string, uid: string): boolean {
+    if (this.#strangers.size > 0) return true;
     const leaves = this.#options.leaves(uid);
     return this.#live().some(({ holdings, released }) => holdings[id] !== undefined || (leaves && !released.includes(uid)));
   }
@@ -116,7 +119,7 @@ export class AgentLink {
     const best = states.find((state) => state?.state === 'listening') ?? states.find((state) => state !== undefined);
     if (best || holders.length > 0) return best;
     if (this.#options.nowMs() - entry.sinceMs < LATE_MS) return undefined;
-    return { state: 'failed', ...sayNobody(entry.listener, live) };
+    return { state: 'failed', ...sayNobody(entry.listener, live, [...this.#strangers]) };
   }
 
   target(node: string, nodePort: number): TargetState | undefined {
@@ -157,8 +160,11 @@ export class AgentLink {
     const report = readReport(text);
     if (report) this.#agents.set(name, { alive, report });
     else this.#agents.delete(name);
+    const wasStranger = this.#strangers.delete(name);
+    const isStranger = alive && !report && text !== '';
+    if (isStranger) this.#strangers.add(name);
     const [was, is] = [before?.alive ? before.report : undefined, alive ? report : undefined];
-    const all = membershipOf(was) !== membershipOf(is);
+    const all = membershipOf(was) !== membershipOf(is) || wasStranger !== isStranger;
     if (membershipOf(before?.report) !== membershipOf(report)) this.command();
     this.#options.changed({ keys: this.#keysBetween(was, is), all });
   }
@@ -211,7 +217,14 @@ function stateAt(report: AgentReport, id: string, { address, port }: WantedListe
   return { state: 'failed', code: exception.code as Code, message: `agent ${report.agent}: ${exception.message}` };
 }
 
-function sayNobody({ address }: WantedListener, live: readonly AgentReport[]): { readonly code: Code; readonly message: string } {
+type Failure = { readonly code: Code; readonly message: string };
+
+function sayNobody({ address }: WantedListener, live: readonly AgentReport[], strangers: readonly string[]): Failure {
+  const [stranger] = strangers;
+  if (stranger !== undefined) {
+    const message = `agent ${stranger} is of another release than the controller, which cannot read its report`;
+    return { code: 'NoForwarder', message: `${message}; bring controller and agents to one release` };
+  }
   if (live.length === 0) return { code: 'NoForwarder', message: 'no forwarder agent is alive' };
   const names = live.slice(0, 5).map(({ agent }) => agent);
   const who = `${names.join(', ')}${live.length > 5 ? ` and ${live.length - 5} more` : ''}`;

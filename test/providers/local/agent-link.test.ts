@@ -1,0 +1,104 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { type AgentReport, REPORT_VERSION } from '../../../src/agent/report.ts';
+import { AgentLink, type AgentNews } from '../../../src/providers/local/agent-link.ts';
+import { renderListeners } from '../../../src/providers/local/rules.ts';
+import type { AgentNotice } from '../../../src/providers/provider.ts';
+import { balancer, holding, node } from '../builders.ts';
+
+const [web] = renderListeners(holding(balancer({ name: 'web' }), ['10.9.0.1']), { portFallback: false });
+const listener = web!;
+
+let link: AgentLink;
+let hear: (notice: AgentNotice) => void;
+let news: AgentNews[] = [];
+let nowMs = 0;
+let ordered = '';
+
+afterEach(() => link.close());
+
+async function open(): Promise<void> {
+  news = [];
+  link = new AgentLink({
+    board: {
+      open: async (changed) => {
+        hear = changed;
+      },
+      order: (render) => {
+        ordered = render();
+      },
+      close: async () => {},
+    },
+    orders: (agents) => agents.map(({ agent }) => agent).join(),
+    mayWrite: () => true,
+    leaves: () => false,
+    changed: (told) => news.push(told),
+    nowMs: () => nowMs,
+  });
+  await link.start();
+}
+
+function report(agent: string, more: object = {}): string {
+  const own: Omit<AgentReport, 'version'> = {
+    agent,
+    node: agent,
+    publish: ['10.9.0.1'],
+    addresses: ['10.9.0.1'],
+    generation: 1,
+    holdings: {},
+    exceptions: {},
+    released: [],
+    targets: {},
+  };
+  return JSON.stringify({ version: REPORT_VERSION, ...own, ...more });
+}
+
+const tell = (name: string, text: string, alive = true) => hear({ name, alive, report: text });
+
+describe('an agent of another release, whose report cannot be read', () => {
+  const later = report('n2', { version: 99, holdings: { [listener.id]: 'uid' } });
+
+  test('may have anything open for as long as it lives, so no address is given away', async () => {
+    await open();
+    tell('n1', report('n1'));
+    expect(link.isOpen(listener.id, 'uid')).toBe(false);
+    tell('n2', later);
+    expect(link.isOpen(listener.id, 'uid')).toBe(true);
+    tell('n2', later, false); // its Lease has run out
+    expect(link.isOpen(listener.id, 'uid')).toBe(false);
+    expect(news.at(-1)).toMatchObject({ all: true }); // whoever waits for an address looks again
+  });
+
+  test('counts like any other once it has been brought to this release', async () => {
+    await open();
+    tell('n2', later);
+    tell('n2', report('n2'));
+    expect(link.isOpen(listener.id, 'uid')).toBe(false);
+    expect(ordered).toBe('n2');
+    expect(news.at(-1)).toMatchObject({ all: true });
+  });
+
+  test('is named where nobody is seen to serve', async () => {
+    await open();
+    tell('n2', later);
+    link.put(listener, [node('n1', '10.0.0.1')]);
+    nowMs += 60_000;
+    expect(link.state(listener.id)).toMatchObject({ state: 'failed', code: 'NoForwarder' });
+    expect(JSON.stringify(link.state(listener.id))).toMatch(
+      /agent n2 is of another release.*bring controller and agents to one release/,
+    );
+  });
+
+  test('is not one that has not reported yet', async () => {
+    await open();
+    tell('n1', report('n1'));
+    tell('n3', '');
+    expect(link.isOpen(listener.id, 'uid')).toBe(false);
+  });
+});
+
+test('fields that a later release adds to reports and exceptions are passed over', async () => {
+  await open();
+  tell('n1', report('n1', { holdings: { [listener.id]: 'uid' }, mood: 'fine', exceptions: { other: { state: 'dancing' } } }));
+  link.put(listener, [node('n1', '10.0.0.1')]);
+  expect(link.state(listener.id)).toEqual({ state: 'listening', address: listener.address, port: listener.port });
+});
