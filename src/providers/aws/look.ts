@@ -2,6 +2,7 @@ import type { Bench } from './bench.ts';
 import { type Current, groupName } from './current.ts';
 import type { Desired } from './desired.ts';
 import type { SeenBalancer, SeenGroup, SeenListener } from './picture.ts';
+import { wantedTargets } from './plan-groups.ts';
 
 /** Reads what an identity sweep does not show of one balancer, as far as it is not known and matters. */
 export async function lookCloser(bench: Bench, desired: Desired, { balancer, name }: Current): Promise<void> {
@@ -13,11 +14,22 @@ export async function lookCloser(bench: Bench, desired: Desired, { balancer, nam
   ]);
 }
 
+/** Takes the targets for known, because the tags prove them: when a node comes nobody needs to read which ones there are. */
+export function takeProvenTargets({ inventory }: Bench, desired: Desired, { name }: Current): void {
+  for (const { group } of desired.listeners) {
+    const seen = inventory.groupNamed(groupName(desired, name, group));
+    if (!seen || seen.targets) continue;
+    const targets = wantedTargets(group, desired).map((target) => ({ ...target, state: 'proven' }));
+    inventory.groups.set(seen.arn, { ...seen, targets });
+  }
+}
+
 /** Reads the targets of one balancer as far as they are not known. */
 export async function lookAtTargets(bench: Bench, desired: Desired, { name }: Current): Promise<void> {
   const wanted = new Set(desired.listeners.map(({ group }) => groupName(desired, name, group)));
   const groups = bench.inventory.of(desired.key).groups.filter((group) => wanted.has(group.name));
-  await Promise.all(groups.map((group) => lookAtGroup(bench, group, false)));
+  const unknown = groups.filter(({ targets }) => targets === undefined);
+  await Promise.all(unknown.map((group) => lookAtGroup(bench, group, false)));
 }
 
 async function lookAtBalancer({ reader, inventory }: Bench, desired: Desired, arn: string): Promise<void> {
@@ -46,18 +58,23 @@ async function readListeners(reader: Bench['reader'], desired: Desired, arn: str
   );
 }
 
+/** What others see of targets matters here, too. */
+function isRead({ targets }: SeenGroup): boolean {
+  return targets !== undefined && !targets.some(({ state }) => state === 'proven');
+}
+
 async function lookAtGroup({ reader, inventory, now }: Bench, { arn }: SeenGroup, needsAttributes: boolean): Promise<void> {
   const seen = inventory.groups.get(arn);
   if (!seen) return;
   const [targets, attributes] = await Promise.all([
-    seen.targets ?? reader.targets(arn),
+    isRead(seen) ? seen.targets : reader.targets(arn),
     seen.attributes ?? (needsAttributes ? reader.groupAttributes(arn) : undefined),
   ]);
   const had = inventory.groups.get(arn);
   if (!had) return;
   inventory.groups.set(arn, {
     ...had,
-    ...(had.targets ? {} : { targets, healthAt: now() }),
+    ...(isRead(had) ? {} : { targets, healthAt: now() }),
     ...(attributes ? { attributes: { ...attributes, ...had.attributes } } : {}),
   });
 }

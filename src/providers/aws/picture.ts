@@ -91,7 +91,7 @@ export interface SeenCheck {
 export interface SeenTarget {
   readonly id: string;
   readonly port: number;
-  /** As AWS says it; `unread`: registered by us and not looked at yet. */
+  /** As AWS says it; `unread`: registered by us and not looked at yet; `proven`: registered, as the tags prove, and not looked at. */
   readonly state: string;
   readonly reason?: string;
 }

@@ -135,7 +135,7 @@ function planTargets(seen: SeenGroup, group: Destined, wanted: readonly TargetSp
   if (moved.length === 0) return { steps, waiting: [] };
   const reason = `the nodePort is ${wanted[0]?.port ?? 'another one'} now`;
   const isUndecided = targets.some((target) => want.has(targetId(target)) && UNDECIDED.includes(target.state));
-  const serves = moved.some(({ state }) => state === 'healthy' || state === 'unread');
+  const serves = moved.some(({ state }) => ['healthy', 'unread', 'proven'].includes(state));
   const wait = (list: readonly SeenTarget[]): readonly AwsStep[] =>
     deregister(group, list, reason).map((one) => ({ ...one, waitsFor: { what: 'healthy' } }));
   if (!serves)
@@ -200,5 +200,5 @@ export function targetId({ id, port }: TargetSpec): string {
 export function isWarm(group: SeenGroup): boolean {
   const targets = group.targets ?? [];
   if (targets.length === 0) return group.targets !== undefined;
-  return !targets.some(({ state }) => UNDECIDED.includes(state));
+  return !targets.some(({ state }) => state === 'proven' || UNDECIDED.includes(state));
 }

@@ -12,7 +12,7 @@ import { isCalled } from './failures.ts';
 import { Inventory } from './inventory.ts';
 import { Ledger } from './ledger.ts';
 import { type Buckets, usualBuckets } from './limiter.ts';
-import { lookAgain, lookAtInterfaces, lookAtTargets, lookCloser } from './look.ts';
+import { lookAgain, lookAtInterfaces, lookAtTargets, lookCloser, takeProvenTargets } from './look.ts';
 import { SHARED, TAG } from './names.ts';
 import { type AwsOptions, readOptions } from './options.ts';
 import { Patrol } from './patrol.ts';
@@ -298,7 +298,8 @@ class AwsProvider implements Provider<Observed> {
       if (current.stale.length > 0 || !isConfigured(desired, current, attached))
         return await lookCloser(this.#bench, desired, current);
       const note = this.#bench.inventory.backend()?.tags[TAG.targets];
-      if (!hasProvenTargets(desired, current, note)) await lookAtTargets(this.#bench, desired, current);
+      if (hasProvenTargets(desired, current, note)) takeProvenTargets(this.#bench, desired, current);
+      else await lookAtTargets(this.#bench, desired, current);
     } catch (thrown) {
       if (!(thrown instanceof Refusal)) throw thrown; // a change that needs consent: `plan` says so
     }

@@ -2,6 +2,8 @@ import type { ListenerReport, Note, Protocol, PublishedAddress, Report, TargetRe
 import { TAG, uidsOf } from './names.ts';
 import type { Observed, SeenBalancer, SeenGroup, SeenTarget } from './picture.ts';
 
+const NOT_READ = 'not looked at since the start';
+
 /** Pure. What a person or a status may be told of what is observed. */
 export function reportObserved(observed: Observed): Report {
   const serving = chooseServing(observed);
@@ -89,12 +91,7 @@ function targetsOf(group: SeenGroup, observed: Observed, balancer: SeenBalancer)
   const asOf = group.healthAt === 0 ? observed.at : group.healthAt;
   const covered = new Set(balancer.zones.map(({ zone }) => zone));
   if (!group.targets) {
-    return Object.values(observed.nodes).map((node) => ({
-      node,
-      health: 'unknown',
-      reason: 'not looked at since the start',
-      asOf,
-    }));
+    return Object.values(observed.nodes).map((node) => ({ node, health: 'unknown', reason: NOT_READ, asOf }));
   }
   return group.targets.map((target) => {
     const node = observed.nodes[target.id] ?? target.id;
@@ -109,6 +106,7 @@ function targetsOf(group: SeenGroup, observed: Observed, balancer: SeenBalancer)
 function healthOf({ state, reason }: SeenTarget): Pick<TargetReport, 'health' | 'reason'> {
   const why = reason === undefined ? {} : { reason };
   if (state === 'healthy' || state === 'unhealthy' || state === 'draining') return { health: state, ...why };
+  if (state === 'proven') return { health: 'unknown', reason: NOT_READ };
   if (state === 'unread') return { health: 'unknown', reason: 'registered, not checked yet' };
   return { health: 'unknown', reason: reason ?? state };
 }

@@ -90,6 +90,9 @@ test('a start with a hundred Services in sync: 0.3 calls a Service, permissions 
   await until(() => (aws.calls.counts()['DescribeCapacityReservation'] ?? 0) > 0); // the last that is tried
   expect(aws.calls.total()).toBeLessThanOrEqual(0.3 * COUNT);
   expect(aws.calls.counts()['DescribeTargetHealth']).toBeUndefined();
+  aws.calls.reset();
+  await wantEvery(many()); // a node leaves: what its target groups hold is known by then
+  expect(aws.calls.counts()).toEqual({ DeregisterTargets: COUNT, CreateTags: 1 });
 }, 60_000);
 
 class Crash extends Error {}
