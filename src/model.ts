@@ -140,6 +140,8 @@ export interface Step {
   readonly reason: string;
   /** The provider's own call, in one line for people: its name and main parameters. Absent: the summary says it all. */
   readonly call?: string;
+  /** A default that the step brings about and that the author may have meant otherwise; told in an event. */
+  readonly choice?: string;
   /** Traffic that flows now may be cut by this step. */
   readonly disrupts: boolean;
   /** The step must not be applied before this has come true; the next pass looks again. */

@@ -20,6 +20,7 @@ import {
   readWhole,
 } from './annotation-values.ts';
 import { readTargetNodeLabels } from './aws-annotations.ts';
+import { lintAws, whyWithoutEffect } from './aws-lint.ts';
 import { findForeign, listForeign } from './foreign-annotations.ts';
 import { editDistance, nearestName } from './nearest.ts';
 
@@ -48,7 +49,7 @@ export interface Annotations {
   readonly awsLoadBalancerArn?: string;
   readonly problems: readonly AnnotationProblem[];
   readonly warnings: readonly AnnotationWarning[];
-  /** Annotations of other controllers, and what they mean here. */
+  /** Annotations of other controllers, and what they mean here where that is not what all of them would mean. */
   readonly understood: readonly AnnotationWarning[];
 }
 
@@ -113,7 +114,7 @@ export function readAnnotations(annotations: Readonly<Record<string, string>>, p
     ...values,
     problems,
     warnings: findWarnings(annotations, provider),
-    understood: describeForeign(annotations, provider),
+    understood: [...describeForeign(annotations, provider), ...(provider === 'aws' ? lintAws(annotations) : [])],
   };
 }
 
@@ -200,6 +201,8 @@ function judgeOurs(annotation: string, provider: string | undefined): Annotation
 function judgeAws(annotation: string, provider: string | undefined): AnnotationWarning | undefined {
   const name = annotation.slice(AWS_PREFIX.length);
   const stem = name.slice(0, name.indexOf('.'));
+  const idle = provider === 'aws' ? whyWithoutEffect(name) : undefined;
+  if (idle !== undefined) return { annotation, message: idle };
   if (awsAnnotationNames.includes(name) || awsSuffixedNames.includes(stem)) return judgeReader(annotation, 'aws', provider);
   const nearest = nearestName(name, awsNames);
   return unknown(annotation, nearest === undefined ? undefined : AWS_PREFIX + nearest);

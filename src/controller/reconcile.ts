@@ -55,7 +55,8 @@ export async function reconcile<O>(key: string, desk: Desk<O>): Promise<Next> {
   const report = provider.report(await provider.observe(key)); // believe the provider, not the plan
   desk.carriers.note(key, report);
   const { sameNodes } = desk.passed(key, wanted, report);
-  const news = sameNodes ? applied.steps : []; // a node's coming would be an event for each of a thousand Services
+  const choices = applied.steps.flatMap(({ choice }) => choice ?? []);
+  const news = { steps: sameNodes ? applied.steps : [], choices }; // a node's coming would be an event for each of a thousand Services
   try {
     if (wanted) renewMs = Math.min(renewMs, await publish(held, wanted, report, intent, news, desk));
   } finally {
@@ -172,12 +173,19 @@ async function refuseAll<O>(refused: Intent['refused'], desk: Desk<O>): Promise<
   return renewMs;
 }
 
+/** What the pass has brought about. */
+interface News {
+  readonly steps: readonly Step[];
+  /** Defaults that applied. */
+  readonly choices: readonly string[];
+}
+
 async function publish<O>(
   services: readonly Service[],
   wanted: Balancer,
   report: Report,
   intent: Intent,
-  steps: readonly Step[],
+  news: News,
   desk: Desk<O>,
 ): Promise<number> {
   const renewals = await forAll(services, async (service) => {
@@ -187,7 +195,7 @@ async function publish<O>(
     const answer = await desk.writer.say(service, said);
     if (!answer) return Number.POSITIVE_INFINITY;
     if (said.condition?.status === 'True') tellState(service, answer, said.condition, report, desk);
-    return tellServed(service, answer, said, steps, desk);
+    return tellServed(service, answer, said, news, desk);
   });
   return Math.min(Number.POSITIVE_INFINITY, ...renewals);
 }
@@ -216,7 +224,7 @@ function tellState<O>(before: Service, after: Service, verdict: Verdict, { notes
   }
 }
 
-function tellServed<O>(before: Service, after: Service, said: Said, steps: readonly Step[], desk: Desk<O>): number {
+function tellServed<O>(before: Service, after: Service, said: Said, { steps, choices }: News, desk: Desk<O>): number {
   const verdict = said.condition;
   if (!verdict) return Number.POSITIVE_INFINITY;
   if (verdict.status === 'True') {
@@ -226,7 +234,8 @@ function tellServed<O>(before: Service, after: Service, said: Said, steps: reado
     return Number.POSITIVE_INFINITY;
   }
   if (verdict.reason === 'Provisioning') {
-    desk.writer.eventOnce(after, 'Normal', 'EnsuringLoadBalancer', verdict.message);
+    const text = [verdict.message, ...choices.map((choice) => `${choice}.`)].join(' ');
+    desk.writer.eventOnce(after, 'Normal', 'EnsuringLoadBalancer', text);
     return POLL_MS;
   }
   return desk.writer.sayNotReady(after, { code: verdict.reason, message: verdict.message });

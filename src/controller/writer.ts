@@ -118,6 +118,7 @@ export function makeWriter(options: WriterOptions): Writer {
     eventOnce(service, type, reason, message) {
       const texts = toldOnce.get(service.uid) ?? new Map();
       if (texts.has(message) || texts.size >= 100) return;
+      if (reason === 'EnsuringLoadBalancer' && [...texts.values()].includes(reason)) return; // later passes know less
       toldOnce.set(service.uid, texts.set(message, reason));
       event(service, type, reason, message);
     },

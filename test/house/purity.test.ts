@@ -48,6 +48,7 @@ const pure: readonly string[] = [
   'forwarder/problems.ts',
   'kube/objects.ts',
   'config/aws-annotations.ts',
+  'config/aws-lint.ts',
   'providers/aws/answers.ts',
   'providers/aws/checks.ts',
   'providers/aws/current.ts',

@@ -19,6 +19,8 @@ export interface Desired {
   readonly name?: string;
   readonly scheme: 'internal' | 'internet-facing';
   readonly schemeReason: string;
+  /** No word of the Service's: what applied, and what another controller would have made of it. */
+  readonly schemeChoice?: string;
   readonly ipAddressType: 'ipv4' | 'dualstack';
   readonly vpcId: string;
   /** In the order in which they were named; one a zone. */
@@ -90,7 +92,7 @@ export function describe(balancer: Balancer, facts: Facts, options: DescribeOpti
     refuseForeignCertificates(nameOf(member), wanted.certificates, options.region, facts.accountId);
   }
   refuseUnsupported(balancer);
-  const [scheme, schemeReason] = chooseScheme(asked, options);
+  const { scheme, ...why } = chooseScheme(asked, options);
   const listeners = describeListeners(balancer);
   const ipAddressType = asked.ipAddressType ?? chooseAddressType(balancer, facts.subnets);
   const dualStack = ipAddressType === 'dualstack';
@@ -109,7 +111,7 @@ export function describe(balancer: Balancer, facts: Facts, options: DescribeOpti
     ...given('adoptArn', adoptArn),
     ...given('name', asked.name),
     scheme,
-    schemeReason,
+    ...why,
     ipAddressType,
     vpcId: facts.vpcId,
     zones,
@@ -182,10 +184,20 @@ function refuseUnsupported(balancer: Balancer): void {
   if (balancer.settings.proxyProtocol === 'v1') refuse('nodeport-lb.io/proxy-protocol: an NLB speaks v2 only');
 }
 
-function chooseScheme(asked: AwsAnnotations, options: DescribeOptions): readonly [Desired['scheme'], string] {
-  if (asked.scheme) return [asked.scheme, 'the Service asks for it'];
-  if (asked.marked) return ['internal', 'the default of AWS Load Balancer Controller, whose annotations the Service carries'];
-  return [options.defaultScheme, 'the default of --aws-default-scheme'];
+function chooseScheme(
+  asked: AwsAnnotations,
+  { defaultScheme }: DescribeOptions,
+): Pick<Desired, 'scheme' | 'schemeReason' | 'schemeChoice'> {
+  if (asked.scheme) return { scheme: asked.scheme, schemeReason: 'the Service asks for it' };
+  const scheme = asked.marked ? 'internal' : defaultScheme;
+  const schemeReason = asked.marked
+    ? 'the default of AWS Load Balancer Controller, whose annotations the Service carries'
+    : 'the default of --aws-default-scheme';
+  const otherwise =
+    scheme === 'internal'
+      ? 'cloud-provider-aws would make it internet-facing'
+      : 'AWS Load Balancer Controller would make it internal';
+  return { scheme, schemeReason, schemeChoice: `It is ${scheme}, ${schemeReason}; ${otherwise}` };
 }
 
 function chooseAddressType({ families, preferDualStack }: Balancer, subnets: readonly SeenSubnet[]): Desired['ipAddressType'] {

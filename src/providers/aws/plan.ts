@@ -84,6 +84,7 @@ function createSteps(desired: Desired, name: string): readonly AwsStep[] {
       { kind: 'create-balancer', key: desired.key, spec },
       summary,
       `there is none; ${desired.scheme}: ${desired.schemeReason}`,
+      desired.schemeChoice === undefined ? {} : { choice: desired.schemeChoice },
     ),
     ...(Object.keys(attributes).length > 0 ? [setAttributes(name, attributes)] : []),
     ...(desired.privateLinkRules === undefined ? [] : [setGroups(desired, name)]),

@@ -100,7 +100,7 @@ export function step(
   act: Act,
   summary: string,
   reason: string,
-  more: Partial<Pick<Step, 'disrupts' | 'waitsFor'>> = {},
+  more: Partial<Pick<Step, 'choice' | 'disrupts' | 'waitsFor'>> = {},
 ): AwsStep {
   return { ...act, summary, reason, call: callOf(act), disrupts: false, ...more };
 }

@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { awsAnnotationNames } from '../../../src/config/annotation-table.ts';
+import { readAnnotations } from '../../../src/config/annotations.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import type { SandboxAws } from '../../../src/sandbox/aws/aws.ts';
 import { type BalancerWish, nothingReserved, refusalOf } from '../builders.ts';
@@ -309,6 +311,7 @@ const rows: readonly Row[] = [
   },
   {
     why: 'TCP and UDP on one port are one listener',
+    annotations: { 'enable-tcp-udp-listener': 'true' },
     wish: { ports: withUdp.map((port) => ({ ...port, nodePort: 30_053 })) },
     see: ({ listeners, rules }) => [listeners.map(({ protocol }) => protocol), rules],
     is: [['TCP_UDP'], ['tcp 53-53 0.0.0.0/0', 'udp 53-53 0.0.0.0/0']],
@@ -532,6 +535,19 @@ const refused: readonly {
   },
   { why: 'SCTP', wish: { ports: [{ port: 9, protocol: 'SCTP' }] }, code: 'ProtocolUnsupported', says: /does not carry SCTP/ },
   { why: 'ip targets', annotations: { 'nlb-target-type': 'ip' }, code: 'NotSupported', says: /never pod addresses/ },
+  {
+    why: 'weighted forwarding',
+    annotations: { 'service.beta.kubernetes.io/actions.TCP-80': '{"type":"forward"}' },
+    code: 'NotSupported',
+    says: /actions\.TCP-80.*NodePort of its own port only/,
+  },
+  {
+    why: 'target groups of several clusters',
+    annotations: { 'multi-cluster-target-group': 'true' },
+    code: 'NotSupported',
+    says: /multi-cluster-target-group.*several clusters/,
+  },
+  { why: 'pods by type', annotations: { type: 'nlb-ip' }, code: 'NotSupported', says: /never pod addresses/ },
   { why: 'QUIC', annotations: { 'quic-enabled-ports': '443' }, code: 'NotSupported', says: /need ip targets/ },
   { why: 'PROXY protocol v1', wish: { settings: { proxyProtocol: 'v1' } }, code: 'NotSupported', says: /v2 only/ },
   {
@@ -575,4 +591,14 @@ describe('what is refused, with nothing left behind', () => {
     expect(refusal).toEqual({ code, message: expect.stringMatching(says) });
     expect(aws.loadBalancers()).toEqual([]);
   });
+});
+
+test('no annotation that the established controllers know is passed over in silence', () => {
+  const covered = new Set([...rows, ...refused].flatMap(({ annotations = {} }) => Object.keys(annotations)));
+  const elsewhere = ['target-node-labels', 'access-log-enabled']; // nodes are chosen by the controller: its own tests
+  const silent = awsAnnotationNames.filter((name) => {
+    const isNamed = readAnnotations({ [AWS + name]: 'x' }, 'aws').warnings.length > 0;
+    return !isNamed && !covered.has(name) && ![...covered].some((one) => one.startsWith(`${name}.`)) && !elsewhere.includes(name);
+  });
+  expect(silent).toEqual([]);
 });

@@ -168,3 +168,24 @@ test('forty Services at once, and none is left over', async () => {
   await cluster.until('all gone', () => names.every((name) => cluster.service(name) === undefined));
   await nothingLeft();
 }, 30_000);
+
+test('an event says which default applied, and what an annotation means here that others read otherwise', async () => {
+  const share = { [`${AWS}proxy-protocol`]: '*' };
+  cluster.create('web', {}, { annotations: share });
+  cluster.create('inner', {}, { annotations: { [`${AWS}nlb-target-type`]: 'instance' } });
+  cluster.create('said', {}, { annotations: { [`${AWS}scheme`]: 'internal' } });
+  const names = ['web', 'inner', 'said'];
+  await cluster.until('all ready', () => names.every((name) => condition(name)?.status === 'True'));
+  const said = (name: string, reason: string) =>
+    cluster.events(name).flatMap((event) => (event.reason === reason ? [event.message] : []));
+  expect(names.map((name) => said(name, 'EnsuringLoadBalancer'))).toEqual([
+    [
+      expect.stringMatching(
+        /internet-facing, the default of --aws-default-scheme; AWS Load Balancer Controller would make it internal/,
+      ),
+    ],
+    [expect.stringMatching(/internal, the default of AWS Load Balancer Controller, .*; cloud-provider-aws would/)],
+    [expect.not.stringContaining('default')],
+  ]);
+  expect(said('web', 'AnnotationUnderstood')).toEqual([expect.stringMatching(/cloud-provider-aws ignores it/)]);
+});
