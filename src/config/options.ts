@@ -149,7 +149,7 @@ export const options = {
   localDatapath: {
     kind: choiceKind('auto', 'userspace', 'nftables', 'kube-proxy'),
     default: 'auto',
-    help: 'what moves the packets',
+    help: 'what moves the packets; kube-proxy: it does, and agents hold the addresses of pools; the same for controller and agents',
     example: 'userspace',
   },
   localForwarder: {
