@@ -86,7 +86,7 @@ export class Health implements PatrolHost<Watch> {
     this.#watches.set(rule.id, watch);
     for (const check of checksOf(watch)) check.users.add(watch);
     for (const check of before) if (!checksOf(watch).includes(check)) this.#leave(watch, check);
-    for (const check of checksOf(watch)) this.#refreshMembers(check);
+    for (const check of checksOf(watch)) this.#meetUser(check, rule);
     return watch;
   }
 
@@ -289,6 +289,11 @@ export class Health implements PatrolHost<Watch> {
     this.#checks.delete(keyOf(check.spec));
     const peers = this.#byNodePort.get(check.spec.port);
     if (peers?.delete(check) && peers.size === 0) this.#byNodePort.delete(check.spec.port);
+  }
+
+  /** With thousands of listeners on one check most come with its very members. */
+  #meetUser(check: Check<Watch>, { nodeSet }: RuleListener): void {
+    if (this.#nodes.set(nodeSet) !== check.members) this.#refreshMembers(check);
   }
 
   #refreshMembers(check: Check<Watch>): void {
