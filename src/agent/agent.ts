@@ -83,8 +83,7 @@ export class Agent {
   /** As it was written last, or is about to be. */
   #told: AgentReport | undefined;
 
-  constructor(given: AgentOptions) {
-    const options = withoutOtherDelivery(given);
+  constructor(options: AgentOptions) {
     const { api, name, namespace, group, log, remembered, stateDir } = options;
     this.#options = options;
     this.#link = new Link(log, () => this.#heard());
@@ -371,9 +370,4 @@ export class Agent {
     if (!this.#told || !sameReport(report, this.#told)) this.#told = report;
     return this.#told;
   }
-}
-
-/** What was served over another data path cannot be taken up before the cluster has answered. */
-function withoutOtherDelivery({ remembered, ...options }: AgentOptions): AgentOptions {
-  return remembered && sayOtherDelivery(remembered.orders, options.delivery) === undefined ? { ...options, remembered } : options;
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { explain } from '../errors.ts';
 import { RULES_VERSION } from '../forwarder/rules.ts';
 import type { Balancer } from '../model.ts';
+import type { Delivery } from '../providers/local/rules.ts';
 import type { Log } from '../providers/provider.ts';
 import { type Orders, readOrders } from './orders.ts';
 
@@ -71,8 +72,11 @@ export async function readIdentity(directory: string | undefined): Promise<strin
   return made;
 }
 
-/** @returns undefined when nothing can be taken up; what is wrong with a file that is there is logged */
-export async function recall(directory: string | undefined, log: Log): Promise<Remembered | undefined> {
+/**
+ * @param delivery who delivers in this run: what was served over another data path is not taken up before the cluster has answered
+ * @returns undefined when nothing can be taken up; what is wrong with a file that is there is logged
+ */
+export async function recall(directory: string | undefined, log: Log, delivery?: Delivery): Promise<Remembered | undefined> {
   if (directory === undefined) return undefined;
   const path = join(directory, FILE);
   let raw: unknown;
@@ -85,7 +89,11 @@ export async function recall(directory: string | undefined, log: Log): Promise<R
   }
   const written = raw as Partial<Written> | null;
   const orders = readOrders(JSON.stringify(written?.orders ?? null));
-  if (written?.version === RULES_VERSION && typeof orders !== 'string' && isSound(written)) return { ...unpack(written), orders };
+  if (written?.version === RULES_VERSION && typeof orders !== 'string' && isSound(written)) {
+    if (orders.delivery === delivery) return { ...unpack(written), orders };
+    log.info({ path }, 'the rules of the last run are not taken up: they are of another data path');
+    return undefined;
+  }
   const other = `it has version ${JSON.stringify(written?.version)}, and this agent knows ${RULES_VERSION}`;
   const why = written?.version !== RULES_VERSION ? other : typeof orders === 'string' ? orders : 'it is damaged';
   log.warn({ path }, `the rules of the last run are not taken up: ${why}`);

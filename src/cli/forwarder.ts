@@ -34,7 +34,7 @@ export async function runForwarder(call: Call): Promise<number> {
   const stop = call.interrupted();
   const group = groupOf(call);
   const stateDir = await chooseStateDir(values.stateDir, group, log);
-  const remembered = await recall(stateDir, log);
+  const remembered = await recall(stateDir, log, deliveryOf(call));
   const metrics = await createMetrics(values.http !== undefined && values.http !== 'off', {
     version: call.version,
     node: process.version,
@@ -79,6 +79,10 @@ export async function runForwarder(call: Call): Promise<number> {
 
 function groupOf({ values }: Call): string {
   return agentGroup(values.loadBalancerClass ?? OUR_CLASS);
+}
+
+function deliveryOf({ values }: Call): AgentOptions['delivery'] {
+  return values.localDatapath === 'kube-proxy' ? 'kube-proxy' : undefined;
 }
 
 /** @throws {UsageError} for kube-proxy where there is none */

@@ -24,7 +24,7 @@ export interface AgentWish
 
 export async function startTestAgent(api: MemoryApi, name: string, wish: AgentWish = {}): Promise<TestAgent> {
   const { addresses = [], log = quiet, stateDir, ...rest } = wish;
-  const remembered = await recall(stateDir, log);
+  const remembered = await recall(stateDir, log, wish.delivery);
   let forwarder: FakeForwarder | undefined;
   const agent = new Agent({
     api,
