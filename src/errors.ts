@@ -55,6 +55,8 @@ export const cures = {
   SubnetUnavailable:
     'Name subnets with aws-load-balancer-subnets, or tag one a zone with kubernetes.io/role/elb (internal: internal-elb).',
   QuotaExceeded: 'Ask for less, or have the quota of the account raised.',
+  AwsAddressMismatch:
+    'Give each subnet of aws-load-balancer-subnets one address of its range: Elastic IPs to an internet-facing NLB, private ones to an internal one.',
   AwsNameInUse: 'Choose another aws-load-balancer-name, or remove what has it.',
   AwsDenied: 'Allow the action that the message names; docs/aws-iam-policy.json has every one that is needed.',
   AwsCredentials: 'Give the controller valid AWS credentials; the SDK looks for them in its usual places.',

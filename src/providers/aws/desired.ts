@@ -228,13 +228,13 @@ function placeAddresses(
 ): readonly DesiredZone[] {
   const { eipAllocations, privateIpv4, ipv6Addresses, ipv6SourceNatPrefixes } = asked;
   if (eipAllocations.length > 0 && scheme === 'internal')
-    throw new Refusal('AddressInvalid', 'An internal NLB has no Elastic IPs');
+    throw new Refusal('AwsAddressMismatch', 'An internal NLB has no Elastic IPs');
   if (privateIpv4.length > 0 && scheme !== 'internal') {
-    throw new Refusal('AddressInvalid', 'Private addresses can be chosen for internal NLBs only');
+    throw new Refusal('AwsAddressMismatch', 'Private addresses can be chosen for internal NLBs only');
   }
   if (ipv6SourceNatPrefixes.length > 0 && asked.ipv6SourceNat !== 'on') {
     const cure = 'aws-load-balancer-enable-prefix-for-ipv6-source-nat: on';
-    throw new Refusal('AddressInvalid', `Source NAT prefixes need ${cure}`);
+    throw new Refusal('AwsAddressMismatch', `Source NAT prefixes need ${cure}`);
   }
   if (asked.ipv6SourceNat === 'on' && !dualStack)
     throw new Refusal('FamilyUnsupported', 'IPv6 source NAT needs ip-address-type dualstack');
@@ -249,7 +249,7 @@ function placeAddresses(
   for (const [what, list] of Object.entries(lists)) {
     if (list.length === 0 || list.length === subnets.length) continue;
     const names = subnets.map(({ id }) => id).join(', ');
-    throw new Refusal('AddressInvalid', `${list.length} ${what} for ${subnets.length} subnets (${names}); each needs one`);
+    throw new Refusal('AwsAddressMismatch', `${list.length} ${what} for ${subnets.length} subnets (${names}); each needs one`);
   }
   return subnets.map((subnet, at) => ({
     zone: subnet.zone,
@@ -267,13 +267,16 @@ function readPrefix(subnet: SeenSubnet, prefix: string | undefined): string | un
   const [address = '', bits] = prefix.split('/');
   if (bits === '80' && isInside(address, subnet.ipv6Cidr ?? '')) return prefix;
   const of = subnet.ipv6Cidr === undefined ? 'which has no IPv6 range' : `of ${subnet.ipv6Cidr}`;
-  throw new Refusal('AddressInvalid', `Source NAT prefix ${prefix} is no /80 in subnet ${subnet.id} ${of}, nor auto_assigned`);
+  throw new Refusal(
+    'AwsAddressMismatch',
+    `Source NAT prefix ${prefix} is no /80 in subnet ${subnet.id} ${of}, nor auto_assigned`,
+  );
 }
 
 function addressIn(subnet: SeenSubnet, cidr: string, addresses: readonly string[]): string {
   const found = addresses.find((address) => isInside(address, cidr));
   if (found === undefined)
-    throw new Refusal('AddressInvalid', `None of ${addresses.join(', ')} is in subnet ${subnet.id} (${cidr})`);
+    throw new Refusal('AwsAddressMismatch', `None of ${addresses.join(', ')} is in subnet ${subnet.id} (${cidr})`);
   return found;
 }
 

@@ -78,7 +78,7 @@ function joinProtocols(same: readonly Listener[]): 'TCP' | 'UDP' | 'TCP_UDP' {
     const both = same.map((one) => `${one.protocol} ${one.targetGroup.nodePort}`).join(', ');
     throw new Refusal(
       'ProtocolUnsupported',
-      `Port ${first.port} has TCP and UDP with different nodePorts (${both}), and an NLB sends both to one`,
+      `Port ${first.port} has TCP and UDP with different nodePorts (${both}), and an NLB sends both to one: give them the same`,
     );
   }
   return 'TCP_UDP';
@@ -142,9 +142,24 @@ function affinity({ affinitySeconds }: TargetGroup): Tags {
   return affinitySeconds === undefined ? {} : { 'stickiness.enabled': 'true', 'stickiness.type': 'source_ip' };
 }
 
+/** What is asked for by `PROTOCOL-PORT`; under another protocol it would have no effect. */
+function attributesOf(listener: Listener, protocol: ListenerProtocol, asked: AwsAnnotations): Tags {
+  const attributes: Record<string, string> = {};
+  for (const [name, values] of Object.entries(asked.listenerAttributes)) {
+    const dash = name.indexOf('-');
+    if (!names(listener, name.slice(dash + 1))) continue;
+    if (name.slice(0, dash) !== protocol) {
+      const why = `aws-load-balancer-listener-attributes.${name}: the listener of that port is ${protocol}`;
+      throw new Refusal('AnnotationInvalid', `${portName(listener)}: ${why}`);
+    }
+    Object.assign(attributes, values);
+  }
+  return attributes;
+}
+
 /** @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-listeners.html#listener-attributes */
 function listenerAttributes(listener: Listener, protocol: ListenerProtocol, asked: AwsAnnotations, { settings }: Balancer): Tags {
-  const named = asked.listenerAttributes[`${protocol}-${listener.port}`] ?? {};
+  const named = attributesOf(listener, protocol, asked);
   const idle = settings.idleTimeoutSeconds;
   if (idle === undefined || protocol !== 'TCP') return named;
   if (idle < 60 || idle > 6000) {

@@ -233,7 +233,7 @@ class AwsProvider implements Provider<Observed> {
       this.#refuseTakenName(desired);
     } catch (thrown) {
       const isOfFacts =
-        thrown instanceof Refusal && ['SubnetUnavailable', 'AwsResourceUnknown', 'AddressInvalid'].includes(thrown.code);
+        thrown instanceof Refusal && ['SubnetUnavailable', 'AwsResourceUnknown', 'AwsAddressMismatch'].includes(thrown.code);
       if (isOfFacts) this.#refused.add(balancer.key);
       if (known && isOfFacts) this.#surveyor.doubt();
       if (known || !isOfFacts) throw thrown;

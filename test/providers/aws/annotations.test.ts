@@ -470,25 +470,25 @@ const refused: readonly {
   {
     why: 'fewer Elastic IPs than subnets',
     annotations: { 'eip-allocations': 'eipalloc-1' },
-    code: 'AddressInvalid',
+    code: 'AwsAddressMismatch',
     says: /1 Elastic IPs for 3 subnets/,
   },
   {
     why: 'internal with Elastic IPs',
     annotations: { scheme: 'internal', 'eip-allocations': 'eipalloc-1' },
-    code: 'AddressInvalid',
+    code: 'AwsAddressMismatch',
     says: /internal NLB has no Elastic IPs/,
   },
   {
     why: 'private addresses of an internet-facing NLB',
     annotations: { 'private-ipv4-addresses': '10.0.0.9' },
-    code: 'AddressInvalid',
+    code: 'AwsAddressMismatch',
     says: /internal NLBs only/,
   },
   {
     why: 'an IPv6 address of no subnet',
     annotations: { 'ip-address-type': 'dualstack', subnets: 'public-a', 'ipv6-addresses': '2001:db8:9::1' },
-    code: 'AddressInvalid',
+    code: 'AwsAddressMismatch',
     says: /2001:db8:9::1 is in subnet subnet-public-a \(2001:db8:0:81::\/64\)/,
   },
   {
@@ -505,13 +505,13 @@ const refused: readonly {
       'enable-prefix-for-ipv6-source-nat': 'on',
       'source-nat-ipv6-prefixes': '2001:db8:0:81::/64',
     },
-    code: 'AddressInvalid',
+    code: 'AwsAddressMismatch',
     says: /no \/80 in subnet subnet-public-a of 2001:db8:0:81::\/64, nor auto_assigned/,
   },
   {
     why: 'source NAT prefixes without source NAT',
     annotations: { 'ip-address-type': 'dualstack', subnets: 'public-a', 'source-nat-ipv6-prefixes': 'auto_assigned' },
-    code: 'AddressInvalid',
+    code: 'AwsAddressMismatch',
     says: /enable-prefix-for-ipv6-source-nat: on/,
   },
   {
