@@ -33,6 +33,13 @@ export function quantile(samples: readonly number[], q: number): number {
   return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? Number.NaN;
 }
 
+/** The middle half, and the error of the median that comes of it (1.25 standard deviations over the root of the count). */
+export function describeSpread(ratios: readonly number[]): string {
+  const [low, high] = [quantile(ratios, 0.25), quantile(ratios, 0.75)];
+  const error = (1.25 * (high - low)) / 1.35 / Math.sqrt(ratios.length);
+  return `half of ${ratios.length} rounds from ${low.toFixed(2)} to ${high.toFixed(2)}; the median is good to ${error.toFixed(3)}`;
+}
+
 /** Whether the aim is met; undefined when there is none, or nothing was measured. */
 export function meetsAim({ aim, value }: Figure): boolean | undefined {
   if (!aim || Number.isNaN(value)) return undefined;

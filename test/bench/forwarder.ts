@@ -15,8 +15,8 @@ import {
   startOurs,
   startPipe,
 } from './forwarder/contestants.ts';
-import { cpuSeconds } from './forwarder/cpu.ts';
-import type { Mode, Outcome, Task } from './forwarder/load.ts';
+import { cpuSeconds, residentMegabytes } from './forwarder/cpu.ts';
+import { latencies, type Mode, type Outcome, type Task } from './forwarder/tasks.ts';
 
 /**
  * The forwarder's TCP path against HAProxy and nginx: the same back-ends and the same load in the same run, one thread and one
@@ -45,6 +45,9 @@ const trials: readonly Trial[] = [
   { mode: 'flood', name: 'bytes/s', connections: 4, aim: 1.15 },
   { mode: 'latency', name: 'latency', connections: 4 },
 ];
+
+/** Thousands of connections are open by then. */
+const MOST_OPENING_MS = 30_000;
 
 interface Measured extends Outcome {
   readonly contestant: string;
@@ -78,10 +81,12 @@ export async function benchForwarder({ short }: { readonly short: boolean }): Pr
     const load = await startProgram('load.ts', []);
     running.push({ stop: () => end(load) });
     const all = [...contestants, direct];
+    // First of all: later a process has memory left from what it has done.
+    const held = await holdIdle(contestants, load, short ? 500 : 8_000);
     // V8 compiles what runs often; an hour later nobody would see that. Load and back-ends warm up here as well.
     await measure(all, load, { rounds: 1, ms: short ? 50 : 500 });
     const measured = await measure(all, load, short ? { rounds: 1, ms: 150 } : { rounds: 5, ms: 750 });
-    return describe(contestants, measured);
+    return describe(contestants, measured, held);
   } finally {
     for (const one of running.reverse()) await one.stop();
     rmSync(directory, { recursive: true, force: true });
@@ -117,6 +122,25 @@ async function measure(contestants: readonly Contestant[], load: ChildProcess, {
   return measured;
 }
 
+interface Held {
+  readonly contestant: string;
+  /** Connections that were opened, and answered once. */
+  readonly connections: number;
+  /** By which the process grew. */
+  readonly megabytes: number;
+}
+
+/** Connections that do nothing, one contestant after the other: those of the one before have gone when the next ones are opened. */
+async function holdIdle(contestants: readonly Contestant[], load: ChildProcess, connections: number): Promise<readonly Held[]> {
+  const held: Held[] = [];
+  for (const { name, address, ports, pid } of contestants) {
+    const before = residentMegabytes(pid);
+    const { perSecond: opened } = await ask(load, { mode: 'idle', address, ports, connections, ms: MOST_OPENING_MS });
+    held.push({ contestant: name, connections: opened, megabytes: residentMegabytes(pid) - before });
+  }
+  return held;
+}
+
 async function ask(load: ChildProcess, task: Task): Promise<Outcome> {
   const answered = once(load, 'message');
   load.send(task);
@@ -129,7 +153,7 @@ function paired(ours: readonly number[], theirs: readonly number[]): readonly nu
   return ours.flatMap((value, round) => (theirs[round] === undefined ? [] : [value / theirs[round]]));
 }
 
-function describe(contestants: readonly Contestant[], measured: readonly Measured[]): Section {
+function describe(contestants: readonly Contestant[], measured: readonly Measured[], held: readonly Held[]): Section {
   const samples = (name: string, mode: Mode, of: (one: Measured) => number) =>
     measured.filter((one) => one.contestant === name && one.mode === mode).map(of);
   const median = (name: string, mode: Mode, of: (one: Measured) => number) => quantile(samples(name, mode, of), 0.5);
@@ -141,7 +165,9 @@ function describe(contestants: readonly Contestant[], measured: readonly Measure
     for (const { name } of contestants) {
       const runs = samples(name, trial.mode, (one) => Math.round(one.perSecond / (flood ? 1e6 : 1)));
       const unit = flood ? 'MB/s' : '/s';
-      figures.push({ name: `${trial.name}: ${name}`, value: rate(name), unit, samples: runs });
+      const cpu = median(name, trial.mode, (one) => one.cpuMicroseconds);
+      const note = Number.isFinite(cpu) ? { note: `${cpu.toFixed(1)} us of CPU ${flood ? 'a MB' : 'each'}` } : {};
+      figures.push({ name: `${trial.name}: ${name}`, value: rate(name), unit, samples: runs, ...note });
     }
     for (const rival of ['HAProxy', 'nginx stream'].filter(there)) {
       const aim = rival === 'HAProxy' && trial.aim !== undefined ? { aim: { atLeast: trial.aim } } : {};
@@ -157,13 +183,18 @@ function describe(contestants: readonly Contestant[], measured: readonly Measure
       if (perCpu.length > 0) figures.push(medianFigure({ name: `  ours / ${rival}, per CPU second`, unit: 'x' }, perCpu));
     }
   }
-  for (const q of ['p50', 'p99'] as const) {
+  for (const [q, quantileName] of latencies) {
     const latency = (name: string) => median(name, 'latency', (one) => one.microseconds?.[q] ?? Number.NaN);
     const added = (name: string) => latency(name) - latency('direct');
-    for (const { name } of contestants) figures.push({ name: `added latency ${q}: ${name}`, value: added(name), unit: 'us' });
+    for (const { name } of contestants)
+      figures.push({ name: `added latency ${quantileName}: ${name}`, value: added(name), unit: 'us' });
     for (const rival of ['HAProxy', 'nginx stream'].filter(there)) {
       figures.push({ name: `  ours / ${rival}`, value: added('nodeport-lb') / added(rival), unit: 'x' });
     }
+  }
+  for (const { contestant, connections, megabytes } of held) {
+    const note = `${((megabytes * 1_000) / connections).toFixed(1)} KB each, beside what the kernel keeps of sockets`;
+    figures.push({ name: `memory for ${connections} idle connections: ${contestant}`, value: megabytes, unit: 'MB', note });
   }
   const missing = starters.filter(({ name }) => !there(name)).map(({ name }) => `${name} is not installed here: no ratio to it`);
   const errors = measured
@@ -179,7 +210,7 @@ function describe(contestants: readonly Contestant[], measured: readonly Measure
       ...errors,
     ],
     figures,
-    details: measured,
+    details: { measured, held },
   };
 }
 

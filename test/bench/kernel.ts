@@ -6,11 +6,11 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { run, tryRun } from '../e2e/lab/command.ts';
-import { type Figure, quantile, renderSection, type Section } from './figures.ts';
+import { describeSpread, type Figure, quantile, renderSection, type Section } from './figures.ts';
 import { end } from './forwarder/contestants.ts';
 import { cpuSeconds } from './forwarder/cpu.ts';
 import { type Balancer, canMeasure, type Grounds, makeGrounds, startIn } from './forwarder/grounds.ts';
-import type { Mode, Outcome, Task } from './forwarder/load.ts';
+import { latencies, type Mode, type Outcome, type Task } from './forwarder/tasks.ts';
 
 /**
  * The kernel path against a plain DNAT and others, each in a network namespace of its own between the same clients and back-ends, so that
@@ -213,15 +213,18 @@ function describe(contestants: readonly Contestant[], measured: readonly Measure
     ] as const) {
       const rivals = rates(PLAIN);
       const ratios = rates(name).map((rate, i) => rate / rivals[i]!);
-      figures.push({ name: `  ${name} / plain DNAT`, value: quantile(ratios, 0.5), unit: 'x', aim: { atLeast } });
+      const note = ratios.length > 3 ? { note: describeSpread(ratios) } : {};
+      figures.push({ name: `  ${name} / plain DNAT`, value: quantile(ratios, 0.5), unit: 'x', aim: { atLeast }, ...note });
     }
   }
-  for (const q of ['p50', 'p99'] as const) {
+  for (const [q, quantileName] of latencies) {
     for (const { name } of contestants) {
       const values = samples(name, 'latency', (one) => one.microseconds?.[q] ?? Number.NaN);
-      figures.push({ name: `latency ${q}: ${name}`, value: quantile(values, 0.5), unit: 'us' });
+      figures.push({ name: `latency ${quantileName}: ${name}`, value: quantile(values, 0.5), unit: 'us' });
     }
   }
+  const silent = measured.filter(({ perSecond }) => perSecond === 0);
+  const silences = silent.map(({ contestant, mode }) => `${contestant} (${mode}): no answers in one round`);
   const errors = measured
     .filter((one) => one.errors > 0)
     .map((one) => `${one.contestant} (${one.mode}): ${one.errors} errors, first ${one.firstError}`);
@@ -231,6 +234,7 @@ function describe(contestants: readonly Contestant[], measured: readonly Measure
       `${cpus().length} CPUs, shared by load, balancer and back-ends; medians of interleaved rounds after one to warm up; ratios within each of 31 short rounds`,
       `connections: ${trials.map(({ mode, connections }) => `${mode} ${connections}`).join(', ')}`,
       ...missing,
+      ...silences.slice(0, 5),
       ...errors.slice(0, 10),
     ],
     figures,

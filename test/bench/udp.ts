@@ -9,6 +9,7 @@ import { type Figure, medianFigure, quantile, renderSection, type Section } from
 import { end } from './forwarder/contestants.ts';
 import { cpuSeconds } from './forwarder/cpu.ts';
 import { type Balancer, canMeasure, type Grounds, makeGrounds, startIn } from './forwarder/grounds.ts';
+import { latencies } from './forwarder/tasks.ts';
 
 /**
  * Datagrams through the userspace path, beside a relay in C and others: the same clients and back-ends in the same run, each relay in a
@@ -215,11 +216,11 @@ function describe(contestants: readonly Contestant[], measured: readonly Measure
       if (perCpu.length > 0) figures.push(medianFigure({ name: `  ours / ${name}, per CPU second`, unit: 'x' }, perCpu));
     }
   }
-  for (const q of ['p50', 'p99', 'p999'] as const)
+  for (const [q, quantileName] of latencies)
     for (const { name } of contestants) {
       const found = samples(name, 'latency', (one) => one[q]).filter((one) => one >= 0);
       const value = quantile(found, 0.5);
-      figures.push({ name: `latency ${q === 'p999' ? 'p99.9' : q}: ${name}`, value, unit: 'us' });
+      figures.push({ name: `latency ${quantileName}: ${name}`, value, unit: 'us' });
     }
   const silent = measured.filter(({ perSecond }) => perSecond === 0).map((one) => `${one.contestant} (${one.mode}): no answers`);
   const lost = contestants.flatMap(({ name }) => {

@@ -77,7 +77,7 @@ export const startHaproxy: Starter = async ({ directory, targets, targetPort }, 
   const config = `
 global
   nbthread 1
-  maxconn 2000
+  maxconn 9000
 defaults
   mode tcp
   timeout connect 2s
@@ -111,7 +111,7 @@ master_process off;
 worker_processes 1;
 pid ${join(directory, 'nginx.pid')};
 error_log ${join(directory, 'nginx.log')};
-events { worker_connections 4000; }
+events { worker_connections 19000; }
 stream {
   access_log off;
   upstream nodes {

@@ -11,3 +11,12 @@ export function cpuSeconds(pid: number): number {
     return Number.NaN;
   }
 }
+
+/** Memory of a process that is in RAM, megabytes. */
+export function residentMegabytes(pid: number): number {
+  try {
+    return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_000;
+  } catch {
+    return Number.NaN;
+  }
+}

@@ -1,29 +1,13 @@
 import type { Wire } from '../../../src/forwarder/wire.ts';
 import { CLOSE, FLOOD, Idle, KEEP, request, wiring } from './raw.ts';
+import type { Outcome, Task } from './tasks.ts';
 
 // The load generator's process: runs one task after the other, as asked by messages.
 
-export type Mode = 'kept' | 'fresh' | 'flood' | 'latency';
-
-export interface Task {
-  readonly mode: Mode;
-  readonly address: string;
-  /** Connections go over these ports in turn, so that no pair of addresses runs out of ports. */
-  readonly ports: readonly number[];
-  readonly connections: number;
-  readonly ms: number;
-}
-
-export interface Outcome {
-  readonly perSecond: number;
-  /** Of single exchanges. */
-  readonly microseconds?: { readonly p50: number; readonly p99: number };
-  readonly errors: number;
-  readonly firstError?: string;
-}
-
 const WARM_UP_MS = 150;
 const MAX_SAMPLES = 200_000;
+/** Connections being made at one time, while many are opened to be held. */
+const MOST_OPENING = 200;
 
 class Load extends Idle {
   readonly #task: Task;
@@ -43,6 +27,22 @@ class Load extends Idle {
     this.#request = request(task.mode === 'fresh' ? CLOSE : task.mode === 'flood' ? FLOOD : KEEP);
   }
 
+  /** Opens some at a time, so that no queue of new connections overflows. @returns how many there are */
+  async hold(): Promise<Outcome> {
+    const { connections, ms } = this.#task;
+    const deadline = performance.now() + ms;
+    while (this.#done < connections && performance.now() < deadline) {
+      while (this.#open.size < connections && this.#open.size - this.#done < MOST_OPENING) this.#connect();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    return { perSecond: this.#done, errors: this.#errors };
+  }
+
+  release(): void {
+    this.#stopped = true;
+    for (const wire of this.#open) wire.reset();
+  }
+
   async run(): Promise<Outcome> {
     for (let i = 0; i < this.#task.connections; i++) this.#connect();
     await new Promise((resolve) => setTimeout(resolve, WARM_UP_MS));
@@ -52,13 +52,12 @@ class Load extends Idle {
     await new Promise((resolve) => setTimeout(resolve, this.#task.ms));
     const seconds = (performance.now() - begunMs) / 1_000;
     const perSecond = this.#done / seconds;
-    this.#stopped = true;
-    for (const wire of this.#open) wire.reset();
+    this.release();
     const sorted = this.#samples.sort((a, b) => a - b);
     const at = (q: number) => (sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN) * 1_000;
     return {
       perSecond,
-      ...(sorted.length > 0 ? { microseconds: { p50: at(0.5), p99: at(0.99) } } : {}),
+      ...(sorted.length > 0 ? { microseconds: { p50: at(0.5), p99: at(0.99), p999: at(0.999) } } : {}),
       errors: this.#errors,
       ...(this.#firstError === undefined ? {} : { firstError: this.#firstError }),
     };
@@ -85,6 +84,7 @@ class Load extends Idle {
     }
     if (this.#task.mode === 'fresh') return;
     this.#done++;
+    if (this.#task.mode === 'idle') return;
     const sentAt = this.#sentAt.get(wire);
     if (sentAt !== undefined && this.#samples.length < MAX_SAMPLES) this.#samples.push(performance.now() - sentAt);
     this.#send(wire);
@@ -118,8 +118,13 @@ class Load extends Idle {
   }
 }
 
+let held: Load | undefined;
+
 process.on('message', (task: Task) => {
-  void new Load(task).run().then((outcome) => process.send?.(outcome));
+  held?.release();
+  const load = new Load(task);
+  held = task.mode === 'idle' ? load : undefined;
+  void (held ? load.hold() : load.run()).then((outcome) => process.send?.(outcome));
 });
 process.on('disconnect', () => process.exit());
 process.send?.('ready');
