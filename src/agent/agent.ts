@@ -1,15 +1,17 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Followed } from '../controller/follow.ts';
 import { followCluster } from '../controller/follow.ts';
 import { explain } from '../errors.ts';
 import type { KubeApi } from '../kube/api.ts';
-import { at, type ObjectMeta, readMeta, text } from '../kube/objects.ts';
-import { type Watched, watchObjects } from '../kube/watch.ts';
+import type { ObjectMeta } from '../kube/objects.ts';
+import type { Watched } from '../kube/watch.ts';
 import { Link, type StartForwarder } from '../providers/local/link.ts';
 import type { Delivery } from '../providers/local/rules.ts';
 import type { Log } from '../providers/provider.ts';
 import { followAddresses } from './machine.ts';
 import { AGENT_LABEL, agentObject, ordersName } from './names.ts';
 import { followedBy, type Orders, readOrders, sayOtherDelivery } from './orders.ts';
+import { watchOrders } from './orders-watch.ts';
 import { nowhere, type Place, publishNode, samePlace } from './place.ts';
 import { Presence } from './presence.ts';
 import { Published } from './published.ts';
@@ -37,6 +39,8 @@ export interface AgentOptions {
   readonly delivery?: Delivery;
   /** Undefined: only what the machine has by itself is served. */
   readonly startVips?: StartVips;
+  /** Resolves when the agent whose place this one has taken has let go: until then its report stands. Undefined: there was none. */
+  readonly free?: Promise<void>;
   readonly log: Log;
   /** Addresses of this machine. */
   readAddresses(): ReadonlySet<string>;
@@ -55,9 +59,8 @@ export interface AgentState {
   readonly problem?: string;
 }
 
-interface OrdersObject extends ObjectMeta {
-  readonly content: string;
-}
+/** A write that is under way then is the next agent's to find. */
+const SILENT_MS = 5_000;
 
 /** The agent: rules from the cluster in, a forwarder driven by them, and a report back. Serves before it has heard of the API server. */
 export class Agent {
@@ -73,11 +76,13 @@ export class Agent {
   #ordersUid: string | undefined;
   #problem: string | undefined;
   #place: Place;
-  #ordersWatch: Watched<OrdersObject> | undefined;
+  #ordersWatch: Watched<ObjectMeta> | undefined;
   #followed: Followed | undefined;
   /** Grows with every change of what is followed; what an older one was waiting for is dropped. */
   #following = 0;
   #stopped = false;
+  #isSucceeded = false;
+  #mayTell = false;
   /** kube-proxy shall deliver here, and does so at the controller's word alone, which is another: addresses are left to other agents. */
   #isOutOfStep = false;
   /** As it was written last, or is about to be. */
@@ -129,8 +134,19 @@ export class Agent {
     await this.#link.start(this.#options.startForwarder);
     if (remembered)
       log.info({ listeners: this.#work.listeners().length }, 'serving the rules of the last run until the cluster answers');
-    this.#ordersWatch = this.#watchOrders();
+    this.#ordersWatch = watchOrders(this.#options, (uid, content) => {
+      this.#ordersUid = uid;
+      this.#takeOrders(content);
+    });
+    void this.#inherit(this.#options.free);
     void this.#ordersWatch.synced.then(() => this.#tellMissingOrders()).catch(() => {}); // stopped before
+  }
+
+  /** Services that the agent before this one has not let go of must not count as let go of. */
+  async #inherit(free: Promise<void> | undefined): Promise<void> {
+    await free;
+    this.#mayTell = true;
+    if (free) this.#tell();
   }
 
   state(): AgentState {
@@ -151,35 +167,34 @@ export class Agent {
 
   /** Stops listening at once and lets go of the Lease; established connections may live on for at most `drainMs`. */
   async stop(drainMs: number): Promise<void> {
+    await this.#leave();
+    const closing = this.#link.close(drainMs);
+    await this.#fallSilent();
+    await this.#presence.stop({ release: !this.#isSucceeded });
+    await closing;
+  }
+
+  /**
+   * Gives up everything but the forwarder to another agent of this name on this machine, whose report and Lease they are from now on.
+   * Takes at most 5 s more than other agents need to take over addresses.
+   */
+  async handOver(): Promise<void> {
+    this.#isSucceeded = true;
+    await this.#leave();
+    const silent = Promise.all([this.#fallSilent(), this.#presence.stop({ release: false })]);
+    await Promise.race([silent, sleep(SILENT_MS, undefined, { ref: false })]);
+  }
+
+  /** Whatever happens from now on changes nothing; addresses that move have moved. */
+  async #leave(): Promise<void> {
     this.#stopped = true;
     this.#following += 1;
     this.#stopAddresses();
     await this.#duty?.stop();
-    const closing = this.#link.close(drainMs);
-    await Promise.all([this.#ordersWatch?.stop(), this.#followed?.stop(), this.#memory.flush(), this.#report.stop()]);
-    await this.#presence.stop();
-    await closing;
   }
 
-  #watchOrders(): Watched<OrdersObject> {
-    const { api, namespace, group, log } = this.#options;
-    return watchObjects<OrdersObject>({
-      api,
-      list: 'listConfigMaps',
-      watch: 'watchConfigMaps',
-      namespaces: [namespace],
-      select: { fieldSelector: `metadata.name=${ordersName(group)}` },
-      read: (raw) => {
-        const meta = readMeta(raw);
-        return meta && { ...meta, content: text(at(at(raw, 'data'), 'orders')) };
-      },
-      changed: (_before, after) => {
-        if (after?.name !== ordersName(group) || after.content === '') return; // gone, or not written yet: the last ones stay
-        this.#ordersUid = after.uid;
-        this.#takeOrders(after.content);
-      },
-      log,
-    });
+  async #fallSilent(): Promise<void> {
+    await Promise.all([this.#ordersWatch?.stop(), this.#followed?.stop(), this.#memory.flush(), this.#report.stop()]);
   }
 
   #tellMissingOrders(): void {
@@ -227,6 +242,7 @@ export class Agent {
     if (!followed) return;
     if (mine !== this.#following || this.#stopped) return followed.stop();
     this.#followed = followed;
+    if (this.#options.free) this.#presence.start(); // the one before renews no more
     this.#locate();
     this.#take([...new Set([...followed.cluster.keys(), ...this.#work.keys()])]);
     followed.tell({
@@ -347,7 +363,7 @@ export class Agent {
 
   /** There may be news for the controller. An agent that serves what it cannot compare with the cluster says nothing of it yet. */
   #tell(): void {
-    if (this.#stopped || (this.#orders !== undefined && !this.#followed && this.#problem === undefined)) return;
+    if (this.#stopped || !this.#mayTell || (this.#orders !== undefined && !this.#followed && this.#problem === undefined)) return;
     this.#report.put(() => JSON.stringify(this.#describe()));
     void this.#report.first.then(() => {
       if (!this.#stopped) this.#presence.start();

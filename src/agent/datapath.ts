@@ -1,4 +1,4 @@
-import { spawnForwarder } from '../forwarder/child.ts';
+import { type SpawnOptions, spawnForwarder } from '../forwarder/child.ts';
 import { PRIVATE_TABLES } from '../forwarder/datapath.ts';
 import { cleanUpKernel, cleanUpOrphans } from '../forwarder/kernel/cleanup.ts';
 import type { StartForwarder } from '../providers/local/link.ts';
@@ -7,9 +7,14 @@ import type { StartForwarder } from '../providers/local/link.ts';
  * What moves an agent's packets: a process of its own, so that whatever keeps the agent busy never stalls traffic.
  * @param datapath `auto`: each listener by the kernel where rights, machine and rule allow it, else in userspace
  * @param group names the table in the kernel: agents of several classes run beside each other
+ * @param handover where it takes over from the forwarder before it, and gives to the next one; undefined: neither
  */
-export function chooseForwarder(datapath: 'auto' | 'userspace' | 'nftables', group: string): StartForwarder {
-  return (options) => spawnForwarder({ ...options, datapath, table: tableOf(group) });
+export function chooseForwarder(
+  datapath: 'auto' | 'userspace' | 'nftables',
+  group: string,
+  handover?: SpawnOptions['handover'],
+): StartForwarder {
+  return (options) => spawnForwarder({ ...options, datapath, table: tableOf(group), ...(handover ? { handover } : {}) });
 }
 
 /** nft takes letters, digits, `-` and `_` in a name. */

@@ -50,11 +50,11 @@ export class Presence {
     this.#running ??= this.#renewForEver();
   }
 
-  /** Ends the renewals and lets go, so that nobody need wait for the Lease's end. Takes at most 3 s more than a call under way. */
-  async stop(): Promise<void> {
+  /** Ends the renewals and, with `release`, lets go, so that nobody need wait for the Lease's end. Takes at most 3 s more than a call under way. */
+  async stop({ release } = { release: true }): Promise<void> {
     this.#stopping.abort();
     await this.#running;
-    if (!this.#isHeld || this.#lease === undefined) return;
+    if (!release || !this.#isHeld || this.#lease === undefined) return;
     const { log } = this.#options;
     const letGo = this.#write(this.#lease, released(readLease(this.#lease), Date.now()));
     await Promise.race([letGo, sleep(RELEASE_MS, undefined, { ref: false })]).catch((thrown: unknown) =>

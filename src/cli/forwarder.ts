@@ -1,19 +1,22 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, type AgentOptions, type AgentState } from '../agent/agent.ts';
 import { chooseForwarder, cleanUpDatapath } from '../agent/datapath.ts';
 import { leaveToKubeProxy } from '../agent/kube-proxy.ts';
 import { readAddresses } from '../agent/machine.ts';
 import { agentGroup, agentName, DEFAULT_NAMESPACE } from '../agent/names.ts';
 import { chooseStateDir, forget, readIdentity, recall } from '../agent/state-file.ts';
+import { meetingPlaces, type Predecessor, Succession, type Successor, succeed } from '../agent/succession.ts';
 import type { StartVips } from '../agent/vip-duty.ts';
 import { cleanUpVips } from '../agent/vips/leftovers.ts';
 import { ALL_IDS, type IdRange } from '../agent/vips/plan.ts';
 import { startVips } from '../agent/vips/vips.ts';
 import { OUR_CLASS } from '../config/options.ts';
 import { UsageError } from '../errors.ts';
-import { connectKube, describeKube } from '../kube/client.ts';
-import { serveHttp } from '../ops/http.ts';
+import type { KubeApi } from '../kube/api.ts';
+import { connectKube, describeKube, type KubeDescription } from '../kube/client.ts';
+import { type LateHttp, serveHttpSoon } from '../ops/late-http.ts';
 import { createLog, logOptionsFor } from '../ops/log.ts';
 import { createMetrics, type Metrics } from '../ops/metrics.ts';
 import type { Log } from '../providers/provider.ts';
@@ -21,8 +24,26 @@ import type { Call } from './command.ts';
 import { kubeChoice } from './connect.ts';
 
 const DRAIN_SECONDS = 30;
+/** The next agent's forwarder has taken the sockets by then, or does not; a stop that is asked for meanwhile waits for it. */
+const PASS_MS = 15_000;
+/** Sockets are closed as soon as it is asked for. */
+const CLOSE_MS = 1_000;
 /** Within the state directory. */
 const VIPS_DIR = 'vips';
+
+/** What stays the same for as long as the process lives. */
+interface Run {
+  readonly call: Call;
+  readonly api: KubeApi;
+  readonly cluster: KubeDescription;
+  readonly node: string | undefined;
+  readonly group: string;
+  readonly name: string;
+  readonly stateDir: string | undefined;
+  readonly log: Log;
+  readonly stop: AbortSignal;
+  readonly drainMs: number;
+}
 
 /** `forwarder`: the agent, until SIGTERM or SIGINT, with a drain at the end; or with `--cleanup` what one has left. @returns 0 */
 export async function runForwarder(call: Call): Promise<number> {
@@ -34,47 +55,105 @@ export async function runForwarder(call: Call): Promise<number> {
   const stop = call.interrupted();
   const group = groupOf(call);
   const stateDir = await chooseStateDir(values.stateDir, group, log);
-  const remembered = await recall(stateDir, log, deliveryOf(call));
-  const metrics = await createMetrics(values.http !== undefined && values.http !== 'off', {
-    version: call.version,
-    node: process.version,
-  });
   const api = await connectKube(kubeChoice(values));
-  const agent = new Agent({
+  const drainMs = Number(values.drainSeconds ?? DRAIN_SECONDS) * 1_000;
+  const run = { call, api, cluster, node, group, name: nameAgent(call, node), stateDir, log, stop, drainMs };
+  try {
+    while ((await serve(run)) === 'bereft') {
+      log.warn({}, 'the agent that took the place of this one is gone; this one goes on');
+    }
+    log.info({}, 'stopped');
+  } finally {
+    await api.close();
+  }
+  return 0;
+}
+
+/** @returns `bereft`: another agent took the place of this one, and is gone */
+async function serve(run: Run): Promise<'stopped' | 'bereft'> {
+  const { call, cluster, name, node, stateDir, log, stop, drainMs } = run;
+  const { http: asked } = call.values;
+  const places = stateDir === undefined ? undefined : meetingPlaces(stateDir, name);
+  const predecessor = places && (await succeed(places.agent, call.values.localDatapath !== 'kube-proxy', log));
+  const passed = Promise.withResolvers<void>();
+  const handover = places && { path: places.forwarder, onSucceeded: passed.resolve };
+  const agent = await makeAgent(run, handover, predecessor);
+  const metrics = await createMetrics(asked !== undefined && asked !== 'off', { version: call.version, node: process.version });
+  measure(metrics, agent);
+  const unready = () => sayUnready(agent.state(), stop);
+  const http = serveHttpSoon(asked === 'off' ? undefined : asked, { metrics, unhealthy: () => undefined, unready }, log);
+  const succession = places && (await Succession.open(places.agent, log));
+  log.info({ agent: name, node, server: cluster.server, stateDir }, 'forwarder agent');
+  try {
+    await agent.start();
+    const end = await Promise.race([aborted(stop), http.failed, ...(succession ? [succession.asked] : [])]);
+    if (end !== 'stopped') return await makeWay(agent, end, passed.promise, http, run);
+    log.info({}, 'stopping');
+    succession?.close();
+    await agent.stop(drainMs);
+    return 'stopped';
+  } finally {
+    succession?.close();
+    await http.close();
+  }
+}
+
+async function makeAgent(
+  { call, api, cluster, name, node, group, stateDir, log }: Run,
+  handover: Parameters<typeof chooseForwarder>[2],
+  predecessor: Predecessor | undefined,
+): Promise<Agent> {
+  const inCluster = cluster.inCluster && cluster.namespace !== '' ? cluster.namespace : undefined;
+  const remembered = await recall(stateDir, log, deliveryOf(call));
+  return new Agent({
     api,
-    name: nameAgent(call, node),
+    name,
     ...(node === undefined ? {} : { node }),
-    namespace:
-      values.localAgentsNamespace ?? (cluster.inCluster && cluster.namespace !== '' ? cluster.namespace : DEFAULT_NAMESPACE),
+    namespace: call.values.localAgentsNamespace ?? inCluster ?? DEFAULT_NAMESPACE,
     group,
     identity: await readIdentity(stateDir),
     ...(stateDir === undefined ? {} : { stateDir }),
     ...(remembered === undefined ? {} : { remembered }),
-    ...forwarderOf(call, node, group, log),
+    ...(predecessor === undefined ? {} : { free: predecessor.free }),
+    ...forwarderOf(call, node, group, handover, log),
     ...vipsOf(call, stateDir, log),
     readAddresses,
     log,
   });
-  measure(metrics, agent);
-  const http =
-    values.http && values.http !== 'off'
-      ? await serveHttp({ ...values.http, metrics, unhealthy: () => undefined, unready: () => sayUnready(agent.state(), stop) })
-      : undefined;
-  log.info({ agent: nameAgent(call, node), node, server: cluster.server, stateDir }, 'forwarder agent');
-  try {
-    await agent.start();
-    await new Promise<void>((resolve) => {
-      if (stop.aborted) resolve();
-      stop.addEventListener('abort', () => resolve(), { once: true });
-    });
-    log.info({}, 'stopping');
-    await agent.stop(Number(values.drainSeconds ?? DRAIN_SECONDS) * 1_000);
-    log.info({}, 'stopped');
-  } finally {
-    await http?.close();
-    await api.close();
-  }
-  return 0;
+}
+
+/** Whoever runs both agents, such as a DaemonSet, ends this process; until then it is there in case the other one dies. */
+async function makeWay(
+  agent: Agent,
+  successor: Successor,
+  passed: Promise<void>,
+  http: LateHttp,
+  { stop, drainMs, log }: Run,
+): Promise<'stopped' | 'bereft'> {
+  log.info({}, 'another agent takes the place of this one');
+  await Promise.all([agent.handOver(), http.close()]);
+  successor.yield();
+  const end = Promise.race([aborted(stop), successor.lost.then(() => 'bereft' as const)]);
+  const letGo = async () => {
+    const limit = sleep(successor.takes ? PASS_MS : 0, 'late' as const, { ref: false });
+    const nobody = Promise.all([successor.lost, aborted(stop)]); // else this one may go on, and takes all back
+    const isLate = (await Promise.race([passed, limit, nobody])) !== undefined;
+    const closing = agent.stop(drainMs);
+    if (isLate) await Promise.race([closing, sleep(CLOSE_MS, undefined, { ref: false })]);
+    successor.free();
+    await closing;
+  };
+  const gone = letGo();
+  if ((await end) === 'bereft') return 'bereft';
+  await gone;
+  return 'stopped';
+}
+
+function aborted(stop: AbortSignal): Promise<'stopped'> {
+  return new Promise((resolve) => {
+    if (stop.aborted) resolve('stopped');
+    stop.addEventListener('abort', () => resolve('stopped'), { once: true });
+  });
 }
 
 function groupOf({ values }: Call): string {
@@ -90,10 +169,11 @@ function forwarderOf(
   { values }: Call,
   node: string | undefined,
   group: string,
+  handover: Parameters<typeof chooseForwarder>[2],
   log: Log,
 ): Pick<AgentOptions, 'startForwarder' | 'delivery'> {
   const datapath = values.localDatapath ?? 'auto';
-  if (datapath !== 'kube-proxy') return { startForwarder: chooseForwarder(datapath, group) };
+  if (datapath !== 'kube-proxy') return { startForwarder: chooseForwarder(datapath, group, handover) };
   if (node !== undefined) return { startForwarder: leaveToKubeProxy(group, log), delivery: datapath };
   const message =
     'is for agents on nodes, where kube-proxy runs: say which node with --node-name, or use another data path on an edge machine';

@@ -18,7 +18,7 @@ export interface TestAgent {
 }
 
 export interface AgentWish
-  extends Partial<Pick<AgentOptions, 'node' | 'stateDir' | 'identity' | 'log' | 'startVips' | 'delivery'>> {
+  extends Partial<Pick<AgentOptions, 'node' | 'stateDir' | 'identity' | 'log' | 'startVips' | 'delivery' | 'free'>> {
   readonly addresses?: readonly string[];
 }
 
