@@ -4,8 +4,8 @@ import { type Cluster, startCluster } from './cluster/cluster.ts';
 import { INGRESS, PRODUCT } from './cluster/images.ts';
 import { appManifest } from './cluster/kubia.ts';
 import { ingressManifest, traefikManifest } from './cluster/traefik.ts';
-import type { RunningLoad } from './lab/client.ts';
-import { FINALIZER, type IngressObject, type ServiceObject } from './lab/product.ts';
+import { addressOf, answers, readService, underLoad } from './cluster/traffic.ts';
+import { FINALIZER, type IngressObject } from './lab/product.ts';
 import { until } from './lab/until.ts';
 
 /** The chart with provider local, a pool and agents, under the traffic of a real Deployment, on nodes with kubelets. */
@@ -30,48 +30,6 @@ afterAll(async () => {
   await cluster?.close();
 });
 
-function readService(namespace: string, name: string): Promise<ServiceObject> {
-  return cluster.api.get<ServiceObject>(`/api/v1/namespaces/${namespace}/services/${name}`);
-}
-
-/** Waits until the Service is published. @returns its address */
-function addressOf(namespace: string, name: string): Promise<string> {
-  return until(async () => (await readService(namespace, name)).status.loadBalancer.ingress?.[0]?.ip, {
-    withinMs: 90_000,
-    what: `${namespace}/${name} has an external address`,
-    everyMs: 250,
-  });
-}
-
-function answers(url: string, said: RegExp, host?: string): Promise<true> {
-  return until(
-    async () => {
-      const { status, body } = await cluster.client.request({ url, ...(host ? { headers: { host } } : {}) });
-      if (status !== 200 || !said.test(body)) throw new Error(`${status} ${body}`);
-      return true as const;
-    },
-    { withinMs: 90_000, what: `${url} says ${said}`, everyMs: 250 },
-  );
-}
-
-/** Runs the work under traffic on connections of both kinds. @returns how many requests failed, and how */
-async function underLoad(work: () => Promise<void>): Promise<readonly string[]> {
-  const url = `http://${await addressOf('shop', 'kubia')}/`;
-  const loads: readonly RunningLoad[] = await Promise.all([
-    cluster.client.load({ url, connections: 'new', perSecond: 40, timeoutMs: 10_000 }),
-    cluster.client.load({ url, connections: 'kept', perSecond: 20, timeoutMs: 10_000 }),
-  ]);
-  const before = Date.now();
-  const worked = await work().then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  const results = await Promise.all(loads.map((load) => load.stop()));
-  if (worked !== undefined) throw worked;
-  expect(results.every(({ answered }) => answered > 0)).toBe(true);
-  return results.flatMap(({ failures }) => failures.map((f) => `${f.message} at ${f.startedAt - before} ms`));
-}
-
 test('controller and agents get ready', async () => {
   const args = ['install', NAME, CHART, '--namespace', NAMESPACE, '--create-namespace', ...WAIT];
   await helm.inLab(cluster, args, VALUES);
@@ -82,9 +40,9 @@ test('a Service of a real Deployment gets an address of the pool, and every pod 
   await cluster.kubectl(['create', 'namespace', 'shop']);
   await cluster.kubectl(['apply', '-f', '-'], { input: appManifest(kubia) });
   await cluster.rolledOut('shop', 'deploy/kubia');
-  const address = await addressOf('shop', 'kubia');
+  const address = await addressOf(cluster, 'shop', 'kubia');
   expect(POOL).toContain(address);
-  await answers(`http://${address}/`, /"app":"kubia"/);
+  await answers(cluster, `http://${address}/`, /"app":"kubia"/);
   const pods = new Set<string>();
   await until(
     async () => {
@@ -99,10 +57,10 @@ test('a Service of a real Deployment gets an address of the pool, and every pod 
 });
 
 test('a new version is rolled out, and no request fails', async () => {
-  const failures = await underLoad(async () => {
+  const failures = await underLoad(cluster, `http://${await addressOf(cluster, 'shop', 'kubia')}/`, async () => {
     await cluster.kubectl(['-n', 'shop', 'set', 'env', 'deploy/kubia', 'VERSION=2']);
     await cluster.rolledOut('shop', 'deploy/kubia');
-    await answers(`http://${await addressOf('shop', 'kubia')}/`, /"version":"2"/);
+    await answers(cluster, `http://${await addressOf(cluster, 'shop', 'kubia')}/`, /"version":"2"/);
   });
   expect(failures).toEqual([]);
 });
@@ -111,10 +69,10 @@ test('an Ingress controller behind a balancer serves two Services through one ad
   const foo = { ...kubia, name: 'foo', replicas: 1, type: 'ClusterIP' } as const;
   const all = [appManifest(foo), traefikManifest(INGRESS), ingressManifest('shop')];
   await cluster.kubectl(['apply', '-f', '-'], { input: all.join('---\n') });
-  const address = await addressOf('ingress', 'traefik');
+  const address = await addressOf(cluster, 'ingress', 'traefik');
   const base = `http://${address}:8080`;
-  await answers(`${base}/kubia`, /"app":"kubia"/, 'kubia.example.com');
-  await answers(`${base}/foo`, /"app":"foo"/, 'kubia.example.com');
+  await answers(cluster, `${base}/kubia`, /"app":"kubia"/, 'kubia.example.com');
+  await answers(cluster, `${base}/foo`, /"app":"foo"/, 'kubia.example.com');
   type Ingress = { readonly status?: { readonly loadBalancer?: { readonly ingress?: readonly IngressObject[] } } };
   const path = '/apis/networking.k8s.io/v1/namespaces/shop/ingresses/kubia';
   await until(
@@ -125,7 +83,7 @@ test('an Ingress controller behind a balancer serves two Services through one ad
 
 test('an upgrade, a restarted controller and a rollback cost no request', async () => {
   const upgrade = ['upgrade', NAME, CHART, '--namespace', NAMESPACE, ...WAIT];
-  const failures = await underLoad(async () => {
+  const failures = await underLoad(cluster, `http://${await addressOf(cluster, 'shop', 'kubia')}/`, async () => {
     await helm.inLab(cluster, upgrade, { ...VALUES, replicaCount: 2, shareAcrossNamespaces: true });
     await cluster.kubectl(['-n', NAMESPACE, 'rollout', 'restart', `deploy/${NAME}`]);
     await cluster.rolledOut(NAMESPACE, `deploy/${NAME}`);
@@ -136,10 +94,10 @@ test('an upgrade, a restarted controller and a rollback cost no request', async 
 });
 
 test('uninstalled with cleanupOnUninstall, it takes every balancer down first and leaves nothing', async () => {
-  const address = await addressOf('shop', 'kubia');
+  const address = await addressOf(cluster, 'shop', 'kubia');
   await helm.inLab(cluster, ['uninstall', NAME, '--namespace', NAMESPACE, ...WAIT]);
   for (const [namespace, name] of [['shop', 'kubia'] as const, ['ingress', 'traefik'] as const]) {
-    const { metadata, status } = await readService(namespace, name);
+    const { metadata, status } = await readService(cluster, namespace, name);
     expect(status.loadBalancer.ingress ?? []).toEqual([]);
     expect(status.conditions ?? []).toEqual([]);
     expect(metadata.finalizers ?? []).not.toContain(FINALIZER);

@@ -68,8 +68,7 @@ export function cacheDirectory(): string {
  * @throws {ToolsMissing} naming everything that cannot be had, and why
  */
 export async function prepareTools(say: (line: string) => void): Promise<Tools> {
-  if (process.getuid?.() !== 0) throw new ToolsMissing(['it makes network namespaces: run it as root']);
-  if (process.platform !== 'linux') throw new ToolsMissing([`it needs Linux, not ${process.platform}`]);
+  requireRoot();
   mkdirSync(cacheDirectory(), { recursive: true });
   const problems: string[] = [];
   const attempt = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
@@ -93,6 +92,12 @@ export async function prepareTools(say: (line: string) => void): Promise<Tools> 
     kubelet: join(hyper, 'kubelet'),
     kubectl: join(hyper, 'kubectl'),
   };
+}
+
+/** @throws {ToolsMissing} unless this is root's process on Linux */
+export function requireRoot(): void {
+  if (process.platform !== 'linux') throw new ToolsMissing([`it needs Linux, not ${process.platform}`]);
+  if (process.getuid?.() !== 0) throw new ToolsMissing(['it makes network namespaces: run it as root']);
 }
 
 /** Installs Debian's package of each command that is not there. @throws naming what is missing where there is no apt-get */

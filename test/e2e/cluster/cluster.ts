@@ -152,14 +152,14 @@ async function closeCluster(claim: Claim): Promise<void> {
   removeGroups((id) => id !== claim.id);
 }
 
-/** Takes about half a minute once everything is built. @param nodes how many */
-export async function startCluster(nodes: number): Promise<Cluster> {
+/** Takes about half a minute once everything is built. @param nodes how many @param before tree of a release whose image is wanted, too */
+export async function startCluster(nodes: number, before?: string): Promise<Cluster> {
   const parts: Parts = await prepareParts(say);
   await removeLeftovers();
   const claim = claimLab();
   try {
     await removeDeadGroups(claim);
-    const images = await buildImages(parts, claim.directory, say);
+    const images = await buildImages(parts, { directory: claim.directory, ...(before ? { before } : {}) }, say);
     const hub = `${prefixOf(claim)}hub`;
     await makeHub(hub);
     const nets = Array.from({ length: nodes }, (_, i) => planNet(claim, i + 1));

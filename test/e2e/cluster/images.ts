@@ -19,6 +19,8 @@ const NODE = 'docker.io/library/node:24-bookworm-slim';
 export const PAUSE = 'registry.k8s.io/pause:3.10';
 /** What the chart asks for without values. */
 export const PRODUCT = `docker.io/library/nodeport-lb:${version()}`;
+/** Of the release before, whose version may be the same as ours still. */
+export const PRODUCT_BEFORE = 'docker.io/library/nodeport-lb:before';
 export const INGRESS = 'localhost/traefik:lab';
 const BUILD_MS = 15 * 60_000; // npm and apt in it
 
@@ -78,8 +80,19 @@ class Store {
   }
 }
 
-/** Builds what the nodes run from the checkout as it is now. @param directory for the archives */
-export async function buildImages(parts: Parts, directory: string, say: (line: string) => void): Promise<readonly Image[]> {
+export interface Wanted {
+  /** For the archives. */
+  readonly directory: string;
+  /** Tree of the release before, for PRODUCT_BEFORE. */
+  readonly before?: string;
+}
+
+/** Builds what the nodes run from the checkout as it is now. */
+export async function buildImages(
+  parts: Parts,
+  { directory, before }: Wanted,
+  say: (line: string) => void,
+): Promise<readonly Image[]> {
   const lock = await holdLock(join(cacheDirectory(), '.images.lock'));
   try {
     const store = new Store(storeDirectory());
@@ -94,7 +107,9 @@ export async function buildImages(parts: Parts, directory: string, say: (line: s
     await store.once(INGRESS, await buildTraefik(say), 'FROM scratch\nCOPY traefik /traefik\nENTRYPOINT ["/traefik"]\n');
     say('building the image');
     await store.build(PRODUCT, CHECKOUT, ['--layers', ...npmCache()]);
+    if (before !== undefined) await store.build(PRODUCT_BEFORE, before, ['--layers', ...npmCache()]);
     return [
+      ...(before === undefined ? [] : [await store.export(PRODUCT_BEFORE, join(directory, 'before.tar'))]),
       await store.export(PAUSE, join(directory, 'pause.tar')),
       await store.export(INGRESS, join(directory, 'traefik.tar')),
       await store.export(PRODUCT, join(directory, 'nodeport-lb.tar')),

@@ -1,7 +1,17 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { run } from '../lab/command.ts';
-import { findGo, fromCache, installCommands, prepareTools, type Tools, ToolsMissing, unpackPackages } from '../tools.ts';
+import {
+  findGo,
+  fromCache,
+  installCommands,
+  prepareTools,
+  requireRoot,
+  type Tools,
+  ToolsMissing,
+  unpackPackages,
+} from '../tools.ts';
 
 /** What nodes with real pods need beyond the other labs. */
 export interface Parts extends Tools {
@@ -10,6 +20,15 @@ export interface Parts extends Tools {
   /** Directory of the CNI plugins. */
   readonly cni: string;
   readonly pause: string;
+}
+
+/** The kernel of this machine lacks what a kubelet needs: no package would help. */
+export class MachineUnfit extends Error {
+  override readonly name = 'MachineUnfit';
+
+  constructor(problem: string) {
+    super(`nodes with kubelets cannot run on this machine: ${problem}`);
+  }
 }
 
 /** Debian's package of each command. */
@@ -26,12 +45,14 @@ const BUILD_MS = 5 * 60_000;
 
 /**
  * Finds, installs or builds everything that the cluster runs.
- * @throws {ToolsMissing} saying what this machine cannot give, and why
+ * @throws {MachineUnfit} naming what its kernel lacks
+ * @throws {ToolsMissing} naming what could not be had, and why
  */
 export async function prepareParts(say: (line: string) => void): Promise<Parts> {
+  requireRoot();
+  const lacking = (await cgroupProblem()) ?? overlayProblem();
+  if (lacking) throw new MachineUnfit(lacking);
   const tools = await prepareTools(say);
-  const lacking = await cgroupProblem();
-  if (lacking) throw new ToolsMissing([lacking]);
   await installCommands(say, PACKAGES);
   const unpacked = await unpackPackages('containerd-debian', UNPACKED, say);
   if (!unpacked) throw new ToolsMissing(['containerd and runc come from Debian packages, and there is no apt-get']);
@@ -41,7 +62,7 @@ export async function prepareParts(say: (line: string) => void): Promise<Parts> 
 
 /** @returns what is wrong with the machine's control groups, or undefined */
 async function cgroupProblem(): Promise<string | undefined> {
-  const found = readdirSync('/sys/fs/cgroup');
+  const found = existsSync('/sys/fs/cgroup') ? readdirSync('/sys/fs/cgroup') : [];
   if (found.length === 0) return '/sys/fs/cgroup is empty: mount the control groups, which the kubelet puts pods into';
   if (found.includes('cgroup.controllers'))
     return 'this machine has control groups v2 alone, on which this lab was never run: it needs a machine with those of v1';
@@ -52,6 +73,17 @@ async function cgroupProblem(): Promise<string | undefined> {
   } catch (error) {
     return `control groups cannot be made below /sys/fs/cgroup/memory, so no pod can run: ${error instanceof Error ? error.message : error}`;
   }
+}
+
+/** Containerd and buildah keep layers in overlays. A module that could be loaded is loaded by the first mount. */
+function overlayProblem(): string | undefined {
+  const known = readFileSync('/proc/filesystems', 'utf8').includes('overlay');
+  const kernel = release();
+  const module = ['modules.builtin', 'modules.dep'].some((file) => {
+    const path = `/lib/modules/${kernel}/${file}`;
+    return existsSync(path) && readFileSync(path, 'utf8').includes('/overlay.ko');
+  });
+  return known || module ? undefined : `its kernel ${kernel} has no overlay file system, which containers are kept in`;
 }
 
 async function buildPause(say: (line: string) => void): Promise<string> {

@@ -1,11 +1,11 @@
 import { explain } from '../../../src/errors.ts';
 import { runSuite } from '../jest.ts';
 import { removeLeftovers } from '../lab/claim.ts';
-import { prepareParts } from './parts.ts';
+import { MachineUnfit, prepareParts } from './parts.ts';
 
 /**
  * `npm run test:install [-- -t NAME --json --outputFile FILE]`: the chart and the image on nodes with kubelets. Exits as jest does,
- * with 2 when it cannot run here at all.
+ * with 2 when something that it needs could not be had, and with 3 when the kernel of this machine cannot run kubelets at all.
  */
 const TEST_MS = 240_000;
 const say = (line: string) => console.error(`cluster: ${line}`);
@@ -17,5 +17,5 @@ try {
   await removeLeftovers(); // what a test file that was cut off has left
 } catch (error) {
   say(explain(error));
-  process.exitCode = 2;
+  process.exitCode = error instanceof MachineUnfit ? 3 : 2;
 }
