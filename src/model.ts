@@ -159,6 +159,18 @@ export interface Report {
   readonly gone: boolean;
   /** What people should know though it holds nothing up. Texts that stay the same while nodes come and go. Absent: nothing. */
   readonly notes?: readonly Note[];
+  /** What moves the packets, for each Service every way once, in an order of its own. Absent: not known. */
+  readonly paths?: readonly PathReport[];
+}
+
+/** What moves the packets of a Service's listeners, or of some of them. */
+export interface PathReport {
+  /** UID of the Service. */
+  readonly uid: string;
+  /** In the provider's own words: one word. */
+  readonly datapath: string;
+  /** Why it is this one, as the end of "because", on one line. Stays the same while nodes come and go. */
+  readonly why: string;
 }
 
 /** Something that is served otherwise than its author may think. */

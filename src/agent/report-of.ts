@@ -1,6 +1,6 @@
 import type { Link } from '../providers/local/link.ts';
 import type { Place } from './place.ts';
-import { type AgentReport, type HoldingException, MAX_TARGETS, REPORT_VERSION } from './report.ts';
+import { type AgentPath, type AgentReport, type HoldingException, MAX_TARGETS, MAX_UNUSUAL, REPORT_VERSION } from './report.ts';
 import type { VipDuty } from './vip-duty.ts';
 import type { Work } from './work.ts';
 
@@ -30,9 +30,35 @@ export function describeWork({ name, node, place, work, link, vips, problem, ret
     released: work.released(),
     targets: Object.fromEntries(link.unhealthy().slice(0, MAX_TARGETS)),
     ...(vips === undefined ? {} : { held: vips.held }),
+    ...describePaths(work, link),
     ...(problem === undefined ? {} : { problem }),
     ...(retired ? { retired } : {}),
   };
+}
+
+/** The most frequent data path first, and by name what is served otherwise. */
+function describePaths(work: Work, link: Link): Pick<AgentReport, 'paths'> {
+  const ids = new Map<string, { readonly path: AgentPath; readonly of: string[] }>();
+  for (const { id } of work.listeners()) {
+    const state = link.state(id);
+    if (state?.state !== 'listening') continue;
+    const { datapath = 'userspace', why = 'as asked for' } = state;
+    const name = `${datapath} ${why}`;
+    const had = ids.get(name) ?? { path: { datapath, why }, of: [] };
+    had.of.push(id);
+    ids.set(name, had);
+  }
+  const [usual, ...others] = [...ids]
+    .sort(([a, x], [b, y]) => y.of.length - x.of.length || (a < b ? -1 : 1))
+    .map(([, one]) => one);
+  if (!usual) return {};
+  let left = MAX_UNUSUAL;
+  const named = others.map(({ path, of }) => {
+    const some = of.sort().slice(0, left);
+    left -= some.length;
+    return { ...path, of: some };
+  });
+  return { paths: [usual.path, ...named] };
 }
 
 /** An address that cannot be held here is not served, whatever the forwarder makes ready for it. */

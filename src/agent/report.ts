@@ -25,10 +25,20 @@ export interface AgentReport {
   readonly targets: Readonly<Record<string, TargetState>>;
   /** Addresses of pools that this agent holds just now; absent: it takes no part in holding any. */
   readonly held?: readonly string[];
+  /** What moves the packets of its listeners; the first is that of all that none of the others names. Absent: not known. */
+  readonly paths?: readonly AgentPath[];
   /** Why it does not follow what the controller says. */
   readonly problem?: string;
   /** It has seen that all is being taken down, and its objects go with the orders from now on. */
   readonly retired?: boolean;
+}
+
+export interface AgentPath {
+  readonly datapath: string;
+  /** As the end of "because". */
+  readonly why: string;
+  /** Listener ids; absent: all others. */
+  readonly of?: readonly string[];
 }
 
 export type HoldingException =
@@ -41,6 +51,8 @@ export type HoldingException =
  * so many targets at most a tenth of it.
  */
 export const MAX_TARGETS = 500;
+/** So many listeners whose data path is not the usual one are named, for the same reason; the others count as usual. */
+export const MAX_UNUSUAL = 1_000;
 
 /** @returns undefined for what no agent of this release writes */
 export function readReport(text: string): AgentReport | undefined {
@@ -58,6 +70,7 @@ export function readReport(text: string): AgentReport | undefined {
     released: texts(raw['released']),
     targets: entries(raw['targets'], isTargetState),
     ...(raw['held'] === undefined ? {} : { held: texts(raw['held']) }),
+    ...(Array.isArray(raw['paths']) ? { paths: raw['paths'].flatMap(readPath) } : {}),
     ...(typeof raw['problem'] === 'string' ? { problem: raw['problem'] } : {}),
     ...(raw['retired'] === true ? { retired: true } : {}),
   };
@@ -76,6 +89,12 @@ function isException(value: unknown): value is HoldingException {
   if (!isRecord(value)) return false;
   if (value['state'] === 'failed') return typeof value['code'] === 'string' && typeof value['message'] === 'string';
   return value['state'] === 'pending' || (value['state'] === 'moved' && Number.isInteger(value['port']));
+}
+
+function readPath(value: unknown): readonly AgentPath[] {
+  if (!isRecord(value) || typeof value['datapath'] !== 'string' || typeof value['why'] !== 'string') return [];
+  const { datapath, why, of } = value;
+  return [{ datapath, why, ...(of === undefined ? {} : { of: texts(of) }) }];
 }
 
 const HEALTH: readonly unknown[] = ['healthy', 'unhealthy', 'unknown', 'draining'];

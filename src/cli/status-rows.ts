@@ -3,6 +3,7 @@ import { CONDITION, claim, FINALIZER, HELD_BY, SERVED_PORTS, TARGETS } from '../
 import { balancerKeyOf } from '../controller/share.ts';
 import { chooseTargets } from '../controller/targets.ts';
 import type { Condition, Node, Service } from '../kube/objects.ts';
+import { describeClientAddress, type PathStatus, readPaths } from './status-paths.ts';
 
 /** Version of the JSON; fields are added freely and never renamed. */
 export const STATUS_VERSION = 1;
@@ -30,6 +31,10 @@ export interface ServiceStatus {
   readonly type: string;
   readonly createdAt: string;
   readonly ports: readonly PortStatus[];
+  /** What moves its packets, and why; empty: not known, or a balancer outside the cluster does. */
+  readonly datapaths: readonly PathStatus[];
+  /** Whether pods see their clients' addresses, in words; empty: not known. */
+  readonly clientAddress: string;
 }
 
 export interface PortStatus {
@@ -82,11 +87,13 @@ export function describeStatus(service: Service, { count, loadBalancerClass }: S
   const condition = readyCondition(service);
   const held = service.finalizers.includes(FINALIZER);
   const said = condition ?? sayUnspoken(service, loadBalancerClass);
+  const provider = held ? (service.annotations[HELD_BY]?.split('/')[0] ?? '') : '';
+  const datapaths = held ? readPaths(service) : [];
   return {
     namespace: service.namespace,
     name: service.name,
     class: service.loadBalancerClass ?? '',
-    provider: held ? (service.annotations[HELD_BY]?.split('/')[0] ?? '') : '',
+    provider,
     balancer: held ? balancerKeyOf(service, false) : '',
     addresses: service.ingress.flatMap((entry) => entry.ip ?? entry.hostname ?? []),
     targets: held ? countTargets(service, count) : { healthy: 0, total: 0 },
@@ -97,6 +104,8 @@ export function describeStatus(service: Service, { count, loadBalancerClass }: S
     type: service.type,
     createdAt: service.createdAt,
     ports: describePorts(service),
+    datapaths,
+    clientAddress: describeClientAddress(service, provider, datapaths),
   };
 }
 

@@ -11,7 +11,14 @@ const columns: readonly Column[] = [
   { title: 'REASON' },
   { title: 'AGE' },
 ];
-const wideColumns: readonly Column[] = [...columns, { title: 'PROVIDER' }, { title: 'PORT(S)' }, { title: 'MESSAGE' }];
+const wideColumns: readonly Column[] = [
+  ...columns,
+  { title: 'PROVIDER' },
+  { title: 'PORT(S)' },
+  { title: 'DATA-PATH' },
+  { title: 'CLIENT-ADDRESS' },
+  { title: 'MESSAGE' },
+];
 
 /** The table of `status`. @param width of the terminal; undefined in a pipe */
 export function renderStatusTable(
@@ -35,6 +42,8 @@ export function renderStatusTable(
       ...row,
       service.provider || '<none>',
       service.ports.map(renderPort).join(',') || '<none>',
+      renderPaths(service),
+      service.clientAddress || '<unknown>',
       service.message.replaceAll(/\s+/g, ' '),
     ];
   });
@@ -44,6 +53,11 @@ export function renderStatusTable(
 export function renderAddresses(service: Pick<ServiceStatus, 'addresses' | 'type'>): string {
   if (service.addresses.length > 0) return service.addresses.join(',');
   return service.type === 'LoadBalancer' ? '<pending>' : '<none>';
+}
+
+/** `userspace (the PROXY protocol is written by userspace)`. */
+export function renderPaths({ datapaths }: Pick<ServiceStatus, 'datapaths'>): string {
+  return datapaths.map(({ datapath, why }) => `${datapath} (${why})`).join(', ') || '<unknown>';
 }
 
 function renderTargets({ balancer, targets }: ServiceStatus): string {

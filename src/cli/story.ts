@@ -81,6 +81,8 @@ function tellAddresses(service: Service, status: ServiceStatus): Chapter {
   if (service.finalizers.includes(FINALIZER)) {
     const [provider = '', cluster = ''] = (service.annotations[HELD_BY] ?? '').split('/');
     lines.push(`balancer ${status.balancer}, held by provider ${provider || 'unknown'}${cluster && ` for cluster ${cluster}`}`);
+    lines.push(...status.datapaths.map(({ datapath, why }) => `data path ${datapath}: ${why}`));
+    if (status.clientAddress !== '') lines.push(`clients' addresses: ${status.clientAddress}`);
   } else if (published.length > 0) {
     lines.push(`written by ${service.statusManagers.join(', ') || 'somebody else'}`);
   }

@@ -182,6 +182,7 @@ export const ownAnnotations = {
   heldAddresses: `${PREFIX}held-addresses`,
   targets: `${PREFIX}targets`,
   servedPorts: `${PREFIX}served-ports`,
+  datapath: `${PREFIX}datapath`,
   nodePortMap: `${PREFIX}node-port-map`,
 } as const;
 
@@ -195,6 +196,10 @@ export const ownAnnotationHelp: Readonly<Record<keyof typeof ownAnnotations, { r
   servedPorts: {
     on: 'Service',
     help: 'PORT/PROTOCOL=SERVED pairs, while a port is served on another one for want of permission',
+  },
+  datapath: {
+    on: 'Service',
+    help: 'what moves the packets and why, as DATAPATH: REASON, a line for each; status -o wide shows it',
   },
   nodePortMap: {
     on: 'Node',

@@ -8,9 +8,15 @@ export const FINALIZER = 'nodeport-lb.io/cleanup';
 export const CONDITION = 'nodeport-lb.io/Ready';
 /** What the controller notes on a Service: `PROVIDER/CLUSTER` that holds its balancer, and `/CLASS` unless its controller has the default class; the addresses held (comma separated, so
  * that a cleared status loses nothing); `healthy/total` while a target is not healthy; `PORT/PROTOCOL=SERVED_PORT` while a port
- * is served on another one. */
-export const { heldBy: HELD_BY, heldAddresses: HELD_ADDRESSES, targets: TARGETS, servedPorts: SERVED_PORTS } = ownAnnotations;
-export const OUR_ANNOTATIONS = [HELD_BY, HELD_ADDRESSES, TARGETS, SERVED_PORTS] as const;
+ * is served on another one; what moves its packets, and why. */
+export const {
+  heldBy: HELD_BY,
+  heldAddresses: HELD_ADDRESSES,
+  targets: TARGETS,
+  servedPorts: SERVED_PORTS,
+  datapath: DATAPATH,
+} = ownAnnotations;
+export const OUR_ANNOTATIONS = [HELD_BY, HELD_ADDRESSES, TARGETS, SERVED_PORTS, DATAPATH] as const;
 
 /** What a Service is to this controller. */
 export type Claim =

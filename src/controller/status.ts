@@ -1,7 +1,17 @@
 import { type Code, cures, type Refusal } from '../errors.ts';
 import type { Condition, Ingress, Service } from '../kube/objects.ts';
 import type { Balancer, ListenerReport, Note, Report, TargetReport } from '../model.ts';
-import { CONDITION, FINALIZER, HELD_ADDRESSES, HELD_BY, heldAddresses, OUR_ANNOTATIONS, SERVED_PORTS, TARGETS } from './claim.ts';
+import {
+  CONDITION,
+  DATAPATH,
+  FINALIZER,
+  HELD_ADDRESSES,
+  HELD_BY,
+  heldAddresses,
+  OUR_ANNOTATIONS,
+  SERVED_PORTS,
+  TARGETS,
+} from './claim.ts';
 import type { PortRefusal } from './intent.ts';
 
 /** Everything that we say on a Service; what it does not name is left as it is. */
@@ -26,6 +36,8 @@ export interface Verdict {
 const MESSAGE_MAX = 32_768;
 /** How many unhealthy targets a message names before it only counts them. */
 const NAMED_TARGETS = 3;
+/** How many data paths of one Service are told. */
+const NAMED_PATHS = 4;
 
 /** Said in one patch before the first provider write, so that a crash cannot leak what is made next. */
 export function sayHeld(holder: string, addresses: readonly string[]): Said {
@@ -65,6 +77,7 @@ export function sayServed(service: Service, wanted: Balancer, report: Report, re
     annotations: {
       [TARGETS]: health.unhealthy.length === 0 ? null : `${health.total - health.unhealthy.length}/${health.total}`,
       [SERVED_PORTS]: servedPorts(listeners) || null,
+      ...sayPaths(service, report.paths),
     },
   };
 }
@@ -114,6 +127,12 @@ function servedPorts(listeners: readonly ListenerReport[]): string {
     .filter((l) => l.servedPort !== undefined && l.servedPort !== l.port)
     .map((l) => `${l.port}/${l.protocol}=${l.servedPort}`)
     .join(',');
+}
+
+/** Nothing is said while nothing is known, as when a forwarder is being started again. */
+function sayPaths({ uid }: Service, paths: Report['paths'] = []): Record<string, string> {
+  const own = paths.filter((path) => path.uid === uid).slice(0, NAMED_PATHS);
+  return own.length === 0 ? {} : { [DATAPATH]: own.map(({ datapath, why }) => `${datapath}: ${why}`).join('\n') };
 }
 
 /** The Service's own listeners in the order of its ports, with what was refused before the provider saw it. */

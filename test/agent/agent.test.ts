@@ -61,6 +61,7 @@ describe('an agent', () => {
     expect(report).toMatchObject({
       node: 'n1',
       publish: ['10.0.0.1'],
+      paths: [{ datapath: 'userspace', why: expect.any(String) }],
       holdings: { 'shop/web 80/TCP 10.0.0.1': uid },
       released: [],
     });

@@ -1,5 +1,6 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { describeStatus } from '../../src/cli/status-rows.ts';
+import { renderStatusTable } from '../../src/cli/status-text.ts';
 import { service } from '../builders.ts';
 
 const around = { count: () => 3, loadBalancerClass: 'nodeport-lb.io/lb' };
@@ -17,4 +18,71 @@ test.each([
     status: { loadBalancer: { ingress }, conditions: said(reason) },
   });
   expect(describeStatus(held, around).targets).toEqual({ healthy, total: 3 });
+});
+
+describe('the data path, and what hides the client', () => {
+  const row = (provider: string, datapath: string, part: { annotations?: object; policy?: string } = {}) => {
+    const annotations = {
+      'nodeport-lb.io/held-by': `${provider}/c`,
+      ...(datapath === '' ? {} : { 'nodeport-lb.io/datapath': datapath }),
+      ...part.annotations,
+    };
+    const metadata = { finalizers: ['nodeport-lb.io/cleanup'], annotations };
+    return describeStatus(service({ metadata, spec: { externalTrafficPolicy: part.policy ?? 'Cluster' } }), around);
+  };
+
+  test.each([
+    {
+      why: 'userspace',
+      datapath: 'userspace: as asked for',
+      says: 'hidden by userspace (connections of its own) and kube-proxy (externalTrafficPolicy Cluster)',
+    },
+    {
+      why: 'the kernel, under policy Local',
+      datapath: 'nftables: allowed',
+      policy: 'Local',
+      says: 'hidden by nftables (masquerade)',
+    },
+    { why: 'kube-proxy, under policy Local', datapath: 'kube-proxy: as asked for', policy: 'Local', says: 'kept' },
+    { why: 'kube-proxy', datapath: 'kube-proxy: as asked for', says: 'hidden by kube-proxy (externalTrafficPolicy Cluster)' },
+    {
+      why: 'agents that differ',
+      datapath: 'nftables: x\nuserspace: y',
+      policy: 'Local',
+      says: 'hidden by userspace (connections of its own) and nftables (masquerade)',
+    },
+    { why: 'nothing is known', datapath: '', policy: 'Local', says: '' },
+    {
+      why: 'a header',
+      datapath: 'userspace: as asked for',
+      annotations: { 'nodeport-lb.io/proxy-protocol': 'v2' },
+      says: 'in the PROXY protocol v2 header',
+    },
+    {
+      why: 'a header that another member asks for',
+      datapath: 'userspace: the PROXY protocol is written by userspace',
+      says: 'in the PROXY protocol header',
+    },
+  ])('$why', ({ datapath, says, ...part }) => expect(row('local', datapath, part).clientAddress).toBe(says));
+
+  test('a balancer outside hides nobody; only kube-proxy may', () => {
+    expect(row('aws', '', { policy: 'Local' })).toMatchObject({ datapaths: [], clientAddress: 'kept' });
+    expect(row('aws', '').clientAddress).toBe('hidden by kube-proxy (externalTrafficPolicy Cluster)');
+  });
+
+  test('garbage in the note is not shown', () => {
+    expect(row('local', 'userspace\n: x\nnftables: because').datapaths).toEqual([{ datapath: 'nftables', why: 'because' }]);
+    expect(describeStatus(service({}), around)).toMatchObject({ datapaths: [], clientAddress: '' });
+  });
+
+  test('the wide table has both', () => {
+    const table = renderStatusTable(
+      [row('local', 'userspace: the PROXY protocol is written by userspace')],
+      'wide',
+      undefined,
+      0,
+    );
+    expect(table).toMatch(/DATA-PATH +CLIENT-ADDRESS +MESSAGE/);
+    expect(table).toContain('userspace (the PROXY protocol is written by userspace)  in the PROXY protocol header');
+  });
 });

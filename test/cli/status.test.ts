@@ -94,7 +94,9 @@ study      unseen    <none>             <pending>    -        Unseen         9d
   });
 
   test('-o wide shows where each port is served', async () => {
-    expect((await status('-o', 'wide')).stdout).toMatch(/web .* local +80->49153:30123\/TCP +Serving on 127\.0\.0\.32\.\n/);
+    expect((await status('-o', 'wide')).stdout).toMatch(
+      /web .* local +80->49153:30123\/TCP +<unknown> +<unknown> +Serving on 127\.0\.0\.32\.\n/,
+    );
   });
 
   test('-o json and -o yaml have the same content, and the fields that scripts rely on', async () => {

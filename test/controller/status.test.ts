@@ -130,6 +130,17 @@ describe('what is said of a served Service', () => {
     expect(sayServed(service(), wanted, own, []).condition).toMatchObject({ reason: 'NoHealthyTargets' });
   });
 
+  test('what moves its packets is noted on each Service, and stays noted while that is not known', () => {
+    const paths = [
+      { uid: 'uid-web', datapath: 'nftables', why: 'a' },
+      { uid: 'uid-other', datapath: 'userspace', why: 'b' },
+      { uid: 'uid-web', datapath: 'userspace', why: 'c' },
+    ];
+    const noted = (report: Report) => sayServed(service(), wanted, report, []).annotations?.['nodeport-lb.io/datapath'];
+    expect(noted({ ...healthy, paths })).toBe('nftables: a\nuserspace: c');
+    expect(noted(healthy)).toBeUndefined();
+  });
+
   test('a shared balancer tells each Service of its own ports only', () => {
     const shared = { ...healthy, listeners: [listener, { uid: 'uid-other', protocol: 'TCP' as const, port: 81 }] };
     expect(sayServed(service(), wanted, shared, []).ingress![0]!.ports).toEqual([{ port: 80, protocol: 'TCP' }]);

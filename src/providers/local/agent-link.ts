@@ -1,4 +1,4 @@
-import { type AgentReport, readReport } from '../../agent/report.ts';
+import { type AgentPath, type AgentReport, readReport } from '../../agent/report.ts';
 import type { Code } from '../../errors.ts';
 import type { TargetState } from '../../forwarder/rules.ts';
 import type { NodeTarget } from '../../model.ts';
@@ -122,6 +122,14 @@ export class AgentLink {
     return { state: 'failed', ...sayNobody(entry.listener, live, [...this.#strangers]) };
   }
 
+  /** What moves its packets, at each live agent that serves it. */
+  paths(id: string): readonly AgentPath[] {
+    return this.#live().flatMap((report) => {
+      const state = report.holdings[id] === undefined ? 'pending' : report.exceptions[id]?.state;
+      return state === 'pending' || state === 'failed' ? [] : (pathAt(report, id) ?? []);
+    });
+  }
+
   target(node: string, nodePort: number): TargetState | undefined {
     let worst: TargetState | undefined;
     for (const { agent, targets } of this.#live()) {
@@ -171,7 +179,7 @@ export class AgentLink {
 
   #keysBetween(before: AgentReport | undefined, after: AgentReport | undefined): ReadonlySet<string> {
     const ids = new Set([...differing(before?.holdings, after?.holdings), ...differing(before?.exceptions, after?.exceptions)]);
-    const keys = new Set([...ids].map(keyOfListener));
+    const keys = new Set([...ids, ...movedPaths(before, after)].map(keyOfListener));
     const targets = differing(before?.targets, after?.targets, (a, b) => a?.health === b?.health && a?.reason === b?.reason);
     for (const target of targets) this.#addKeysOfTarget(target, keys);
     return keys;
@@ -215,6 +223,20 @@ function stateAt(report: AgentReport, id: string, { address, port }: WantedListe
   if (exception.state === 'moved') return { state: 'listening', address, port: exception.port };
   if (exception.state === 'pending') return undefined;
   return { state: 'failed', code: exception.code as Code, message: `agent ${report.agent}: ${exception.message}` };
+}
+
+function pathAt({ paths = [] }: AgentReport, id: string): AgentPath | undefined {
+  return paths.find(({ of }) => of?.includes(id)) ?? paths.find(({ of }) => of === undefined);
+}
+
+/** Listeners of both reports that have another data path now, or the same one for another reason. */
+function movedPaths(before: AgentReport | undefined, after: AgentReport | undefined): readonly string[] {
+  if (!before || !after || JSON.stringify(before.paths) === JSON.stringify(after.paths)) return [];
+  const told = (report: AgentReport, id: string) => {
+    const path = pathAt(report, id);
+    return path && `${path.datapath} ${path.why}`;
+  };
+  return Object.keys(after.holdings).filter((id) => before.holdings[id] !== undefined && told(before, id) !== told(after, id));
 }
 
 type Failure = { readonly code: Code; readonly message: string };

@@ -126,7 +126,7 @@ export class AgentsProvider implements Provider<Observed> {
   async observe(key: string): Promise<Observed> {
     const listeners = this.#link.entriesOf(key).map(({ listener, nodes }): ObservedListener => {
       const state = this.#link.state(listener.id);
-      return { listener, nodes, ...(state === undefined ? {} : { state }) };
+      return { listener, nodes, paths: this.#link.paths(listener.id), ...(state === undefined ? {} : { state }) };
     });
     const addresses = this.#book.addressesOf(key);
     return {

@@ -36,6 +36,8 @@ export interface ObservedListener {
   readonly nodes: readonly NodeTarget[];
   /** Undefined: the forwarder has not answered yet. */
   readonly state?: ServedState;
+  /** What moves its packets, where several do; absent: what `state` says. */
+  readonly paths?: readonly { readonly datapath: string; readonly why: string }[];
 }
 
 export interface ObservedTarget {

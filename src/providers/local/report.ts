@@ -1,5 +1,5 @@
 import { type Code, cures } from '../../errors.ts';
-import type { ListenerReport, Note, Report, TargetReport } from '../../model.ts';
+import type { ListenerReport, Note, PathReport, Report, TargetReport } from '../../model.ts';
 import { ignoredBy } from './delivery.ts';
 import type { Observed, ObservedListener, ObservedTarget } from './plan.ts';
 import { isCarried, isServed, type WantedListener } from './rules.ts';
@@ -15,7 +15,27 @@ export function reportObserved(observed: Observed): Report {
     settled: observed.closing.length === 0 && observed.listeners.every(isSettled),
     gone: [observed.closing, observed.leaving ?? [], observed.listeners, observed.addresses].every((part) => part.length === 0),
     ...noteAll(observed),
+    ...reportPaths(observed),
   };
+}
+
+/** Of a forwarder that was given one data path alone. */
+const AS_ASKED = 'as asked for';
+/** A reason is a sentence; what is longer quotes something. */
+const MAX_WHY = 300;
+
+/** What serves just now; by its name, not by agent or address, so that a move is no news. */
+function reportPaths({ listeners }: Observed): Pick<Report, 'paths'> {
+  const paths = new Map<string, PathReport>();
+  for (const entry of listeners) {
+    const { uid } = entry.listener;
+    for (const { datapath, why } of entry.paths ?? pathOf(entry)) {
+      const name = `${uid} ${datapath} ${why}`;
+      if (!paths.has(name)) paths.set(name, { uid, datapath, why: why.replaceAll(/\s+/g, ' ').slice(0, MAX_WHY) });
+    }
+  }
+  if (paths.size === 0) return {};
+  return { paths: [...paths].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, path]) => path) };
 }
 
 /**
@@ -30,6 +50,12 @@ function isShown({ listeners, hidden }: Observed, address: string): boolean {
 /** kube-proxy has rules for an address whose ipMode is VIP, and so would take from a forwarder what comes for it. */
 function isDelivered({ listeners }: Observed, address: string): boolean {
   return listeners.some(({ listener }) => listener.address === address && listener.delivery === 'kube-proxy');
+}
+
+function pathOf({ state }: ObservedListener): NonNullable<ObservedListener['paths']> {
+  if (state?.state !== 'listening') return [];
+  const { datapath = 'userspace', why = AS_ASKED } = state;
+  return [{ datapath, why }];
 }
 
 function isSettled({ listener, state }: ObservedListener): boolean {

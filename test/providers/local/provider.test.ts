@@ -114,6 +114,7 @@ test('on a loopback address the forwarder takes userspace by itself, also where 
   expect(await greetings(port!, 3)).not.toEqual([]);
   const [observed] = ((await provider.observe(web.key)) as Observed).listeners;
   expect(observed?.state).toMatchObject({ state: 'listening', datapath: 'userspace', why: expect.any(String) });
+  expect((await reportOf(provider, web.key)).paths).toMatchObject([{ datapath: 'userspace' }]);
 });
 
 describe('with a forwarder that a test holds', () => {
