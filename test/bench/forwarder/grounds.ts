@@ -40,9 +40,11 @@ export async function makeGrounds(): Promise<Grounds> {
   const name = (part: string) => `${prefixOf(claim)}${part}`;
   const [client, nodes] = [name('client'), name('nodes')];
   for (const namespace of [client, nodes]) await run('ip', ['netns', 'add', namespace]);
+  // A bridge without an address of its own takes the lowest of its ports': with each port that comes it may become another one, and
+  // whoever has learnt the one before gets no answers until that is forgotten.
   const bridge = (address: string) => [
     'link set lo up',
-    'link add br0 type bridge',
+    'link add br0 address 02:00:00:00:00:01 type bridge',
     `addr add ${address}/24 dev br0`,
     'link set br0 up',
   ];
