@@ -40,6 +40,8 @@ export const cures = {
   KernelRefused: 'It is tried again by itself; see what else changes nftables on this machine with `nft monitor`.',
   ConntrackFull: 'Raise `sysctl net.netfilter.nf_conntrack_max`: when the table is full the kernel drops new connections.',
   ConntrackMissing: 'Install conntrack, so that flows of UDP leave targets that went and drained connections are cut in time.',
+  KubeProxyUnfit:
+    'Run kube-proxy on the node, in mode nftables or iptables, and see its log; or use another data path than kube-proxy.',
   KeepalivedMissing: 'Install keepalived and iproute2 on the machine of the agent, or use its image, which has them.',
   KeepalivedFailed: 'Read the log of the agent; it is tried again by itself.',
   VipsNotPermitted: 'Run the agent as root with CAP_NET_ADMIN and CAP_NET_RAW.',

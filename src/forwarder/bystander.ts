@@ -3,7 +3,16 @@ import { zeroCounters } from './counters.ts';
 import { Health } from './health.ts';
 import { listenerProblems } from './problems.ts';
 import { Reports } from './reports.ts';
-import type { Forwarder, ForwarderCounters, ForwarderReport, RuleListener, Rules, RulesChange } from './rules.ts';
+import type {
+  Forwarder,
+  ForwarderCounters,
+  ForwarderReport,
+  ListenerState,
+  ListenFailure,
+  RuleListener,
+  Rules,
+  RulesChange,
+} from './rules.ts';
 import { emptyTable, type RulesTable, revise } from './table.ts';
 import { Nodes } from './targets.ts';
 import { bestWiring } from './wire-raw.ts';
@@ -18,18 +27,25 @@ export interface BystanderOptions {
  * The forwarder of machines on which kube-proxy delivers by itself what comes for a balancer's address: it opens no socket and loads
  * no rule. What is left is to look after the targets, and to say of each listener that it is served, or why it cannot be.
  */
-export function startBystander(options: BystanderOptions): Forwarder {
+export function startBystander(options: BystanderOptions): Bystander {
   return new Bystander(options);
 }
 
 const NOTHING: ForwarderCounters = { sum: zeroCounters, listeners: {} };
 const WHY = 'kube-proxy delivers it; under externalTrafficPolicy Local pods see the client’s address, else one of the node';
 
+/** Why nothing is delivered on this machine. */
+export interface DeliveryFault {
+  readonly code: ListenFailure;
+  readonly message: string;
+}
+
 class Bystander implements Forwarder {
   readonly #nodes = new Nodes();
   readonly #reports: Reports;
   readonly #health: Health;
   #table: RulesTable = emptyTable;
+  #fault: DeliveryFault | undefined;
 
   constructor({ onReport, probesPerSecond }: BystanderOptions) {
     this.#reports = new Reports(onReport);
@@ -55,6 +71,12 @@ class Bystander implements Forwarder {
     this.#reports.generation(table.generation);
   }
 
+  /** From now on nothing is delivered here, and why; undefined: everything is again. */
+  judge(fault: DeliveryFault | undefined): void {
+    this.#fault = fault;
+    for (const rule of this.#table.listeners.values()) this.#tell(rule);
+  }
+
   /** Nothing of ours is under way, so there is nothing to wait for. */
   async close(): Promise<void> {
     this.#health.stop();
@@ -68,23 +90,28 @@ class Bystander implements Forwarder {
   }
 
   #look(id: string, rule: RuleListener | undefined): void {
-    const problems = rule ? problemsOf(rule) : undefined;
-    if (!rule || problems) this.#health.unwatch(id);
-    else this.#health.watch(rule);
-    this.#reports.listener(id, rule ? (problems ?? served(rule)) : null);
+    if (rule && !problemsOf(rule)) this.#health.watch(rule);
+    else this.#health.unwatch(id);
+    if (rule) this.#tell(rule);
+    else this.#reports.listener(id, null);
+  }
+
+  #tell(rule: RuleListener): void {
+    const fault = problemsOf(rule) ?? this.#fault;
+    this.#reports.listener(rule.id, fault ? { state: 'failed', ...fault } : served(rule));
   }
 }
 
-function served({ address, port }: RuleListener): ForwarderReport['listeners'][string] {
+function served({ address, port }: RuleListener): ListenerState {
   return { state: 'listening', address, port, datapath: 'kube-proxy', why: WHY };
 }
 
-/** Pure. */
-function problemsOf(rule: RuleListener): ForwarderReport['listeners'][string] | undefined {
+/** Pure. What is wrong with the rule itself. */
+function problemsOf(rule: RuleListener): DeliveryFault | undefined {
   if (rule.proxyProtocol !== undefined) {
     const message = 'the PROXY protocol is written by userspace, and kube-proxy delivers what comes here';
-    return { state: 'failed', code: 'ProtocolUnsupported', message };
+    return { code: 'ProtocolUnsupported', message };
   }
   const problems = listenerProblems(rule);
-  return problems.length > 0 ? { state: 'failed', code: 'SyncFailed', message: problems.join('; ') } : undefined;
+  return problems.length > 0 ? { code: 'SyncFailed', message: problems.join('; ') } : undefined;
 }

@@ -147,7 +147,8 @@ export type ListenFailure =
   | 'NetAdminMissing'
   | 'ForwardingOff'
   | 'NeedsUserspace'
-  | 'KernelRefused';
+  | 'KernelRefused'
+  | 'KubeProxyUnfit';
 
 export interface TargetState {
   readonly health: 'healthy' | 'unhealthy' | 'unknown' | 'draining';

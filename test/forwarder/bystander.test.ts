@@ -11,7 +11,8 @@ afterEach(() => cleanup.run());
 
 function start(part: { nodes: readonly RuleNode[]; listeners: readonly RuleListener[] }) {
   const known = new Known();
-  const forwarder = cleanup.forwarder(startBystander({ onReport: known.take }));
+  const forwarder = startBystander({ onReport: known.take });
+  cleanup.forwarder(forwarder);
   forwarder.apply(rules(part));
   return { known, forwarder };
 }
@@ -94,6 +95,19 @@ test('what kube-proxy does not do is refused by name, and the other rules are no
   expect(known.listeners.get('proxy')).toMatchObject({ state: 'failed', code: 'ProtocolUnsupported' });
   expect(known.listeners.get('garbage')).toMatchObject({ state: 'failed', code: 'SyncFailed' });
   expect(known.listeners.get('web')).toMatchObject({ state: 'listening' });
+});
+
+test('while the node delivers nothing every listener says so, those that come meanwhile too', async () => {
+  const { known, forwarder } = start({ nodes: nodes('127.0.0.1'), listeners: [listener({ port: 80, nodePort: 30_080 })] });
+  await until('it is served', () => known.listeners.get('web')?.state === 'listening');
+  forwarder.judge({ code: 'KubeProxyUnfit', message: 'kube-proxy is away' });
+  const both = [listener({ port: 80, nodePort: 30_080 }), listener({ id: 'late', port: 81, nodePort: 30_081 })];
+  forwarder.apply(rules({ generation: 2, nodes: nodes('127.0.0.1'), listeners: both }));
+  const fault = { state: 'failed', code: 'KubeProxyUnfit', message: 'kube-proxy is away' };
+  await until('both say so', () => [...known.listeners.values()].filter(({ state }) => state === 'failed').length === 2);
+  expect([...known.listeners.values()]).toEqual([fault, fault]);
+  forwarder.judge(undefined);
+  await until('both are served', () => [...known.listeners.values()].every(({ state }) => state === 'listening'));
 });
 
 test('a change of other rules than those in force is refused, and at the end nothing is left', async () => {
