@@ -139,6 +139,13 @@ export async function releaseSecurityGroup(bench: Bench, { group }: ActOf<'relea
   bench.inventory.remove('securityGroups', seen.id);
 }
 
+export async function tagSecurityGroup(bench: Bench, { group, tags }: ActOf<'tag-security-group'>): Promise<void> {
+  const { id } = groupOf(bench, group);
+  await bench.calls.ec2('CreateTags', (ec2) => ec2.send(new CreateTagsCommand({ Resources: [id], Tags: writeTags(tags) })));
+  const seen = groupOf(bench, group);
+  put(bench, { ...seen, tags: { ...seen.tags, ...tags } });
+}
+
 function find({ inventory }: Bench, group: string): SeenSecurityGroup | undefined {
   if (group === SHARED_GROUP) return inventory.backend();
   return inventory.securityGroupNamed(group) ?? inventory.nodeGroups.get(group) ?? inventory.securityGroups.get(group);

@@ -17,6 +17,8 @@ import { TAG } from './names.ts';
 import type { SeenTarget } from './picture.ts';
 import { targetId } from './plan-groups.ts';
 
+/** Resources that AWS tags with one call. */
+const ARNS_MAX = 20;
 /** A target group of a deleted NLB counts as in use for a moment longer. */
 const STILL_IN_USE = { retries: 4, minTimeout: 200, factor: 2 } as const;
 
@@ -101,6 +103,17 @@ export async function deleteGroup({ calls, inventory }: Bench, { group }: ActOf<
     calls.elb('DeleteTargetGroup', (elb) => elb.send(new DeleteTargetGroupCommand({ TargetGroupArn: seen.arn })));
   await pRetry(send, { ...STILL_IN_USE, shouldRetry: ({ error }) => isCalled(error, 'ResourceInUseException') });
   inventory.remove('groups', seen.arn);
+}
+
+/** Tags of listeners are written and never read: those of the NLB, which are written after them, stand for them. */
+export async function tagListeners({ tagging, reader, inventory }: Bench, act: ActOf<'tag-listeners'>): Promise<void> {
+  const seen = inventory.balancerNamed(act.balancer);
+  if (!seen) return;
+  const listeners = seen.listeners ?? (await reader.listeners(seen.arn));
+  for (let at = 0; at < listeners.length; at += ARNS_MAX) {
+    const arns = listeners.slice(at, at + ARNS_MAX).map(({ arn }) => arn);
+    await tagging.add(arns, act.tags);
+  }
 }
 
 /** One call for up to 20 resources; security groups have a call of their own. */

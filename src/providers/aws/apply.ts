@@ -1,7 +1,7 @@
 import { adoptBalancer, leaveBalancer } from './apply-adoption.ts';
 import { changeBalancer, createBalancer, deleteBalancer } from './apply-balancers.ts';
-import { changeTraffic, createSecurityGroup, deleteSecurityGroup, releaseSecurityGroup } from './apply-ec2.ts';
-import { changeGroup, changeTags, createGroup, deleteGroup, moveTargets } from './apply-groups.ts';
+import { changeTraffic, createSecurityGroup, deleteSecurityGroup, releaseSecurityGroup, tagSecurityGroup } from './apply-ec2.ts';
+import { changeGroup, changeTags, createGroup, deleteGroup, moveTargets, tagListeners } from './apply-groups.ts';
 import { changeListener, changeListenerParts, createListener, deleteListener } from './apply-listeners.ts';
 import type { Bench } from './bench.ts';
 import type { Act } from './steps.ts';
@@ -18,6 +18,8 @@ export function applyAct(bench: Bench, act: Act): Promise<void> {
       return deleteSecurityGroup(bench, act);
     case 'release-security-group':
       return releaseSecurityGroup(bench, act);
+    case 'tag-security-group':
+      return tagSecurityGroup(bench, act);
     case 'create-target-group':
       return createGroup(bench, act);
     case 'change-health-check':
@@ -54,6 +56,8 @@ export function applyAct(bench: Bench, act: Act): Promise<void> {
       return changeListenerParts(bench, act);
     case 'delete-listener':
       return deleteListener(bench, act);
+    case 'tag-listeners':
+      return tagListeners(bench, act);
     case 'add-tags':
     case 'remove-tags':
       return changeTags(bench, act);

@@ -29,6 +29,7 @@ function describe(act: Act): readonly [action: string, parameters: Parameters] {
     case 'revoke-traffic':
     case 'delete-security-group':
     case 'release-security-group':
+    case 'tag-security-group':
     case 'note-targets':
       return describeEc2(act);
     case 'create-target-group':
@@ -45,6 +46,8 @@ function describe(act: Act): readonly [action: string, parameters: Parameters] {
     case 'remove-certificates':
     case 'delete-listener':
       return describeListener(act);
+    case 'tag-listeners':
+      return elb('AddTags', ['Resources', `listeners of ${act.balancer}`], ['Tags', pairs(act.tags)]);
     case 'add-tags':
       return elb('AddTags', ['Resources', act.resources], ['Tags', pairs(act.tags)]);
     case 'remove-tags':
@@ -63,6 +66,7 @@ function describeEc2(
     | 'revoke-traffic'
     | 'delete-security-group'
     | 'release-security-group'
+    | 'tag-security-group'
     | 'note-targets'
   >,
 ): readonly [string, Parameters] {
@@ -85,6 +89,8 @@ function describeEc2(
       return ec2('DeleteSecurityGroup', ['Group', group]);
     case 'release-security-group':
       return ec2(act.group === SHARED_GROUP ? 'CreateTags' : 'DeleteTags', ['Resources', [group]]);
+    case 'tag-security-group':
+      return ec2('CreateTags', ['Resources', [group]], ['Tags', pairs(act.tags)]);
   }
 }
 

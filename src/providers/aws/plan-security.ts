@@ -1,4 +1,5 @@
 import { type Current, frontendName, targetsHash } from './current.ts';
+import { sayAttributes } from './defaults.ts';
 import type { Desired } from './desired.ts';
 import { CHANGING, ownershipTags, resourceName, SHARED, SHARED_GROUP, TAG } from './names.ts';
 import type { Observed, Rule, SeenSecurityGroup } from './picture.ts';
@@ -35,6 +36,7 @@ function planFrontend(desired: Desired, name: string, observed: Observed): reado
     } as const;
     steps.push(step(act, `create security group ${name}`, 'clients reach the NLB through it'));
   }
+  if (seen) steps.push(...retagGroup(desired, seen));
   if (missing.length > 0) steps.push(allow(name, missing, 'listeners and source ranges of the Service'));
   if (extra.length > 0) {
     const summary = `no longer allow ${extra.map(sayRule).join(', ')} in ${name}`;
@@ -43,6 +45,14 @@ function planFrontend(desired: Desired, name: string, observed: Observed): reado
     );
   }
   return steps;
+}
+
+/** Tags that others gave it stay. */
+function retagGroup({ tags: { [TAG.retain]: _, ...wanted } }: Desired, { name, tags }: SeenSecurityGroup): readonly AwsStep[] {
+  const missing = Object.fromEntries(Object.entries(wanted).filter(([tag, value]) => tags[tag] !== value));
+  if (Object.keys(missing).length === 0) return [];
+  const summary = `tag security group ${name} with ${sayAttributes(missing)}`;
+  return [step({ kind: 'tag-security-group', group: name, tags: missing }, summary, 'the Service asks for it')];
 }
 
 function allow(group: string, rules: readonly Rule[], reason: string): AwsStep {

@@ -159,7 +159,17 @@ function tagSteps(desired: Desired, seen: SeenBalancer): readonly AwsStep[] {
   const wanted = desired.tags;
   const missing = Object.fromEntries(Object.entries(wanted).filter(([name, value]) => seen.tags[name] !== value));
   const ended = [TAG.retired, ...(desired.retain ? [] : [TAG.retain])].filter((name) => seen.tags[name] !== undefined);
+  const authors = Object.fromEntries(Object.entries(missing).filter(([name]) => !name.startsWith('nodeport-lb.io/')));
   return [
+    ...(Object.keys(authors).length > 0 && desired.adoptArn === undefined
+      ? [
+          step(
+            { kind: 'tag-listeners', balancer: seen.name, tags: authors },
+            `tag the listeners of NLB ${seen.name} with ${sayAttributes(authors)}`,
+            'the Service asks for it',
+          ),
+        ]
+      : []),
     ...(Object.keys(missing).length > 0
       ? [
           step(

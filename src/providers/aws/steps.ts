@@ -21,6 +21,7 @@ export type Act =
   | { readonly kind: 'allow-traffic' | 'revoke-traffic'; readonly group: GroupName; readonly rules: readonly Rule[] }
   | { readonly kind: 'delete-security-group'; readonly group: GroupName }
   | { readonly kind: 'release-security-group'; readonly group: GroupName }
+  | { readonly kind: 'tag-security-group'; readonly group: GroupName; readonly tags: Tags }
   | { readonly kind: 'create-target-group'; readonly key: string; readonly spec: GroupSpec }
   | { readonly kind: 'change-health-check'; readonly group: string; readonly check: SeenCheck }
   | { readonly kind: 'set-group-attributes'; readonly group: string; readonly attributes: Tags }
@@ -62,6 +63,7 @@ export type Act =
       readonly certificates: readonly string[];
     }
   | { readonly kind: 'delete-listener'; readonly balancer: string; readonly port: number }
+  | { readonly kind: 'tag-listeners'; readonly balancer: string; readonly tags: Tags }
   | { readonly kind: 'add-tags'; readonly resources: readonly string[]; readonly tags: Tags }
   | { readonly kind: 'remove-tags'; readonly resources: readonly string[]; readonly tags: readonly string[] };
 

@@ -384,8 +384,22 @@ const rows: readonly Row[] = [
   {
     why: 'additional-resource-tags, on everything',
     annotations: { 'additional-resource-tags': 'team=shop,cost=42' },
-    see: ({ tags, group }) => [tags['team'], tags['cost'], aws.tagsOf(group.arn)['team']],
-    is: ['shop', '42', 'shop'],
+    see: ({ tags, group, listeners, lb }) => [
+      tags['cost'],
+      ...[lb.arn, group.arn, listeners[0]!.arn, lb.securityGroups[0]!].map((id) => aws.tagsOf(id)['team']),
+    ],
+    is: ['42', 'shop', 'shop', 'shop', 'shop'],
+  },
+  {
+    why: 'ICMP in both families, for prefix lists and ranges alike',
+    annotations: {
+      'ip-address-type': 'dualstack',
+      'enable-icmp-for-path-mtu-discovery': 'on',
+      'security-group-prefix-lists': 'pl-1',
+      'service.beta.kubernetes.io/load-balancer-source-ranges': '10.0.0.0/8,2001:db8::/32',
+    },
+    see: ({ rules }) => rules,
+    is: ['icmp 3-4 10.0.0.0/8', 'icmpv6 2-0 2001:db8::/32', 'tcp 80-80 10.0.0.0/8', 'tcp 80-80 2001:db8::/32', 'tcp 80-80 pl-1'],
   },
   {
     why: 'minimum-load-balancer-capacity',
@@ -427,6 +441,25 @@ test('the addresses of a dualstack NLB are published in both families', async ()
   await want(provider, wish);
   const [zone] = aws.loadBalancers()[0]!.zones;
   expect((await reportOf(provider, 'default/web')).addresses.map(({ ip }) => ip)).toEqual([zone!.publicIp, zone!.ipv6]);
+});
+
+test('capacity that is no longer wanted is given back with 0', async () => {
+  for (const units of [9_000, 0]) {
+    await want(provider, nlb({}, annotate({ 'minimum-load-balancer-capacity': `CapacityUnits=${units}` })));
+    expect(aws.loadBalancers()[0]!.capacity?.units ?? 0).toBe(units);
+  }
+});
+
+test('certificates beside the first come and go in place', async () => {
+  const asking = (numbers: readonly number[]) =>
+    nlb({ ports: [{ port: 443 }] }, annotate({ 'ssl-cert': numbers.map(certificate).join(',') }));
+  await want(provider, asking([1]));
+  const { arn } = aws.listeners()[0]!;
+  for (const numbers of [[1, 2], [2, 1], [2]]) {
+    await want(provider, asking(numbers));
+    const [listener] = aws.listeners();
+    expect([listener!.arn, listener!.certificates]).toEqual([arn, numbers.map(certificate)]);
+  }
 });
 
 test('another source NAT prefix is set in place, and back', async () => {
@@ -595,7 +628,7 @@ describe('what is refused, with nothing left behind', () => {
 
 test('no annotation that the established controllers know is passed over in silence', () => {
   const covered = new Set([...rows, ...refused].flatMap(({ annotations = {} }) => Object.keys(annotations)));
-  const elsewhere = ['target-node-labels', 'access-log-enabled']; // nodes are chosen by the controller: its own tests
+  const elsewhere = ['target-node-labels']; // nodes are chosen by the controller: its own tests
   const silent = awsAnnotationNames.filter((name) => {
     const isNamed = readAnnotations({ [AWS + name]: 'x' }, 'aws').warnings.length > 0;
     return !isNamed && !covered.has(name) && ![...covered].some((one) => one.startsWith(`${name}.`)) && !elsewhere.includes(name);

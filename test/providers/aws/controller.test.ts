@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { CONDITION, FINALIZER } from '../../../src/controller/claim.ts';
 import type { AwsParts } from '../../../src/providers/aws/provider.ts';
 import type { AwsOptions, SandboxAws } from '../../../src/sandbox/aws/aws.ts';
@@ -6,6 +6,8 @@ import { type Running, runSandbox } from '../../controller/running.ts';
 import { makeAws, makeProvider, workers } from './stage.ts';
 
 const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';
+jest.setTimeout(30_000); // controllers at work, on a machine that may be busy
+
 let aws: SandboxAws;
 let cluster: Running;
 
@@ -188,4 +190,21 @@ test('an event says which default applied, and what an annotation means here tha
     [expect.not.stringContaining('default')],
   ]);
   expect(said('web', 'AnnotationUnderstood')).toEqual([expect.stringMatching(/cloud-provider-aws ignores it/)]);
+});
+
+test('target-node-labels chooses the nodes, and follows their labels', async () => {
+  const label = (name: string, edge: string | null) =>
+    cluster.kube.objects.patch({ resource: 'nodes', name }, { metadata: { labels: { edge } } });
+  const targets = () =>
+    aws.targetGroups().flatMap(({ arn }) => aws.targetsOf(arn).map(({ id }) => `n${Number.parseInt(id.slice(-4), 16)}`));
+  label('n1', 'yes');
+  label('n2', 'no');
+  cluster.create('web', {}, { annotations: { [`${AWS}target-node-labels`]: 'edge=yes' } });
+  await cluster.until('Ready', () => condition('web')?.status === 'True');
+  expect(targets()).toEqual(['n1']);
+  label('n3', 'yes');
+  label('n1', null);
+  const deadline = Date.now() + 10_000;
+  while (Date.now() < deadline && targets().join() !== 'n3') await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(targets()).toEqual(['n3']);
 });
