@@ -96,7 +96,10 @@ function openStep(listener: WantedListener, nodes: readonly NodeTarget[]): Local
     const summary = `${where(listener)} cannot be served: ${why}`;
     return { kind: 'refuse-listener', summary, reason, disrupts: false, listener, nodes };
   }
-  const summary = `listen on ${where(listener)} and forward to port ${listener.nodePort} of ${countNodes(nodes)}`;
+  const summary =
+    listener.delivery === undefined
+      ? `listen on ${where(listener)} and forward to port ${listener.nodePort} of ${countNodes(nodes)}`
+      : `have ${listener.delivery} of ${countNodes(nodes)} deliver ${where(listener)}`;
   return { kind: 'open-listener', summary, reason, disrupts: false, listener, nodes };
 }
 
@@ -121,7 +124,10 @@ function updateSteps(before: ObservedListener, listener: WantedListener, nodes: 
 
 /** Established connections go on inside the forwarder for the drain time; the address can be given to nobody before this. */
 function closeStep(listener: WantedListener, reason: string): LocalStep {
-  const summary = `stop listening on ${where(listener)}; open connections have ${listener.drainMs / 1_000} s to finish`;
+  const summary =
+    listener.delivery === undefined
+      ? `stop listening on ${where(listener)}; open connections have ${listener.drainMs / 1_000} s to finish`
+      : `have ${listener.delivery} deliver ${where(listener)} no more`;
   return { kind: 'close-listener', summary, reason, disrupts: isServed(listener), listener };
 }
 

@@ -3,7 +3,7 @@ import type { LocalConfig } from '../../../src/config/config.ts';
 import { UsageError } from '../../../src/errors.ts';
 import { LocalOnes, refuseUndelivered } from '../../../src/providers/local/delivery.ts';
 import { readOptions } from '../../../src/providers/local/options.ts';
-import type { Observed } from '../../../src/providers/local/plan.ts';
+import { type Observed, planSteps } from '../../../src/providers/local/plan.ts';
 import { reportObserved } from '../../../src/providers/local/report.ts';
 import { renderListeners, toRule } from '../../../src/providers/local/rules.ts';
 import { refuseUncarried, withDefaults } from '../../../src/providers/local/wish.ts';
@@ -25,6 +25,18 @@ function observe(wish: BalancerWish, delivery?: 'kube-proxy'): Observed {
 test('only what kube-proxy delivers is published as VIP: it would take from a forwarder what comes for such an address', () => {
   expect(reportObserved(observe({}, 'kube-proxy')).addresses).toEqual([{ ip: ADDRESS, ipMode: 'VIP' }]);
   expect(reportObserved(observe({})).addresses).toEqual([{ ip: ADDRESS, ipMode: 'Proxy' }]);
+});
+
+test('a plan says who delivers', () => {
+  const nothing = { ...observe({}), addresses: [], listeners: [] };
+  const wanted = withDefaults(balancer(), [ADDRESS]);
+  const options = { portFallback: false, delivery: 'kube-proxy' } as const;
+  const summaries = (steps: readonly { readonly summary: string }[]) => steps.map(({ summary }) => summary);
+  expect(summaries(planSteps(wanted, nothing, options))).toEqual(['have kube-proxy of 1 node deliver TCP 10.9.0.1:80']);
+  expect(summaries(planSteps(undefined, observe({}, 'kube-proxy'), options))).toEqual([
+    'have kube-proxy deliver TCP 10.9.0.1:80 no more',
+    'give back 10.9.0.1',
+  ]);
 });
 
 test('kube-proxy carries SCTP too', () => {
