@@ -32,7 +32,7 @@ export function startBystander(options: BystanderOptions): Bystander {
 }
 
 const NOTHING: ForwarderCounters = { sum: zeroCounters, listeners: {} };
-const WHY = 'kube-proxy delivers it; under externalTrafficPolicy Local pods see the client’s address, else one of the node';
+const WHY = 'as asked for';
 
 /** Why nothing is delivered on this machine. */
 export interface DeliveryFault {
