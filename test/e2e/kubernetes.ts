@@ -10,6 +10,7 @@ const MINORS = { '1.36': 'go.mod', '1.33': 'go-1.33.mod' } as const;
 export interface Kubernetes {
   /** Such as 1.36.3. */
   readonly version: string;
+  readonly isNewest: boolean;
   /** Absolute path; what Go calls its sum file lies beside it. */
   readonly modFile: string;
 }
@@ -25,7 +26,7 @@ export function chooseKubernetes(env: Readonly<Record<string, string | undefined
   const modFile = join(HYPER, MINORS[minor]);
   const version = /^\tk8s\.io\/kubernetes v(\d+\.\d+\.\d+)$/m.exec(readFileSync(modFile, 'utf8'))?.[1];
   if (version === undefined) throw new Error(`${modFile} does not require k8s.io/kubernetes`);
-  return { version, modFile };
+  return { version, isNewest: minor === minors[0], modFile };
 }
 
 /** As `go build` reads it. */
