@@ -41,6 +41,7 @@ const RECHECK_MS = 30_000;
 const UNDECIDED = ['initial', 'unread'];
 
 interface Watch {
+  /** When it was first looked at; Infinity: not yet. */
   readonly since: number;
   readonly nextAt: number;
   readonly pauseMs: number;
@@ -115,15 +116,19 @@ export class Patrol {
     const names = new Set(open.map(({ arn }) => arn));
     for (const arn of this.#watches.keys()) if (!names.has(arn)) this.#watches.delete(arn);
     for (const { arn } of open)
-      if (!this.#watches.has(arn)) this.#watches.set(arn, { since: now(), nextAt: now(), pauseMs: tickMs });
-    const due = open.filter(({ arn }) => isDue(this.#watches.get(arn)!, now())).slice(0, GROUPS_PER_TICK);
+      if (!this.#watches.has(arn)) this.#watches.set(arn, { since: Number.POSITIVE_INFINITY, nextAt: now(), pauseMs: tickMs });
+    const due = open
+      .filter(({ arn }) => isDue(this.#watches.get(arn)!, now()))
+      .sort((a, b) => this.#watches.get(a.arn)!.nextAt - this.#watches.get(b.arn)!.nextAt) // who waits longest
+      .slice(0, GROUPS_PER_TICK);
     await Promise.all(due.map((group) => this.#lookAtGroup(group)));
   }
 
   async #lookAtGroup({ arn }: SeenGroup): Promise<void> {
     const { inventory, reader, changed, now } = this.#parts;
     const watch = this.#watches.get(arn)!;
-    this.#watches.set(arn, { ...watch, nextAt: now() + watch.pauseMs, pauseMs: Math.min(SLOWEST_MS, watch.pauseMs * 1.5) });
+    const pauseMs = Math.min(SLOWEST_MS, watch.pauseMs * 1.5);
+    this.#watches.set(arn, { since: Math.min(watch.since, now()), nextAt: now() + watch.pauseMs, pauseMs });
     const before = inventory.groups.get(arn)?.targets;
     try {
       const targets = await reader.targets(arn);

@@ -252,3 +252,15 @@ test('a balancer that is refused does not get new nodes, and is looked into once
   await want(provider, many(four)[0]!);
   expect(targetsAt().flat()).toHaveLength(8);
 }, 40_000);
+
+test('targets are looked at once at least, however long their turn takes', async () => {
+  let now = Date.now();
+  await restart([], { now: () => now });
+  const slow = aws.inject({ action: 'DescribeTargetHealth', delayMs: 300 });
+  const some = many().slice(0, 25); // more than are looked at in one tick
+  for (const one of some) await pass(provider, one.key, provider.adjust(one, nothingReserved));
+  await until(() => slow.met() > 0);
+  now += 700_000;
+  slow.remove();
+  for (const { key } of some) await reportIs(key, ({ targets }) => targets.every(isHealthy));
+}, 60_000);
