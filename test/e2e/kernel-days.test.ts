@@ -56,7 +56,7 @@ describe('bad days of the kernel path', () => {
     const proxy = web({ id: 'proxy', port: PORT + 1, proxyProtocol: 'v1' });
     const here = web({ id: 'here', port: PORT + 2, address: '127.0.0.1' });
     await net.balancer.do('apply', rules([web(), proxy, here]));
-    await news({ state: 'listening', datapath: 'nftables', why: expect.stringContaining('kernel') });
+    await news({ state: 'listening', datapath: 'nftables', why: 'rights, machine and rule allow it' });
     await news({ state: 'listening', datapath: 'userspace', why: expect.stringContaining('PROXY') }, 'proxy');
     await news({ state: 'listening', datapath: 'userspace', why: expect.stringContaining('loopback') }, 'here');
     await served();
