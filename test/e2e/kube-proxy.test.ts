@@ -13,6 +13,8 @@ import { type LabDeployment, sliced } from './lab/workload.ts';
 
 /** Some seconds on a quiet machine: kube-proxy's turn, a hold-down and a takeover; this one may be busy. */
 const PATIENT_MS = 60_000;
+/** Longer than a hold-down and a takeover. */
+const CALM_MS = 3_000;
 const POOL = '172.31.77.220-172.31.77.229';
 const GUEST = '172.31.77.200';
 
@@ -69,13 +71,16 @@ describe('agents that leave delivery to kube-proxy', () => {
     return lab.nodes.filter((_, i) => shown[i]?.stdout !== '');
   }
 
-  /** Waits until just one of these nodes holds the address. */
-  function heldBy(address: string, some: readonly LabNode[]): Promise<LabNode> {
+  /** Waits until just one of these nodes holds the address, and has done so for `calmMs`. */
+  function heldBy(address: string, some: readonly LabNode[], calmMs = 0): Promise<LabNode> {
+    let since = { names: '', atMs: 0 };
     return until(
       async () => {
         const found = await holders(address);
-        if (found.length === 1 && some.includes(found[0]!)) return found[0];
-        throw new Error(`held by ${found.map(({ name }) => name).join(', ') || 'nobody'}`);
+        const names = found.map(({ name }) => name).join(', ');
+        if (names !== since.names) since = { names, atMs: Date.now() };
+        if (found.length !== 1 || !some.includes(found[0]!)) throw new Error(`held by ${names || 'nobody'}`);
+        return Date.now() - since.atMs >= calmMs ? found[0] : undefined;
       },
       { withinMs: PATIENT_MS, what: `one of ${some.map(({ name }) => name).join(', ')} holds ${address}` },
     );
@@ -99,7 +104,15 @@ describe('agents that leave delivery to kube-proxy', () => {
 
   test('a Service is published as VIP, one node holds its address, and kube-proxy answers a guest there', async () => {
     expect(vip).toMatch(/^172\.31\.77\.22\d$/);
-    expect((await web.read()).status.loadBalancer.ingress).toEqual([
+    await heldBy(vip, lab.nodes);
+    await seenAt(vip);
+    const isServed = async () => {
+      const { ingress = [] } = (await web.read()).status.loadBalancer;
+      const faults = ingress.flatMap(({ ports = [] }) => ports).filter(({ error }) => error !== undefined);
+      if (faults.length > 0) throw new Error(`${JSON.stringify(faults)}: ${(await web.condition())?.message}`);
+      return ingress;
+    };
+    expect(await until(isServed, { withinMs: PATIENT_MS, what: 'every port is told as served' })).toEqual([
       {
         ip: vip,
         ipMode: 'VIP',
@@ -109,9 +122,8 @@ describe('agents that leave delivery to kube-proxy', () => {
         ],
       },
     ]);
-    expect((await web.condition())?.reason).toBe('Ready');
-    await heldBy(vip, lab.nodes);
-    await seenAt(vip);
+    await until(async () => (await web.condition())?.reason === 'Ready', { withinMs: PATIENT_MS, what: 'it is Ready' });
+    expect((await web.read()).metadata.annotations?.['nodeport-lb.io/datapath']).toBe('kube-proxy: as asked for');
   });
 
   test('nothing of ours is in the way: no table in the kernel, and no socket at the Service’s ports', async () => {
@@ -179,6 +191,19 @@ describe('agents that leave delivery to kube-proxy', () => {
     await seenAt(vip);
     start(holder);
     await agents.get(holder.name)!.logged(/following the cluster/, PATIENT_MS);
+  });
+
+  test('a node whose kube-proxy dies leaves the address to another one', async () => {
+    const holder = await heldBy(vip, lab.nodes, CALM_MS); // the agent that was killed before takes its own back
+    await holder.proxy.kill();
+    await agents.get(holder.name)!.logged(/kube-proxy of this node does not answer any more/, PATIENT_MS);
+    await heldBy(
+      vip,
+      lab.nodes.filter((node) => node !== holder),
+    );
+    await seenAt(vip);
+    await holder.startProxy();
+    await agents.get(holder.name)!.logged(/kube-proxy of this node is well again/, PATIENT_MS);
   });
 
   test('the address goes with its Service', async () => {
