@@ -287,9 +287,10 @@ class LocalForwarder implements Forwarder, Estate {
   }
 
   #newListener(rule: RuleListener): PortListener {
-    this.#tellPath(rule);
+    const path = this.#pathOf(rule);
+    this.#tellPath(rule, path);
     const gone = () => this.#gone(rule.id, listener);
-    if (this.#kernel && this.#pathOf(rule).datapath === 'nftables') {
+    if (this.#kernel && path.datapath === 'nftables') {
       const listener: PortListener = new KernelListener(rule, this.#ground, this.#kernel, () => this.#gone(rule.id, listener));
       return listener;
     }
@@ -301,9 +302,8 @@ class LocalForwarder implements Forwarder, Estate {
   }
 
   /** Each reason once: there may be thousands of listeners. */
-  #tellPath(rule: RuleListener): void {
+  #tellPath(rule: RuleListener, { why }: PathChoice): void {
     if (!this.#paths || this.#paths.fault || this.#toldWhys.size >= MAX_TOLD_WHYS) return;
-    const { why } = this.#pathOf(rule);
     if (why === undefined || this.#toldWhys.has(why)) return;
     this.#toldWhys.add(why);
     this.#ground.log.info(

@@ -78,7 +78,7 @@ export class Health implements PatrolHost<Watch> {
     const specs = specsOf(rule);
     const had = this.#watches.get(rule.id);
     const watch: Watch = had ?? { rule, nodePort: this.#check(specs.nodePort), own: undefined, ...nothingYet };
-    const before = new Set(checksOf(watch));
+    const before = had ? checksOf(had) : [];
     watch.rule = rule;
     watch.nodePort = this.#check(specs.nodePort);
     watch.own = specs.own && this.#check(specs.own);

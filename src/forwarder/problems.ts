@@ -3,20 +3,21 @@ import type { RuleListener, RuleNode } from './rules.ts';
 
 /** Pure. What is wrong with a listener, each as a sentence; empty: nothing. A wrong listener is reported failed, the rest are served. */
 export function listenerProblems(listener: RuleListener): string[] {
-  return [
-    ...(isIP(listener.address) ? [] : [`address ${show(listener.address)} must be an IP address`]),
-    ...(isPort(listener.port, 0) ? [] : [`port ${show(listener.port)} must be from 0 to 65535`]),
-    ...(isPort(listener.nodePort, 1) ? [] : [`nodePort ${show(listener.nodePort)} must be from 1 to 65535`]),
-    ...(typeof listener.nodeSet === 'string' ? [] : [`nodeSet ${show(listener.nodeSet)} must be the name of a node set`]),
-    ...(isDuration(listener.drainMs) ? [] : [`drainMs ${show(listener.drainMs)} must be milliseconds from 0`]),
-    ...(isDuration(listener.idleMs) ? [] : [`idleMs ${show(listener.idleMs)} must be milliseconds from 0`]),
-    ...(listener.affinitySeconds === undefined || isDuration(listener.affinitySeconds)
-      ? []
-      : [`affinitySeconds ${show(listener.affinitySeconds)} must be seconds from 0`]),
-    ...(isProxyProtocol(listener.proxyProtocol) ? [] : [`proxyProtocol ${show(listener.proxyProtocol)} must be v1 or v2`]),
-    ...rangeProblems(listener.sourceRanges),
-    ...checkProblems(listener),
-  ];
+  const problems: string[] = [];
+  const demand = (isGood: boolean, field: string, value: unknown, wanted: string): void => {
+    if (!isGood) problems.push(`${field} ${show(value)} must be ${wanted}`);
+  };
+  const { address, port, nodePort, nodeSet, drainMs, idleMs, affinitySeconds, proxyProtocol } = listener;
+  demand(isIP(address) !== 0, 'address', address, 'an IP address');
+  demand(isPort(port, 0), 'port', port, 'from 0 to 65535');
+  demand(isPort(nodePort, 1), 'nodePort', nodePort, 'from 1 to 65535');
+  demand(typeof nodeSet === 'string', 'nodeSet', nodeSet, 'the name of a node set');
+  demand(isDuration(drainMs), 'drainMs', drainMs, 'milliseconds from 0');
+  demand(isDuration(idleMs), 'idleMs', idleMs, 'milliseconds from 0');
+  demand(affinitySeconds === undefined || isDuration(affinitySeconds), 'affinitySeconds', affinitySeconds, 'seconds from 0');
+  demand(isProxyProtocol(proxyProtocol), 'proxyProtocol', proxyProtocol, 'v1 or v2');
+  problems.push(...rangeProblems(listener.sourceRanges), ...checkProblems(listener));
+  return problems;
 }
 
 /** Pure. What is wrong with a node; its good addresses are used nevertheless. */
