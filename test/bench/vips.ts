@@ -44,6 +44,12 @@ const causes: readonly Cause[] = [
     aims: { answeredMs: 1_000, twoMs: 1_000 },
   },
   {
+    what: 'container killed',
+    act: (ground, holder) => ground.killAll(holder),
+    undo: restart,
+    aims: { answeredMs: 1_000, twoMs: 1_000 },
+  },
+  {
     what: 'node silent (link down)',
     act: (ground, holder) => ground.hub([`link set v${holder} down`]),
     undo: (ground, holder) => ground.hub([`link set v${holder} up`]),

@@ -3,10 +3,14 @@ import type { ForwarderLog } from '../../forwarder/rules.ts';
 import { runCommand } from './command.ts';
 import { labelOf, type Placed } from './render.ts';
 
-/** An address is on its link for so long; whoever holds it renews that. The kernel counts in whole seconds. */
-const LOAN_SECONDS = 6;
-/** Three renewals may fail or come late. */
-const RENEW_MS = 1_500;
+/**
+ * An address is on its link for so long, and up to a quarter of a second longer; whoever holds it renews that. The kernel counts in whole
+ * seconds. Another agent has it within 0.8 s, so that two have it for less than half a second. Should a renewal come too late,
+ * keepalived puts the address back within some milliseconds.
+ */
+const LOAN_SECONDS = 1;
+/** Two renewals may fail or come late. */
+const RENEW_MS = 250;
 /** By then keepalived's word of a change is here. */
 const NEWS_MS = 1_000;
 

@@ -121,8 +121,8 @@ describe('what keepalived says', () => {
 test('an address is lent with its own label, and one of IPv6 stays deprecated', () => {
   const lines = ['10.0.0.9', 'fd00::9'].map((address) => lend({ address, interface: 'eth0' }));
   expect(lines).toEqual([
-    'addr change 10.0.0.9/32 dev eth0 label eth0:nplb valid_lft 6 preferred_lft 6',
-    'addr change fd00::9/128 dev eth0 valid_lft 6 preferred_lft 0',
+    'addr change 10.0.0.9/32 dev eth0 label eth0:nplb valid_lft 1 preferred_lft 1',
+    'addr change fd00::9/128 dev eth0 valid_lft 1 preferred_lft 0',
   ]);
 });
 

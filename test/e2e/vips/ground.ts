@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Claim, claimLab, prefixOf, removeLab } from '../lab/claim.ts';
@@ -83,6 +83,15 @@ export class Ground {
 
   inside(name: string, lines: readonly string[]): Promise<void> {
     return ip(this.namespace(name), lines);
+  }
+
+  /** As the end of a whole container does: nobody is left who could clean up. */
+  async killAll(name: AgentName): Promise<void> {
+    const pids = ['vrrp.pid', 'keepalived.pid'].map((file) => Number(readFileSync(join(this.runDir(name), file), 'utf8')));
+    for (const pid of pids) process.kill(pid, 'SIGSTOP'); // so that none of them does anything about another's death
+    this.agent(name).signal('SIGKILL');
+    for (const pid of pids.reverse()) process.kill(pid, 'SIGKILL');
+    await this.agent(name).exited;
   }
 
   startAgent(name: AgentName, options: Partial<AgentOrders> = {}, env: NodeJS.ProcessEnv = process.env): Process {
