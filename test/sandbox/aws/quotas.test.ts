@@ -234,5 +234,5 @@ test('many load balancers and targets are no trouble', async () => {
     await listener(scene, await balancer(scene, `b${number}`), groupArn);
   }
   expect((await scene.elb.describeLoadBalancers({})).LoadBalancers).toHaveLength(100);
-  expect(performance.now() - started).toBeLessThan(20_000);
-});
+  expect(performance.now() - started).toBeLessThan(40_000); // a second, where nothing else runs
+}, 60_000);
