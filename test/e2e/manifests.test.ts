@@ -175,7 +175,7 @@ async function startOutsider(lab: Lab): Promise<void> {
     command: process.execPath,
     args: [
       join(import.meta.dirname, 'lab/pod.ts'),
-      JSON.stringify({ pod: 'outsider', node: '', address: '1.2.3.4', ports: [9376], graceMs: 0 }),
+      JSON.stringify({ pod: 'outsider', node: '', addresses: ['1.2.3.4'], ports: [9376], graceMs: 0 }),
     ],
     logFile: join(lab.plane.directory, 'outsider.log'),
   });

@@ -2,7 +2,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Tools } from '../tools.ts';
-import { HUB_ADDRESS, POD_RANGE, SERVICE_RANGE } from './network.ts';
+import { HUB_ADDRESS, POD_RANGE, POD_RANGE6, SERVICE_RANGE, SERVICE_RANGE6 } from './network.ts';
 import { Process } from './process.ts';
 
 export const API_PORT = 6443;
@@ -37,9 +37,11 @@ export interface Plane {
   readonly auditLog: string;
   /** Written by the API server at its first start; kept, so that it stays itself over a restart. */
   readonly certificate: string;
+  /** Services have IPv6 beside IPv4. */
+  readonly dualStack: boolean;
 }
 
-export function preparePlane(directory: string, hub: string, tools: Tools): Plane {
+export function preparePlane(directory: string, hub: string, tools: Tools, dualStack = false): Plane {
   const pki = join(directory, 'pki');
   mkdirSync(pki, { recursive: true });
   const keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -59,7 +61,7 @@ export function preparePlane(directory: string, hub: string, tools: Tools): Plan
   );
   writeFileSync(join(directory, 'tokens.csv'), `${lines.join('\n')}\n`, { mode: 0o600 });
   writeFileSync(join(directory, 'audit.yaml'), auditPolicy());
-  return { directory, hub, tools, users, auditLog: join(directory, 'audit.log'), certificate };
+  return { directory, hub, tools, users, auditLog: join(directory, 'audit.log'), certificate, dualStack };
 }
 
 export function kubeconfigText(of: { server: string; certificate: string; token: string; context: string }): string {
@@ -96,7 +98,7 @@ export function startApiServer(plane: Plane): Process {
     // No service accounts and no node lifecycle controller here, which would undo what these two demand.
     '--disable-admission-plugins=ServiceAccount,TaintNodesByCondition',
     '--endpoint-reconciler-type=none',
-    `--service-cluster-ip-range=${SERVICE_RANGE}`,
+    `--service-cluster-ip-range=${rangesOf(plane).services}`,
     '--service-account-issuer=https://kubernetes.default.svc',
     `--service-account-key-file=${join(pki, 'sa.pub')}`,
     `--service-account-signing-key-file=${join(pki, 'sa.key')}`,
@@ -112,10 +114,15 @@ export function startControllerManager(plane: Plane): Process {
     `--kubeconfig=${plane.users.controllers.kubeconfig}`,
     `--controllers=${controllers.map((name) => `${name}-controller`).join(',')}`,
     '--leader-elect=false',
-    `--cluster-cidr=${POD_RANGE}`,
-    `--service-cluster-ip-range=${SERVICE_RANGE}`,
+    `--cluster-cidr=${rangesOf(plane).pods}`,
+    `--service-cluster-ip-range=${rangesOf(plane).services}`,
     `--service-account-private-key-file=${join(plane.directory, 'pki', 'sa.key')}`,
   ]);
+}
+
+function rangesOf({ dualStack }: Plane): { readonly services: string; readonly pods: string } {
+  const both = (one: string, other: string) => (dualStack ? `${one},${other}` : one);
+  return { services: both(SERVICE_RANGE, SERVICE_RANGE6), pods: both(POD_RANGE, POD_RANGE6) };
 }
 
 function start(plane: Plane, name: string, command: string, args: readonly string[]): Process {

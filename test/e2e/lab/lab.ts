@@ -24,6 +24,8 @@ import { type DeploymentOptions, LabDeployment, LabPod, type PodOptions } from '
 export interface LabOptions {
   /** One entry a node, or how many plain ones. */
   readonly nodes: number | readonly NodeOptions[];
+  /** Services and pods have IPv4 and IPv6, and so have the nodes. Default false. */
+  readonly dualStack?: boolean;
 }
 
 const CHECKOUT = join(import.meta.dirname, '../../..');
@@ -229,9 +231,10 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const claim = claimLab();
   try {
     const hub = `${prefixOf(claim)}hub`;
-    await makeHub(hub);
-    const lab = new Lab(claim, preparePlane(claim.directory, hub, tools));
-    await lab.start(typeof options.nodes === 'number' ? Array.from({ length: options.nodes }, () => ({})) : options.nodes);
+    await makeHub(hub, options);
+    const lab = new Lab(claim, preparePlane(claim.directory, hub, tools, options.dualStack));
+    const nodes = typeof options.nodes === 'number' ? Array.from({ length: options.nodes }, () => ({})) : options.nodes;
+    await lab.start(options.dualStack ? nodes.map((node) => ({ ...node, dualStack: true })) : nodes);
     return lab;
   } catch (error) {
     await removeLab(claim);

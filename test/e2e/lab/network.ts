@@ -9,6 +9,10 @@ export const HUB_ADDRESS = '172.31.77.1';
 export const HUB_OUTSIDE = '172.31.78.1';
 export const POD_RANGE = '10.244.0.0/16';
 export const SERVICE_RANGE = '10.96.0.0/16';
+/** The same of the other family, in a lab with both. */
+export const HUB_ADDRESS6 = 'fd00:77::1';
+export const POD_RANGE6 = 'fd00:244::/32';
+export const SERVICE_RANGE6 = 'fd00:96::/112';
 /** Where every NodePort is, Kubernetes' own default. */
 const NODE_PORTS = '30000-32767';
 
@@ -23,9 +27,13 @@ export interface NodeNet {
   readonly external?: string;
   /** `10.244.INDEX.0/24`. */
   readonly podRange: string;
+  /** In fd00:77::/64; undefined: the node has IPv4 alone. */
+  readonly internal6?: string;
+  /** `fd00:244:INDEX::/64`, with `internal6`. */
+  readonly podRange6?: string;
 }
 
-export async function makeHub(namespace: string): Promise<void> {
+export async function makeHub(namespace: string, { dualStack = false } = {}): Promise<void> {
   await run('ip', ['netns', 'add', namespace]);
   await batch(namespace, [
     'link set lo up',
@@ -33,8 +41,24 @@ export async function makeHub(namespace: string): Promise<void> {
     'link add br0 address 02:00:ac:1f:4d:01 type bridge',
     `addr add ${HUB_ADDRESS}/24 dev br0`,
     `addr add ${HUB_OUTSIDE}/24 dev br0`,
+    ...(dualStack ? [`addr add ${HUB_ADDRESS6}/64 dev br0 nodad`] : []),
     'link set br0 up',
   ]);
+}
+
+/** Gives a node that is connected the other family as well: its address, and routes from it and to it. */
+async function addFamily6(node: NodeNet, others: readonly NodeNet[]): Promise<void> {
+  const { namespace, internal6, podRange6 } = node;
+  if (internal6 === undefined) return;
+  const peers = others.filter((other) => other.internal6 !== undefined);
+  await inside(namespace, ['echo 1 >/proc/sys/net/ipv6/conf/all/forwarding']);
+  await batch(namespace, [
+    `addr add ${internal6}/64 dev eth0 nodad`,
+    `route add default via ${HUB_ADDRESS6}`,
+    ...peers.map((other) => `route add ${other.podRange6} via ${other.internal6}`),
+  ]);
+  await run('nsenter', [`--net=/run/netns/${namespace}`, 'nft', '-f', '-'], { input: counting('ip6') });
+  for (const other of peers) await batch(other.namespace, [`route add ${podRange6} via ${internal6}`]);
 }
 
 /** Makes the node's namespace and links, and the routes from it and to it. `others` are the nodes there already. */
@@ -58,6 +82,7 @@ export async function makeNodeNet(hub: string, node: NodeNet, others: readonly N
   ]);
   await run('nsenter', [`--net=/run/netns/${node.namespace}`, 'nft', '-f', '-'], { input: counting() });
   for (const other of others) await batch(other.namespace, [`route add ${node.podRange} via ${node.internal}`]);
+  await addFamily6(node, others);
 }
 
 /** A machine beside the nodes that is none: a namespace with an address in 172.31.77.0/24. @returns its name */
@@ -104,7 +129,8 @@ export async function openAddresses(node: NodeNet): Promise<void> {
 
 /** Puts an address on the node for a pod of its. */
 export async function addPodAddress(node: NodeNet, address: string): Promise<void> {
-  await batch(node.namespace, [`addr replace ${address}/32 dev lo`]);
+  const whole = address.includes(':') ? '128 dev lo nodad' : '32 dev lo';
+  await batch(node.namespace, [`addr replace ${address}/${whole}`]);
 }
 
 export type Seen = 'connections' | 'requests' | 'flows';
@@ -113,14 +139,14 @@ export type Seen = 'connections' | 'requests' | 'flows';
  * How often the node was entered from outside by way of each NodePort, before kube-proxy sends it on: TCP connections, or
  * only those on which the client said something (a bare health check does not), or flows of UDP.
  */
-export async function readSeen(node: NodeNet, what: Seen): Promise<ReadonlyMap<number, number>> {
+export async function readSeen(node: NodeNet, what: Seen, family: 'ip' | 'ip6' = 'ip'): Promise<ReadonlyMap<number, number>> {
   const { stdout } = await run('nsenter', [
     `--net=/run/netns/${node.namespace}`,
     'nft',
     '-j',
     'list',
     'set',
-    'ip',
+    family,
     'nplb_seen',
     what,
   ]);
@@ -148,8 +174,8 @@ function linkOf(node: NodeNet): string {
  * Priority -150 is after connection tracking (-200), which tells a new connection from an old one, and before kube-proxy's
  * translation (-100), which takes the NodePort away. The mark makes each connection count once as a request.
  */
-function counting(): string {
-  return `table ip nplb_seen {
+function counting(family: 'ip' | 'ip6' = 'ip'): string {
+  return `table ${family} nplb_seen {
   set connections { type inet_service; flags dynamic; counter; size 4096; }
   set requests { type inet_service; flags dynamic; counter; size 4096; }
   set flows { type inet_service; flags dynamic; counter; size 4096; }

@@ -9,6 +9,7 @@ import {
   type NodeNet,
   openAddresses,
   POD_RANGE,
+  POD_RANGE6,
   readSeen,
   removeNodeNet,
   type Seen,
@@ -27,6 +28,8 @@ export interface NodeOptions {
   readonly nodePortsOn?: 'internal' | 'external' | 'both';
   /** The address at which nothing can be reached from outside. */
   readonly shut?: 'internal' | 'external';
+  /** Has addresses of both families; for a lab that has both. */
+  readonly dualStack?: boolean;
   /** Labels of the Node object. */
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -74,6 +77,12 @@ export class LabNode {
     return this.#net.external;
   }
 
+  /** The internal IPv6 address. @throws when the node has none */
+  get address6(): string {
+    if (this.#net.internal6 === undefined) throw new Error(`node ${this.name} was made without an IPv6 address`);
+    return this.#net.internal6;
+  }
+
   get proxy(): Process {
     if (!this.#proxy) throw new Error(`node ${this.name} has no kube-proxy yet`);
     return this.#proxy;
@@ -90,7 +99,7 @@ export class LabNode {
   async join(): Promise<void> {
     await this.#ground.api.create('/api/v1/nodes', {
       metadata: { name: this.name, labels: { 'kubernetes.io/hostname': this.name, ...this.options.labels } },
-      spec: { podCIDR: this.#net.podRange, podCIDRs: [this.#net.podRange] },
+      spec: { podCIDR: this.#net.podRange, podCIDRs: [this.#net.podRange, ...present(this.#net.podRange6)] },
     });
     await this.writeStatus();
     await this.startProxy();
@@ -99,7 +108,7 @@ export class LabNode {
   /** The Node object's addresses and Ready condition, which a kubelet would write. */
   async writeStatus(ready: 'True' | 'False' | 'Unknown' = 'True'): Promise<void> {
     const addresses = [
-      { type: 'InternalIP', address: this.address },
+      ...[this.address, ...present(this.#net.internal6)].map((address) => ({ type: 'InternalIP', address })),
       ...(this.#net.external ? [{ type: 'ExternalIP', address: this.#net.external }] : []),
       { type: 'Hostname', address: this.name },
     ];
@@ -120,7 +129,7 @@ export class LabNode {
         '--proxy-mode=nftables',
         `--kubeconfig=${this.#ground.proxyKubeconfig}`,
         `--hostname-override=${this.name}`,
-        `--cluster-cidr=${POD_RANGE}`,
+        `--cluster-cidr=${[POD_RANGE, ...(this.#net.internal6 ? [POD_RANGE6] : [])].join()}`,
         `--nodeport-addresses=${on === 'internal' ? 'primary' : ranges[on]}`,
         // The sysctls behind these four cannot be written in a namespace: without 0 it gives up.
         '--conntrack-max-per-core=0',
@@ -180,20 +189,26 @@ export class LabNode {
   }
 
   /** How often it was entered from outside by way of this NodePort: with `requests`, only connections that said something. */
-  async entered(nodePort: number, what: Seen = 'requests'): Promise<number> {
-    return (await readSeen(this.#net, what)).get(nodePort) ?? 0;
+  async entered(nodePort: number, what: Seen = 'requests', family: 'ip' | 'ip6' = 'ip'): Promise<number> {
+    return (await readSeen(this.#net, what, family)).get(nodePort) ?? 0;
   }
 
-  /** An address in the node's pod range that no pod had before. */
-  async newPodAddress(): Promise<string> {
-    const address = this.#net.podRange.replace(/0\/24$/, String(++this.#podAddresses));
-    await addPodAddress(this.#net, address);
-    return address;
+  /** An address in each of the node's pod ranges that no pod had before. */
+  async newPodAddresses(): Promise<readonly string[]> {
+    const number = String(++this.#podAddresses);
+    const { podRange, podRange6 } = this.#net;
+    const addresses = [podRange.replace(/0\/24$/, number), ...present(podRange6?.replace(/\/64$/, number))];
+    for (const address of addresses) await addPodAddress(this.#net, address);
+    return addresses;
   }
 
   #otherNets(): readonly NodeNet[] {
     return [...this.#ground.nodes.values()].filter((node) => node.name !== this.name && node.#connected).map((node) => node.net);
   }
+}
+
+function present(value: string | undefined): readonly string[] {
+  return value === undefined ? [] : [value];
 }
 
 /** Addresses and names of the node with this number. */
@@ -206,5 +221,6 @@ export function planNode(ground: Ground, index: number, options: NodeOptions): N
     internal: `${network}.${10 + index}`,
     ...(options.external ? { external: `172.31.78.${10 + index}` } : {}),
     podRange: `10.244.${index}.0/24`,
+    ...(options.dualStack ? { internal6: `fd00:77::${10 + index}`, podRange6: `fd00:244:${index}::/64` } : {}),
   };
 }

@@ -8,7 +8,7 @@ import http from 'node:http';
 interface Options {
   readonly pod: string;
   readonly node: string;
-  readonly address: string;
+  readonly addresses: readonly string[];
   readonly ports: readonly number[];
   readonly graceMs: number;
 }
@@ -18,20 +18,22 @@ const TICK_MS = 100;
 const MAX_SLOW_MS = 60_000;
 let leaving = false;
 
-const servers = options.ports.map((port) => {
+const places = options.ports.flatMap((port) => options.addresses.map((address) => ({ port, address })));
+
+const servers = places.map(({ port, address }) => {
   const server = http.createServer(answer);
   server.keepAliveTimeout = 60_000;
-  server.listen(port, options.address);
+  server.listen(port, address);
   return server;
 });
 
-const sockets = options.ports.map((port) => {
-  const socket = createSocket(options.address.includes(':') ? 'udp6' : 'udp4');
+const sockets = places.map(({ port, address }) => {
+  const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
   socket.on('message', (datagram, from) => {
     const body = { pod: options.pod, node: options.node, remote: from.address, path: datagram.toString(), headers: {} };
     socket.send(JSON.stringify(body), from.port, from.address);
   });
-  socket.bind(port, options.address);
+  socket.bind(port, address);
   return socket;
 });
 

@@ -187,7 +187,7 @@ export class LabService {
 /** What of ours is on a Service, in words. */
 export function marksOf(object: ServiceObject): readonly string[] {
   const annotations = Object.keys(object.metadata.annotations ?? {}).filter((name) =>
-    /^nodeport-lb\.io\/(held-|targets|served-)/.test(name),
+    /^nodeport-lb\.io\/(held-|targets|served-|datapath)/.test(name),
   );
   return [
     ...(object.status.loadBalancer.ingress ? [`status ${JSON.stringify(object.status.loadBalancer.ingress)}`] : []),

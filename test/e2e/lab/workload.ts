@@ -22,23 +22,23 @@ export interface PodPort {
 /** A Pod object whose status this class writes, as a kubelet would, and a real HTTP server at its address. */
 export class LabPod {
   readonly options: PodOptions;
-  readonly address: string;
+  readonly addresses: readonly string[];
   readonly process: Process;
   readonly #api: Api;
 
-  private constructor(api: Api, options: PodOptions, address: string, process: Process) {
+  private constructor(api: Api, options: PodOptions, addresses: readonly string[], process: Process) {
     this.#api = api;
     this.options = options;
-    this.address = address;
+    this.addresses = addresses;
     this.process = process;
   }
 
   /** The server listens and the Pod is Ready when this resolves; slices and kube-proxy follow. */
   static async start(api: Api, directory: string, options: PodOptions): Promise<LabPod> {
-    const address = await options.node.newPodAddress();
+    const addresses = await options.node.newPodAddresses();
     const { name, node, ports, graceMs = 5_000 } = options;
     await api.create(`/api/v1/namespaces/${options.namespace}/pods`, podObject(options));
-    const said = { pod: name, node: node.name, address, ports: ports.map((p) => p.port), graceMs };
+    const said = { pod: name, node: node.name, addresses, ports: ports.map((p) => p.port), graceMs };
     const server = new Process({
       name: `pod-${name}`,
       namespace: node.net.namespace,
@@ -47,13 +47,18 @@ export class LabPod {
       logFile: join(directory, `pod-${options.namespace}-${name}.log`),
     });
     await server.logged(/listening/, 20_000);
-    const pod = new LabPod(api, options, address, server);
+    const pod = new LabPod(api, options, addresses, server);
     await pod.setReady('True');
     return pod;
   }
 
   get name(): string {
     return this.options.name;
+  }
+
+  /** The first, of IPv4. */
+  get address(): string {
+    return this.addresses[0]!;
   }
 
   /** What its readiness probe would have said. */
@@ -64,14 +69,13 @@ export class LabPod {
       status: type === 'Ready' || type === 'ContainersReady' ? status : 'True',
       lastTransitionTime: now,
     }));
-    const { address } = this;
     await this.#api.patch(`${this.#path}/status`, {
       status: {
         phase: 'Running',
         conditions,
         hostIP: this.options.node.address,
-        podIP: address,
-        podIPs: [{ ip: address }],
+        podIP: this.address,
+        podIPs: this.addresses.map((ip) => ({ ip })),
         startTime: now,
       },
     });
@@ -157,8 +161,13 @@ export class LabDeployment {
 }
 
 /** Waits until the Service's slices say that just these pods serve. */
-export async function sliced(api: Api, service: { namespace: string; name: string }, pods: readonly LabPod[]): Promise<void> {
-  const wanted = pods.map((pod) => pod.address).sort();
+export async function sliced(
+  api: Api,
+  service: { readonly namespace: string; readonly name: string },
+  pods: readonly LabPod[],
+  families: 'IPv4' | 'both' = 'IPv4',
+): Promise<void> {
+  const wanted = pods.flatMap((pod) => (families === 'both' ? pod.addresses : [pod.address])).sort();
   const path = `/apis/discovery.k8s.io/v1/namespaces/${service.namespace}/endpointslices?labelSelector=kubernetes.io/service-name=${service.name}`;
   await until(
     async () => {
