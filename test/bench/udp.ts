@@ -30,7 +30,7 @@ type Start = (stage: { grounds: Grounds; balancer: Balancer; program: string }) 
 const ours =
   (datapath: string): Start =>
   ({ grounds, balancer: { namespace, address } }) =>
-    startIn(namespace, 'contestant.ts', [datapath, 'false', address, String(PORT), String(TARGET_PORT), ...grounds.targets]);
+    startIn(namespace, 'contestant.ts', [datapath, 'false', '0', address, String(PORT), String(TARGET_PORT), ...grounds.targets]);
 
 const OURS = 'userspace path';
 const C_RELAY = 'C relay';

@@ -1,11 +1,16 @@
-// Our forwarder's process in a balancer's namespace: DATAPATH COUNT-BYTES ADDRESS PORTS TARGET-PORT TARGET...
+// Our forwarder's process in a balancer's namespace: DATAPATH COUNT-BYTES OTHER-RULES ADDRESS PORTS TARGET-PORT TARGET...
 import { openForwarder } from '../../../src/forwarder/datapath.ts';
 import { RULES_VERSION } from '../../../src/forwarder/rules.ts';
 
-const [datapath = '', countBytes = '', address = '', ports = '', targetPort = '', ...targets] = process.argv.slice(2);
+const [datapath = '', countBytes = '', others = '', address = '', ports = '', targetPort = '', ...targets] =
+  process.argv.slice(2);
+/** Of rules that nobody asks for. */
+const FIRST_OTHER_PORT = 10_000;
+
 const healthy = new Set<string>();
 const listening = new Set<string>();
-const wanted = ports.split(',').flatMap((port) => [`TCP ${port}`, `UDP ${port}`]);
+const asked = ports.split(',').flatMap((port) => [`TCP ${port}`, `UDP ${port}`]);
+const wanted = [...asked, ...Array.from({ length: Number(others) }, (_, i) => `TCP ${FIRST_OTHER_PORT + i}`)];
 
 const forwarder = openForwarder({
   datapath: datapath as 'userspace' | 'nftables',
