@@ -14,13 +14,15 @@ export interface LifeOptions {
   readonly deviations?: readonly string[];
   /** Also churn, crashes, throttling, an outage and many Services at once. */
   readonly strain: boolean;
+  /** For which AWS is away at least; default: until Services say so. */
+  readonly outageMs?: number;
 }
 
 /**
  * A real control plane, an AWS end and the controller, each a process of its own, driven by the real kubectl. Whatever happened, the
  * account must hold just what the Services need.
  */
-export function awsLife(name: string, { start, deviations = [], strain }: LifeOptions): void {
+export function awsLife(name: string, { start, deviations = [], strain, outageMs = 0 }: LifeOptions): void {
   describe(`the AWS provider over ${name}`, () => {
     let site: Site;
     beforeAll(async () => {
@@ -33,7 +35,7 @@ export function awsLife(name: string, { start, deviations = [], strain }: LifeOp
     describe('a life', () => tellLife(() => site));
     describe('changes', () => tellChanges(() => site, new Set(deviations)));
     describe('what only a strict AWS shows', () => tellStrict(() => site, new Set(deviations)));
-    if (strain) awsStrain(() => site);
+    if (strain) awsStrain(() => site, outageMs);
 
     test('nothing of ours is left, and the controller never ended by itself', async () => {
       await site.holds([]);

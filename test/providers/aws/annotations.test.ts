@@ -569,6 +569,26 @@ const refused: readonly {
   { why: 'SCTP', wish: { ports: [{ port: 9, protocol: 'SCTP' }] }, code: 'ProtocolUnsupported', says: /does not carry SCTP/ },
   { why: 'ip targets', annotations: { 'nlb-target-type': 'ip' }, code: 'NotSupported', says: /never pod addresses/ },
   {
+    why: 'more ports than an NLB has listeners',
+    wish: { ports: Array.from({ length: 51 }, (_, at) => ({ port: 8000 + at, nodePort: 30_000 + at })) },
+    code: 'QuotaExceeded',
+    says: /51 ports.*at most 50 listeners/,
+  },
+  {
+    why: 'more rules than a security group has',
+    annotations: {
+      'service.beta.kubernetes.io/load-balancer-source-ranges': Array.from({ length: 61 }, (_, at) => `10.${at}.0.0/16`).join(),
+    },
+    code: 'QuotaExceeded',
+    says: /61 rules.*at most 60/,
+  },
+  {
+    why: 'a name that is too long',
+    annotations: { name: 'a'.repeat(33) },
+    code: 'AnnotationInvalid',
+    says: /-name.*1 to 32 letters/,
+  },
+  {
     why: 'weighted forwarding',
     annotations: { 'service.beta.kubernetes.io/actions.TCP-80': '{"type":"forward"}' },
     code: 'NotSupported',

@@ -111,6 +111,14 @@ async function useProfile(lines: readonly string[]): Promise<void> {
 describe('a balancer is made with', () => {
   test.each<{ why: string; prepare: () => Promise<void> }>([
     { why: 'a web identity, as IRSA gives it', prepare: () => useWebIdentity() },
+    {
+      why: 'keys, and an endpoint for each service',
+      prepare: async () => {
+        Object.assign(process.env, { AWS_ACCESS_KEY_ID: 'AKIAENV', AWS_SECRET_ACCESS_KEY: 's' });
+        process.env['AWS_ENDPOINT_URL_EC2'] = process.env['AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2'] = aws.url;
+        process.env['AWS_ENDPOINT_URL'] = 'http://127.0.0.1:9'; // nobody is there
+      },
+    },
     { why: 'EKS Pod Identity', prepare: () => usePodIdentity(() => 'first') },
     {
       why: 'a profile that assumes a role from another',
