@@ -1,6 +1,7 @@
 import { type Aim, canonical, type Family } from './plan.ts';
 
-interface Way {
+/** Where a connection may be sent. */
+export interface Way {
   readonly address: string;
   readonly port: number;
 }

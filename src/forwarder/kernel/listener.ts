@@ -1,10 +1,11 @@
 import { zeroCounters } from '../counters.ts';
+import type { Attempt } from '../dial.ts';
 import type { Ground } from '../ground.ts';
 import type { Watch } from '../health.ts';
 import { allowedSources, isAllowed } from '../problems.ts';
 import type { ListenerCounters, ListenFailure, RuleListener } from '../rules.ts';
 import { endpointsOf, type NodeEntry } from '../targets.ts';
-import { aimAt } from './aims.ts';
+import { aimAt, type Way } from './aims.ts';
 import type { Kernel } from './kernel.ts';
 import { isHere, isLoopback, sourcesOf } from './needs.ts';
 import { canonical, type Family, familyOf, type KernelRule, keyOf } from './plan.ts';
@@ -199,14 +200,21 @@ export class KernelListener {
     return endpointsOf(node, this.#rule.nodePort).filter(({ address }) => familyOf(address) === this.family);
   }
 
-  /** One address and port of each target in use; those on this machine only when there are no others. */
-  #ways(own: ReadonlySet<string>): readonly { readonly address: string; readonly port: number }[] {
+  /**
+   * One address and port of each target in use that the kernel can send to. When of all that can only some that are not healthy are left
+   * they are better than a refusal: the check of another node may be late, and this machine's own NodePort is not for the kernel.
+   */
+  #ways(own: ReadonlySet<string>): readonly Way[] {
     const { healthy, others } = this.#ground.health.prospects(this.#watch);
-    const ways = (healthy.length > 0 ? healthy : others).flatMap(({ node, endpoint }) => {
+    const ways = this.#reached(healthy, own);
+    return ways.length > 0 ? ways : this.#reached(others, own);
+  }
+
+  #reached(attempts: readonly Attempt[], own: ReadonlySet<string>): readonly Way[] {
+    return attempts.flatMap(({ node, endpoint }) => {
       const fits = familyOf(endpoint.address) === this.family ? endpoint : this.#endpoints(node)[0];
       return fits && !isLoopback(fits.address) && !isHere(node, fits.address, own) ? [fits] : [];
     });
-    return ways;
   }
 }
 
