@@ -207,13 +207,15 @@ describe('with a forwarder that a test holds', () => {
     const provider = await open({ pools: [pool('wide', ['10.1.0.0/16'])] }, { start });
     const many = (count: number) => Array.from({ length: count }, (_, i) => node(`node-${i}`, `10.0.0.${i}`));
     const all = async (list: Balancer['nodes']) => {
-      const begun = performance.now();
+      const begun = process.cpuUsage();
       await Promise.all(Array.from({ length: 1_000 }, (_, i) => want(provider, balancer({ name: `s${i}`, nodes: list }))));
-      return performance.now() - begun;
+      const { user, system } = process.cpuUsage(begun);
+      return user + system;
     };
-    expect(await all(many(100))).toBeLessThan(5_000);
+    const placed = await all(many(100));
     const before = forwarder.taken.length;
-    expect(await all(many(101))).toBeLessThan(2_000);
+    // No absolute time: the machine may be busy. Work that grows with balancers times nodes would cost many times the placing.
+    expect(await all(many(101))).toBeLessThan(3 * placed);
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
     expect(forwarder.taken.length - before).toBeLessThan(10);
     expect([forwarder.table.nodeSets.size, forwarder.table.listeners.size]).toEqual([1, 1_000]);
