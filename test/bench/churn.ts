@@ -86,7 +86,7 @@ interface Given {
 }
 
 /** @throws {Error} when something grew beyond its bound, after all has been measured */
-export async function benchChurn({ short, seconds = short ? 12 : 150 }: Given): Promise<Section> {
+export async function benchChurn({ short, seconds = short ? 6 : 150 }: Given): Promise<Section> {
   const ms = seconds * 1_000;
   const outcomes = [await churn(onLoopback(), ms)];
   if (await canMeasure()) outcomes.push(await churn(await inNamespaces(), ms));

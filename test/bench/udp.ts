@@ -164,7 +164,7 @@ export async function benchUdp({ short }: { readonly short: boolean }): Promise<
       const { stdout } = await run('nsenter', [`--net=/run/netns/${grounds.client}`, program, ...args]);
       return JSON.parse(stdout) as Outcome;
     };
-    await measure(contestants, ask, short ? { rounds: 1, ms: 100 } : { rounds: 1, ms: 1_000 });
+    await measure(contestants, ask, { rounds: 1, ms: short ? 50 : 1_000 });
     const measured = await measure(contestants, ask, short ? { rounds: 1, ms: 200 } : { rounds: 7, ms: 500 });
     return { title, ...describe(contestants, measured, missing) };
   } finally {
