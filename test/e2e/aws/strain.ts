@@ -114,34 +114,38 @@ function tellRefusals(site: () => Site, outageMs: number): void {
     await drop(site(), namespace);
   });
 
-  test('nobody is there for a while: Services are told, and afterwards all is as it shall be', async () => {
-    const namespace = await site().namespace('outage');
-    await make(site(), namespace, ['stays', 'goes']);
-    await site().ready(namespace, '--all');
-    site().door.lock();
-    const lockedAt = performance.now();
-    await make(site(), namespace, ['comes']);
-    await site().kubectl(['-n', namespace, 'delete', 'service', 'goes', '--wait=false']);
-    const told = await until(
-      async () => conditionOf(await site().service(namespace, 'comes'))?.message.match(/connect|socket|ECONN/i)?.input,
-      { withinMs: SETTLE_MS, what: 'the Service says that AWS cannot be reached', everyMs: 250 },
-    );
-    expect(told).toMatch(/(elasticloadbalancing|ec2):\w+/); // the call is named
-    expect((await site().service(namespace, 'goes')).metadata.deletionTimestamp).toBeDefined();
-    const everyMs = 1_000;
-    const isOver = async () => {
-      expect(conditionOf(await site().service(namespace, 'stays'))?.status).toBe('True');
-      return performance.now() - lockedAt >= outageMs;
-    };
-    await until(isOver, { withinMs: outageMs + SETTLE_MS, what: 'the outage is over', everyMs });
-    expect(site().controller?.alive).toBe(true);
-    expect(site().door.turnedAway).toBeLessThan(MOST_TRIES);
-    site().door.unlock();
-    await site().ready(namespace, 'comes');
-    await site().kubectl(['-n', namespace, 'wait', '--for=delete', 'service/goes', '--timeout=120s']);
-    await site().holds(await all(site(), namespace, steady(site())));
-    await drop(site(), namespace);
-  }, OUTAGE_TEST_MS);
+  test(
+    'nobody is there for a while: Services are told, and afterwards all is as it shall be',
+    async () => {
+      const namespace = await site().namespace('outage');
+      await make(site(), namespace, ['stays', 'goes']);
+      await site().ready(namespace, '--all');
+      site().door.lock();
+      const lockedAt = performance.now();
+      await make(site(), namespace, ['comes']);
+      await site().kubectl(['-n', namespace, 'delete', 'service', 'goes', '--wait=false']);
+      const told = await until(
+        async () => conditionOf(await site().service(namespace, 'comes'))?.message.match(/connect|socket|ECONN/i)?.input,
+        { withinMs: SETTLE_MS, what: 'the Service says that AWS cannot be reached', everyMs: 250 },
+      );
+      expect(told).toMatch(/(elasticloadbalancing|ec2):\w+/); // the call is named
+      expect((await site().service(namespace, 'goes')).metadata.deletionTimestamp).toBeDefined();
+      const everyMs = 1_000;
+      const isOver = async () => {
+        expect(conditionOf(await site().service(namespace, 'stays'))?.status).toBe('True');
+        return performance.now() - lockedAt >= outageMs;
+      };
+      await until(isOver, { withinMs: outageMs + SETTLE_MS, what: 'the outage is over', everyMs });
+      expect(site().controller?.alive).toBe(true);
+      expect(site().door.turnedAway).toBeLessThan(MOST_TRIES);
+      site().door.unlock();
+      await site().ready(namespace, 'comes');
+      await site().kubectl(['-n', namespace, 'wait', '--for=delete', 'service/goes', '--timeout=120s']);
+      await site().holds(await all(site(), namespace, steady(site())));
+      await drop(site(), namespace);
+    },
+    OUTAGE_TEST_MS,
+  );
 }
 
 function tellMany(site: () => Site): void {
