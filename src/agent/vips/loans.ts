@@ -1,4 +1,5 @@
 import { isIPv4 } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ForwarderLog } from '../../forwarder/rules.ts';
 import { runCommand } from './command.ts';
 import { labelOf, type Placed } from './render.ts';
@@ -13,6 +14,8 @@ const LOAN_SECONDS = 1;
 const RENEW_MS = 250;
 /** By then keepalived's word of a change is here. */
 const NEWS_MS = 1_000;
+/** keepalived, when an address of its own has gone, gives it up and takes it again within this: taken off then, it would go on so for ever. */
+const CALM_MS = 200;
 
 /**
  * Has the kernel itself take an address away when nobody is left who would: killed with its whole container, or out of memory,
@@ -51,7 +54,7 @@ export class Loans {
    */
   async recall(gone: readonly Placed[], isStill: () => boolean): Promise<void> {
     if (gone.length === 0 || (!this.#isBusy && performance.now() - this.#endedMs > NEWS_MS)) return;
-    await this.#renewing;
+    await Promise.all([this.#renewing, sleep(CALM_MS, undefined, { ref: false })]);
     if (isStill()) await runIp(gone.map(takeOff)).catch(() => {}); // most are not there
   }
 
