@@ -81,14 +81,16 @@ test('an Ingress controller behind a balancer serves two Services through one ad
   );
 });
 
-test('an upgrade, a restarted controller and a rollback cost no request', async () => {
+test('an upgrade that changes controller and agents, a restarted controller and a rollback cost no request', async () => {
   const upgrade = ['upgrade', NAME, CHART, '--namespace', NAMESPACE, ...WAIT];
   const failures = await underLoad(cluster, `http://${await addressOf(cluster, 'shop', 'kubia')}/`, async () => {
-    await helm.inLab(cluster, upgrade, { ...VALUES, replicaCount: 2, shareAcrossNamespaces: true });
+    await helm.inLab(cluster, upgrade, { ...VALUES, replicaCount: 2, shareAcrossNamespaces: true, logLevel: 'debug' });
+    await cluster.rolledOut(NAMESPACE, `daemonset/${NAME}-forwarder`);
     await cluster.kubectl(['-n', NAMESPACE, 'rollout', 'restart', `deploy/${NAME}`]);
     await cluster.rolledOut(NAMESPACE, `deploy/${NAME}`);
     await helm.inLab(cluster, ['rollback', NAME, '1', '--namespace', NAMESPACE, ...WAIT]);
     await cluster.rolledOut(NAMESPACE, `deploy/${NAME}`);
+    await cluster.rolledOut(NAMESPACE, `daemonset/${NAME}-forwarder`);
   });
   expect(failures).toEqual([]);
 });
