@@ -84,7 +84,7 @@ describe('traffic', () => {
     const provider = await open({}, { start });
     const web = await want(provider, balancer({ ports: [{ port: port!, nodePort: 30_080 }], nodes: nodes() }));
     process.kill(pid!, 'SIGKILL');
-    const deadline = Date.now() + 5_000;
+    const deadline = Date.now() + 20_000;
     while ((await greetingAt('127.0.0.1', port!).catch(() => '')) === '' && Date.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
