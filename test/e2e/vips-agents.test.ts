@@ -114,6 +114,19 @@ describe('agents that hold addresses by turns', () => {
     await heldBy(lab.nodes);
   });
 
+  test('an agent that is replaced by another on its node hands it over first, and gets it back: no new connection fails', async () => {
+    const holder = await heldBy(lab.nodes);
+    const old = agents.get(holder.name)!;
+    const load = await lab.client.load({ url: `http://${vip}/`, connections: 'new', perSecond: 50, timeoutMs: 10_000 });
+    await until(async () => (await load.read()).answered > 50, { withinMs: PATIENT_MS, what: 'traffic flows' });
+    start(holder);
+    await agents.get(holder.name)!.logged(/taking the place of the agent/, PATIENT_MS);
+    await heldBy(lab.nodes);
+    await old.stop(60_000);
+    await heldBy(lab.nodes);
+    expect((await load.stop()).failures).toEqual([]);
+  });
+
   test('the address is let go of with its Service, and --cleanup finds nothing but the agent’s own', async () => {
     await lab.api.delete(web.path);
     await web.deleted(60_000);
