@@ -49,6 +49,7 @@ function toProcess([pid = '', parent = '', args = '']: readonly string[]) {
 let kube: SmallKube;
 beforeAll(async () => {
   kube = await startSmallKube();
+  kube.put('services', { metadata: { name: 'web', namespace: 'shop' }, spec: { type: 'LoadBalancer' } });
 });
 afterAll(async () => {
   endAll();
@@ -68,10 +69,6 @@ describe.each(nodes)('bin.js on Node $version', ({ node }) => {
 
   test('SIGTERM reaches the program, which ends by itself and leaves no process behind', async () => {
     const running = start(['status', '--watch', '--kubeconfig', kube.kubeconfig], { node });
-    kube.put('services', {
-      metadata: { name: `svc-${process.pid}-${Math.random().toString(36).slice(2)}`, namespace: 'shop' },
-      spec: { type: 'LoadBalancer' },
-    });
     await running.said(/NAMESPACE/);
     running.child.kill('SIGTERM');
     expect(await running.ended).toMatchObject({ code: 0, signal: null, stderr: '' }); // its pipes are closed: no one holds them
