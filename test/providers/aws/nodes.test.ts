@@ -7,7 +7,7 @@ import type { SandboxAws } from '../../../src/sandbox/aws/aws.ts';
 import { typicalInstance } from '../../../src/sandbox/aws/seed.ts';
 import { nothingReserved } from '../builders.ts';
 import { pass, want } from '../drive.ts';
-import { makeAws, makeProvider, nlb, worker, workers } from './stage.ts';
+import { lastCallCame, makeAws, makeProvider, nlb, worker, workers } from './stage.ts';
 
 const COUNT = 100;
 const NOTE = 'nodeport-lb.io/targets';
@@ -99,6 +99,7 @@ test('a start with a hundred Services in sync: 0.3 calls a Service, permissions 
   await until(isNoted);
   for (const { key } of many()) await reportIs(key, ({ targets }) => targets.every(isHealthy)); // no poll is under way
   await provider.close(0);
+  await lastCallCame(aws);
   aws.calls.reset();
   provider = await open(many(four), { tickMs: 3_600_000, preflight: true });
   await wantEvery(many(four));

@@ -3,7 +3,7 @@ import type { Log, Provider } from '../../../src/providers/provider.ts';
 import type { SandboxAws } from '../../../src/sandbox/aws/aws.ts';
 import { nothingReserved, quiet } from '../builders.ts';
 import { want } from '../drive.ts';
-import { makeAws, makeProvider, nlb } from './stage.ts';
+import { lastCallCame, makeAws, makeProvider, nlb } from './stage.ts';
 
 let aws: SandboxAws;
 let provider: Provider | undefined;
@@ -49,6 +49,7 @@ test('nothing is said, made or changed where all is allowed, and what exists pro
   await want(await start(10), nlb());
   await until(isOver);
   await provider?.close(0);
+  await lastCallCame(aws);
   const before = aws.leftovers();
   aws.calls.reset();
   await start();

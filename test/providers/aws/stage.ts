@@ -60,3 +60,13 @@ export function nlb(wish: BalancerWish = {}, annotations: Readonly<Record<string
   const made = balancer({ nodes: workers, ...wish });
   return { ...made, members: made.members.map((member) => ({ ...member, annotations })) };
 }
+
+const QUIET_MS = 100;
+
+/** Until no call has come for a moment: what a provider that was closed had under way comes in after that, and is counted. */
+export async function lastCallCame(aws: SandboxAws): Promise<void> {
+  for (let before = -1, total = aws.calls.total(); total !== before; total = aws.calls.total()) {
+    before = total;
+    await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+  }
+}
