@@ -1,11 +1,31 @@
+import { Refusal } from '../../errors.ts';
 import type { Bench } from './bench.ts';
-import { type Current, groupName } from './current.ts';
+import { type Current, chooseCurrent, groupName, hasProvenTargets, isConfigured } from './current.ts';
 import type { Desired } from './desired.ts';
+import { TAG } from './names.ts';
 import type { SeenBalancer, SeenGroup, SeenListener } from './picture.ts';
 import { wantedTargets } from './plan-groups.ts';
 
+/** Listeners, attributes and targets are read only where the tags do not prove that they are as they should be. */
+export async function lookIfNeeded(bench: Bench, desired: Desired): Promise<void> {
+  const { balancers, groups } = bench.inventory.of(desired.key);
+  if (balancers.length + groups.length === 0) return;
+  try {
+    const current = chooseCurrent(desired, balancers);
+    const attached = new Set(
+      groups.filter(({ balancerArns }) => balancerArns.includes(current.balancer?.arn ?? '')).map(({ name }) => name),
+    );
+    if (current.stale.length > 0 || !isConfigured(desired, current, attached)) return await lookCloser(bench, desired, current);
+    const note = bench.inventory.backend()?.tags[TAG.targets];
+    if (hasProvenTargets(desired, current, note)) takeProvenTargets(bench, desired, current);
+    else await lookAtTargets(bench, desired, current);
+  } catch (thrown) {
+    if (!(thrown instanceof Refusal)) throw thrown; // a change that needs consent: `plan` says so
+  }
+}
+
 /** Reads what an identity sweep does not show of one balancer, as far as it is not known and matters. */
-export async function lookCloser(bench: Bench, desired: Desired, { balancer, name }: Current): Promise<void> {
+async function lookCloser(bench: Bench, desired: Desired, { balancer, name }: Current): Promise<void> {
   const wanted = new Map(desired.listeners.map(({ group }) => [groupName(desired, name, group), group]));
   const groups = bench.inventory.of(desired.key).groups.filter((group) => wanted.has(group.name));
   await Promise.all([
@@ -15,7 +35,7 @@ export async function lookCloser(bench: Bench, desired: Desired, { balancer, nam
 }
 
 /** Takes the targets for known, because the tags prove them: when a node comes nobody needs to read which ones there are. */
-export function takeProvenTargets({ inventory }: Bench, desired: Desired, { name }: Current): void {
+function takeProvenTargets({ inventory }: Bench, desired: Desired, { name }: Current): void {
   for (const { group } of desired.listeners) {
     const seen = inventory.groupNamed(groupName(desired, name, group));
     if (!seen || seen.targets) continue;
@@ -25,7 +45,7 @@ export function takeProvenTargets({ inventory }: Bench, desired: Desired, { name
 }
 
 /** Reads the targets of one balancer as far as they are not known. */
-export async function lookAtTargets(bench: Bench, desired: Desired, { name }: Current): Promise<void> {
+async function lookAtTargets(bench: Bench, desired: Desired, { name }: Current): Promise<void> {
   const wanted = new Set(desired.listeners.map(({ group }) => groupName(desired, name, group)));
   const groups = bench.inventory.of(desired.key).groups.filter((group) => wanted.has(group.name));
   const unknown = groups.filter(({ targets }) => targets === undefined);

@@ -6,13 +6,13 @@ import { Abandoned } from './abandoned.ts';
 import { applyAct } from './apply.ts';
 import type { Bench } from './bench.ts';
 import { AwsCalls, type Connection } from './calls.ts';
-import { chooseCurrent, hasProvenTargets, isConfigured } from './current.ts';
+import { chooseCurrent } from './current.ts';
 import { type DescribeOptions, type Desired, describe } from './desired.ts';
 import { isCalled } from './failures.ts';
 import { Inventory } from './inventory.ts';
 import { Ledger } from './ledger.ts';
 import { type Buckets, usualBuckets } from './limiter.ts';
-import { lookAgain, lookAtInterfaces, lookAtTargets, lookCloser, takeProvenTargets } from './look.ts';
+import { lookAgain, lookAtInterfaces, lookIfNeeded } from './look.ts';
 import { SHARED, TAG } from './names.ts';
 import { type AwsOptions, readOptions } from './options.ts';
 import { Patrol } from './patrol.ts';
@@ -253,7 +253,7 @@ class AwsProvider implements Provider<Observed> {
       await this.#surveyor.survey(wish.balancer.nodes, wish.names);
     }
     const desired = wish && this.#describeIfPossible(wish.balancer);
-    if (desired) await this.#lookIfNeeded(desired);
+    if (desired) await lookIfNeeded(this.#bench, desired);
     const picture = await this.#withAddresses(this.#picture(key, wish, desired), () => this.#picture(key, wish, desired));
     if (wish?.isNew) this.#wishes.set(key, { ...wish, isNew: false });
     else if (reportObserved(picture).gone) this.#drop(key); // what is wanted is said anew in each pass
@@ -283,25 +283,6 @@ class AwsProvider implements Provider<Observed> {
     } catch (thrown) {
       if (thrown instanceof Refusal) return undefined; // `adjust` and `plan` say why
       throw thrown;
-    }
-  }
-
-  /** Listeners, attributes and targets are read only where the tags do not prove that they are as they should be. */
-  async #lookIfNeeded(desired: Desired): Promise<void> {
-    const { balancers, groups } = this.#bench.inventory.of(desired.key);
-    if (balancers.length + groups.length === 0) return;
-    try {
-      const current = chooseCurrent(desired, balancers);
-      const attached = new Set(
-        groups.filter(({ balancerArns }) => balancerArns.includes(current.balancer?.arn ?? '')).map(({ name }) => name),
-      );
-      if (current.stale.length > 0 || !isConfigured(desired, current, attached))
-        return await lookCloser(this.#bench, desired, current);
-      const note = this.#bench.inventory.backend()?.tags[TAG.targets];
-      if (hasProvenTargets(desired, current, note)) takeProvenTargets(this.#bench, desired, current);
-      else await lookAtTargets(this.#bench, desired, current);
-    } catch (thrown) {
-      if (!(thrown instanceof Refusal)) throw thrown; // a change that needs consent: `plan` says so
     }
   }
 
