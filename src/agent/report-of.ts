@@ -1,7 +1,8 @@
+import type { ListenerState } from '../forwarder/rules.ts';
 import type { Link } from '../providers/local/link.ts';
 import type { Place } from './place.ts';
 import { type AgentPath, type AgentReport, type HoldingException, MAX_TARGETS, MAX_UNUSUAL, REPORT_VERSION } from './report.ts';
-import type { VipDuty } from './vip-duty.ts';
+import type { VipOutcome } from './vip-duty.ts';
 import type { Work } from './work.ts';
 
 export interface Described {
@@ -10,7 +11,7 @@ export interface Described {
   readonly place: Place;
   readonly work: Work;
   readonly link: Link;
-  readonly vips?: ReturnType<VipDuty['outcome']>;
+  readonly vips?: VipOutcome;
   readonly problem?: string;
   readonly retired?: boolean;
 }
@@ -61,18 +62,26 @@ function describePaths(work: Work, link: Link): Pick<AgentReport, 'paths'> {
   return { paths: [usual.path, ...named] };
 }
 
-/** An address that cannot be held here is not served, whatever the forwarder makes ready for it. */
+/**
+ * An address that cannot be held here is not served, whatever the forwarder makes ready for it; and what another agent is to serve
+ * is no failure of this one.
+ */
 function describeExceptions(work: Work, link: Link, vips: Described['vips']): Readonly<Record<string, HoldingException>> {
   const found: Record<string, HoldingException> = {};
   for (const { id, port, address } of work.listeners()) {
     const state = link.state(id);
     const failure = vips?.failures.get(address);
     if (failure) found[id] = { state: 'failed', code: failure.code, message: failure.message };
+    else if (vips?.pending.has(address) || (vips?.standby.has(address) && isAway(state))) found[id] = { state: 'pending' };
     else if (state?.state === 'failed') found[id] = { state: 'failed', code: state.code, message: state.message };
     else if (state?.state !== 'listening') found[id] = { state: 'pending' };
     else if (state.port !== port) found[id] = { state: 'moved', port: state.port };
   }
   return sorted(found);
+}
+
+function isAway(state: ListenerState | undefined): boolean {
+  return state?.state === 'failed' && state.code === 'AddressUnavailable';
 }
 
 function sorted<T>(entries: Readonly<Record<string, T>>): Readonly<Record<string, T>> {

@@ -21,6 +21,18 @@ export interface Serving {
   sendsTo(id: string, node: string): boolean;
 }
 
+/** What has become of the addresses that move. */
+export interface VipOutcome {
+  /** On this machine now. */
+  readonly held: readonly string[];
+  /** Another agent shall hold them, or does. */
+  readonly standby: ReadonlySet<string>;
+  /** Not decided yet. */
+  readonly pending: ReadonlySet<string>;
+  /** Why others cannot be here. */
+  readonly failures: ReadonlyMap<string, Failure>;
+}
+
 /** The addresses of pools, held by one agent at a time. */
 export class VipDuty {
   readonly #vips: Vips;
@@ -45,11 +57,18 @@ export class VipDuty {
     this.#vips.apply(wish);
   }
 
-  /** Addresses that are on this machine now, and why others cannot be. */
-  outcome(): { readonly held: readonly string[]; readonly failures: ReadonlyMap<string, Failure> } {
-    const all = [...this.#vips.holdings()];
+  outcome(): VipOutcome {
+    const holdings = this.#vips.holdings();
+    const all = [...holdings];
+    const inState = (wanted: string) => all.filter(([, { state }]) => state === wanted).map(([address]) => address);
     const failures = all.flatMap(([address, holding]) => (holding.state === 'failed' ? [[address, holding] as const] : []));
-    return { held: all.filter(([, { state }]) => state === 'held').map(([address]) => address), failures: new Map(failures) };
+    const unknown = this.#wish.addresses.map(({ address }) => address).filter((address) => !holdings.has(address));
+    return {
+      held: inState('held'),
+      standby: new Set(inState('standby')),
+      pending: new Set([...unknown, ...inState('pending')]),
+      failures: new Map(failures),
+    };
   }
 
   /** Lets others take over, then lets go. */

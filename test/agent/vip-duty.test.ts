@@ -169,6 +169,26 @@ describe('an agent with addresses that move', () => {
     expect(exception).toEqual({ state: 'failed', code: 'AddressDuplicate', message: 'a stranger has it' });
   });
 
+  test('what is to become of an address is awaited: a Service is served, or fails, once that is known', async () => {
+    const told: string[] = [];
+    const note = () => {
+      const [id] = Object.keys(report()?.holdings ?? {});
+      const state = id && (report()?.exceptions[id]?.state ?? 'served');
+      if (state && state !== told.at(-1)) told.push(state);
+      return told;
+    };
+    await until('the forwarder listens, and it is told that nothing is known', () => note().length > 0 && serve());
+    vips.hold('192.168.1.241', { state: 'pending' });
+    const [id = ''] = one.forwarder().table.listeners.keys();
+    one.forwarder().report({ listeners: { [id]: { state: 'failed', code: 'AddressUnavailable', message: 'not here' } } });
+    vips.hold('192.168.1.241', { state: 'standby' });
+    const { address = '', port = 0 } = one.forwarder().table.listeners.get(id) ?? {};
+    await until('standby is told', () => note() && serve());
+    one.forwarder().report({ listeners: { [id]: { state: 'listening', address, port } } });
+    await until('it is served', () => note().at(-1) === 'served');
+    expect(told).toEqual(['pending', 'served']);
+  });
+
   test('cannot serve what its forwarder cannot open, but can what is only not here yet', async () => {
     await until('it can serve', () => serve() === true);
     const [id = ''] = one.forwarder().table.listeners.keys();

@@ -16,6 +16,8 @@ export interface Staging {
   readonly strangers: ReadonlyMap<string, string>;
   /** The interface for all addresses. */
   readonly chosen?: string;
+  /** The list of agents may be older than this one: not to be in it is no failure yet. */
+  readonly isEarly?: boolean;
 }
 
 /** What this agent takes part in, and what it cannot. */
@@ -39,6 +41,7 @@ export function stageVips(staging: Staging): Scene {
     for (const address of some) failures.set(address, failure);
     return { groups: [], failures };
   };
+  if (staging.isEarly && !agents.some(({ name }) => name === self)) return { groups: [], failures };
   fail(beyond, { code: 'NotSupported', message: `this is more than the ${MOST_ADDRESSES} addresses that agents can share` });
   const plan = planVips(agents, addresses, ids);
   const peer = plan?.groups[0]?.order.find((one) => one.name === self);
@@ -83,8 +86,8 @@ function describeFamilies(agents: readonly VipAgent[]): string {
   return `the agents (${names.join(', ')}${more}) have no common IP family: of ${agents.length}, ${count(false)} have IPv4 and ${count(true)} IPv6`;
 }
 
-/** `standby`: another agent shall hold it, or does. */
-export type Holding = { readonly state: 'held' | 'standby' } | ({ readonly state: 'failed' } & Failure);
+/** `standby`: another agent shall hold it, or does. `pending`: what is to become of it is not known yet. */
+export type Holding = { readonly state: 'held' | 'standby' | 'pending' } | ({ readonly state: 'failed' } & Failure);
 
 /**
  * What has become of each address that is wanted.
@@ -97,9 +100,12 @@ export function holdingsOf(
   here: ReadonlySet<string>,
   fault?: Failure,
 ): ReadonlyMap<string, Holding> {
+  const staged = new Set(scene.groups.flatMap((group) => group.addresses.map((one) => one.address)));
   const holdingOf = (address: string): Holding => {
     const failure = scene.failures.get(address) ?? fault;
-    return failure ? { state: 'failed', ...failure } : { state: here.has(address) ? 'held' : 'standby' };
+    if (failure) return { state: 'failed', ...failure };
+    if (!staged.has(address)) return { state: 'pending' };
+    return { state: here.has(address) ? 'held' : 'standby' };
   };
   return new Map(wanted.map((address) => [address, holdingOf(address)]));
 }

@@ -28,6 +28,8 @@ const DEATHS = 3;
 const LOOK_MS = 2_000;
 /** What failed is tried again this often. */
 const RETRY_MS = 10_000;
+/** Who starts is in the list of agents within a second or two, once the controller has heard of it. */
+const EARLY_MS = 10_000;
 /** The others take over within three advertisements and a skew of less than one; this is three times as long. */
 const DRAIN_MS = 3_000;
 const DRAIN_LOOK_MS = 20;
@@ -71,6 +73,8 @@ class KeptVips implements Vips {
   #closing: Promise<void> | undefined;
   #closeEvents = () => {};
   #hasToldSettings = false;
+  /** Since when this agent has not been in the list of agents; undefined: it is in it. */
+  #unlistedMs: number | undefined;
 
   constructor(options: VipOptions) {
     const { runDir, log } = options;
@@ -235,12 +239,24 @@ class KeptVips implements Vips {
       ours: this.#record.placed,
       strangers: new Map(),
       ...(chosen === undefined ? {} : { chosen }),
+      isEarly: this.#isEarly(wish, performance.now()),
     };
     const scene = stageVips(staging);
     const asked = scene.groups.flatMap((group) => group.addresses).filter((one) => one.interface === scene.as?.interface);
     const fellows = (scene.groups[0]?.order ?? []).map((peer) => peer.address);
     const strangers = await this.#strangers.among(asked, fellows, performance.now());
     return strangers.size === 0 ? scene : stageVips({ ...staging, strangers });
+  }
+
+  #isEarly({ agents }: VipWish, now: number): boolean {
+    if (agents.some(({ name }) => name === this.#options.self)) {
+      this.#unlistedMs = undefined;
+      return false;
+    }
+    this.#unlistedMs ??= now;
+    const leftMs = this.#unlistedMs + EARLY_MS - now;
+    if (leftMs > 0) this.#workIn(leftMs);
+    return leftMs > 0;
   }
 
   #render(wish: VipWish): string | undefined {

@@ -55,6 +55,8 @@ export class AgentLink {
   readonly #strangers = new Set<string>();
   readonly #entries = new Map<string, AgentEntry>();
   readonly #idsOf = new Map<string, Set<string>>();
+  /** Since when every agent that has the listener says that it is still to be served. */
+  readonly #pendingMs = new Map<string, number>();
   #late: NodeJS.Timeout | undefined;
 
   constructor(options: AgentLinkOptions) {
@@ -99,6 +101,7 @@ export class AgentLink {
   remove(id: string): void {
     const key = keyOfListener(id);
     this.#entries.delete(id);
+    this.#pendingMs.delete(id);
     this.#idsOf.get(key)?.delete(id);
     if (this.#idsOf.get(key)?.size === 0) this.#idsOf.delete(key);
   }
@@ -117,9 +120,24 @@ export class AgentLink {
     const holders = live.filter(({ holdings }) => holdings[id] !== undefined);
     const states = holders.map((report) => stateAt(report, id, entry.listener));
     const best = states.find((state) => state?.state === 'listening') ?? states.find((state) => state !== undefined);
-    if (best || holders.length > 0) return best;
+    if (best || holders.length === 0) this.#pendingMs.delete(id);
+    if (best) return best;
+    if (holders.length > 0) return this.#pendingState(entry.listener, holders);
     if (this.#options.nowMs() - entry.sinceMs < LATE_MS) return undefined;
     return { state: 'failed', ...sayNobody(entry.listener, live, [...this.#strangers]) };
+  }
+
+  /** The controller looks again at what has no state. */
+  #pendingState({ id, address }: WantedListener, holders: readonly AgentReport[]): ServedState | undefined {
+    const now = this.#options.nowMs();
+    const sinceMs = this.#pendingMs.get(id) ?? now;
+    this.#pendingMs.set(id, sinceMs);
+    if (now - sinceMs < LATE_MS) return undefined;
+    return {
+      state: 'failed',
+      code: 'NoForwarder',
+      message: `no forwarder agent has come to serve ${address} (waiting for ${nameSome(holders)})`,
+    };
   }
 
   /** What moves its packets, at each live agent that serves it. */
@@ -248,11 +266,17 @@ function sayNobody({ address }: WantedListener, live: readonly AgentReport[], st
     return { code: 'NoForwarder', message: `${message}; bring controller and agents to one release` };
   }
   if (live.length === 0) return { code: 'NoForwarder', message: 'no forwarder agent is alive' };
-  const names = live.slice(0, 5).map(({ agent }) => agent);
-  const who = `${names.join(', ')}${live.length > 5 ? ` and ${live.length - 5} more` : ''}`;
   const stuck = live.find(({ problem }) => problem !== undefined);
   if (stuck) return { code: 'NoForwarder', message: `agent ${stuck.agent}: ${stuck.problem}` };
-  return { code: 'NoForwarder', message: `no forwarder agent has the address ${address} on its machine (alive are: ${who})` };
+  return {
+    code: 'NoForwarder',
+    message: `no forwarder agent has the address ${address} on its machine (alive are: ${nameSome(live)})`,
+  };
+}
+
+function nameSome(agents: readonly AgentReport[]): string {
+  const names = agents.slice(0, 5).map(({ agent }) => agent);
+  return `${names.join(', ')}${agents.length > 5 ? ` and ${agents.length - 5} more` : ''}`;
 }
 
 /** Who an agent is, and where its node is published; undefined: it is not alive. */

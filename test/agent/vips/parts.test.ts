@@ -212,6 +212,20 @@ describe('the scene', () => {
     );
   });
 
+  test('an agent that is new is not in the list yet: nothing is known, and nothing has failed', () => {
+    for (const agents of [[], staging.agents.slice(1)]) {
+      const scene = stageVips({ ...staging, agents, isEarly: true });
+      expect([scene.groups, codes(scene)]).toEqual([[], {}]);
+      expect([...holdingsOf(['10.0.0.99'], scene, new Set()).values()]).toEqual([{ state: 'pending' }]);
+    }
+    expect(stageVips({ ...staging, isEarly: true }).groups).toHaveLength(stageVips(staging).groups.length);
+  });
+
+  test('what has come since it was made is still to be decided', () => {
+    const holdings = holdingsOf(['10.0.0.99', '10.0.0.97'], stageVips(staging), new Set());
+    expect([...holdings.values()].map(({ state }) => state)).toEqual(['standby', 'pending']);
+  });
+
   test('beyond 1,024 addresses the rest is named', () => {
     const many = Array.from({ length: 1_030 }, (_, i) => `10.0.${4 + Math.floor(i / 250)}.${1 + (i % 250)}`);
     expect(codes(stageVips({ ...staging, addresses: many, chosen: 'eth0' }))).toEqual(

@@ -96,6 +96,26 @@ describe('an agent of another release, whose report cannot be read', () => {
   });
 });
 
+describe('a listener that its agents are still to serve', () => {
+  const pending = { holdings: { [listener.id]: 'uid' }, exceptions: { [listener.id]: { state: 'pending' } } };
+
+  test('has no state for 10 s, and then is a failure, until one serves it', async () => {
+    await open();
+    tell('n1', report('n1', pending));
+    tell('n2', report('n2', pending));
+    link.put(listener, [node('n1', '10.0.0.1')]);
+    expect(link.state(listener.id)).toBeUndefined();
+    nowMs += 9_999;
+    expect(link.state(listener.id)).toBeUndefined();
+    nowMs += 1;
+    expect(link.state(listener.id)).toMatchObject({ state: 'failed', code: 'NoForwarder' });
+    tell('n2', report('n2', { holdings: pending.holdings }));
+    expect(link.state(listener.id)).toMatchObject({ state: 'listening' });
+    tell('n2', report('n2', pending)); // from here on it is waited for anew
+    expect(link.state(listener.id)).toBeUndefined();
+  });
+});
+
 test('fields that a later release adds to reports and exceptions are passed over', async () => {
   await open();
   tell('n1', report('n1', { holdings: { [listener.id]: 'uid' }, mood: 'fine', exceptions: { other: { state: 'dancing' } } }));
