@@ -65,6 +65,10 @@ export class Cluster {
     return join(this.plane.directory, net.name);
   }
 
+  #socketOf(net: NodeNet): string {
+    return join(this.#homeOf(net), 'containerd.sock');
+  }
+
   #startNode(net: NodeNet): Process {
     const { parts, kubeconfigs, users, directory } = this.plane;
     const env = {
@@ -95,22 +99,20 @@ export class Cluster {
   }
 
   async #importImages(net: NodeNet, node: Process): Promise<void> {
-    const socket = join(this.#homeOf(net), 'containerd.sock');
     await until(
       () => {
         if (!node.alive) throw new Error(`the node has ended: ${node.tail(5)}`);
-        return existsSync(socket);
+        return existsSync(this.#socketOf(net));
       },
       { withinMs: 60_000, what: `containerd of ${net.name} listens` },
     );
-    for (const image of this.images) await this.#import(socket, image);
+    for (const image of this.images) await this.#ctr(net, ['images', 'import', image.archive]);
   }
 
-  /** `ctr` finds the file and the socket by their paths, which are the same for it and for containerd. */
-  async #import(socket: string, image: Image): Promise<void> {
+  /** `ctr` finds files and the socket by their paths, which are the same for it and for containerd. */
+  async #ctr(net: NodeNet, args: readonly string[]): Promise<void> {
     const ctr = join(this.plane.parts.path[0] ?? '', 'ctr');
-    const args = ['--address', socket, '--namespace', 'k8s.io', 'images', 'import', image.archive];
-    await run(ctr, args, { timeoutMs: 300_000 });
+    await run(ctr, ['--address', this.#socketOf(net), '--namespace', 'k8s.io', ...args], { timeoutMs: 300_000 });
   }
 
   /** The real kubectl, in the hub, as admin. @throws {CommandFailed} unless it ends with 0 */
@@ -140,6 +142,17 @@ export class Cluster {
     const net = this.nets.find(({ name }) => name === node);
     if (!net) throw new Error(`there is no node ${node}`);
     await run('ip', ['-n', net.namespace, 'address', 'add', `${address}/32`, 'dev', 'eth0']);
+  }
+
+  /** Every address on a link of the node, pods' bridges included. */
+  async addresses(net: NodeNet): Promise<readonly string[]> {
+    const { stdout } = await run('ip', ['-n', net.namespace, '-o', 'addr', 'show']);
+    return [...stdout.matchAll(/ inet6? ([0-9a-f.:]+)/g)].map(([, address]) => address ?? '');
+  }
+
+  /** SIGKILL to a container's first process, with which every other one in it ends. */
+  async killContainer(net: NodeNet, id: string): Promise<void> {
+    await this.#ctr(net, ['tasks', 'kill', '--signal', 'SIGKILL', id]);
   }
 
   async close(): Promise<void> {

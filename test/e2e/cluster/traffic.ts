@@ -1,5 +1,5 @@
 import { expect } from '@jest/globals';
-import type { RunningLoad } from '../lab/client.ts';
+import type { LoadResult, RunningLoad } from '../lab/client.ts';
 import type { ServiceObject } from '../lab/product.ts';
 import { until } from '../lab/until.ts';
 import type { Cluster } from './cluster.ts';
@@ -45,4 +45,10 @@ export async function underLoad(cluster: Cluster, url: string, work: () => Promi
   if (worked !== undefined) throw worked;
   expect(results.every(({ answered }) => answered > 0)).toBe(true);
   return results.flatMap(({ failures }) => failures.map((f) => `${f.message} at ${f.startedAt - before} ms`));
+}
+
+/** Milliseconds from the start of the first request that failed to the end of the last one, of the fifty that are kept; 0 without any. */
+export function downtime({ failures }: LoadResult): number {
+  const ends = failures.map(({ startedAt, tookMs }) => startedAt + tookMs);
+  return failures.length === 0 ? 0 : Math.max(...ends) - Math.min(...failures.map(({ startedAt }) => startedAt));
 }
