@@ -16,8 +16,16 @@ const MAX_CALLS = 20_000; // the oldest are forgotten; the counts go on
 export class Calls {
   #log: Call[] = [];
   readonly #counts = new Map<string, number>();
+  readonly #watchers = new Set<(call: Call) => void>();
+
+  /** Told of each call right after the account has acted, before anybody else can call. @returns ends it */
+  watch(told: (call: Call) => void): () => void {
+    this.#watchers.add(told);
+    return () => this.#watchers.delete(told);
+  }
 
   add(call: Call): void {
+    for (const told of this.#watchers) told(call);
     this.#log.push(call);
     if (this.#log.length > MAX_CALLS) this.#log = this.#log.slice(MAX_CALLS / 2);
     this.#counts.set(call.action, (this.#counts.get(call.action) ?? 0) + 1);

@@ -4,6 +4,10 @@ import type { Saying } from './words.ts';
 export interface Fault {
   /** `CreateListener`, or `*` for all. */
   readonly action: string;
+  /** Only calls that change something. */
+  readonly writes?: boolean;
+  /** So many calls that it could meet go by first; default 0. */
+  readonly after?: number;
   /** How often; undefined: until it is taken back. */
   readonly times?: number;
   /** From 0 to 1, of the calls that it could meet; default 1. */
@@ -31,6 +35,7 @@ export interface Injected {
 interface Armed {
   readonly fault: Fault;
   met: number;
+  passed: number;
 }
 
 const MAX_FAULTS = 1000;
@@ -46,7 +51,7 @@ export class Faults {
 
   inject(fault: Fault): Injected {
     if (this.#armed.size >= MAX_FAULTS) throw new Error(`${MAX_FAULTS} faults are armed already; remove some`);
-    const armed: Armed = { fault, met: 0 };
+    const armed: Armed = { fault, met: 0, passed: 0 };
     this.#armed.add(armed);
     return { met: () => armed.met, remove: () => this.#armed.delete(armed) };
   }
@@ -56,8 +61,10 @@ export class Faults {
     for (const armed of this.#armed) {
       const { fault } = armed;
       if (fault.action !== '*' && fault.action !== action) continue;
+      if (fault.writes && action.startsWith('Describe')) continue;
       if (fault.containing !== undefined && !decode(body).includes(fault.containing)) continue;
       if (this.#random() >= (fault.probability ?? 1)) continue;
+      if (armed.passed++ < (fault.after ?? 0)) continue;
       armed.met++;
       if (fault.times !== undefined && armed.met >= fault.times) this.#armed.delete(armed);
       return fault;

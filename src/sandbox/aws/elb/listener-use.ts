@@ -9,8 +9,9 @@ export function noteUse(world: World, listener: Listener, before: Listener['forw
   }
   for (const { arn } of listener.forward) {
     const group = world.targetGroups.get(arn);
-    if (group?.users.has(listener.arn)) continue;
-    group?.users.set(listener.arn, { loadBalancerArn: listener.loadBalancerArn, sinceMs: now });
+    if (!group || group.users.has(listener.arn)) continue;
+    const sinceMs = Math.min(now, ...[...group.users.values()].map((user) => user.sinceMs)); // its targets are being checked already
+    group.users.set(listener.arn, { loadBalancerArn: listener.loadBalancerArn, sinceMs });
   }
 }
 
