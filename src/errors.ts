@@ -12,6 +12,8 @@ export const cures = {
   NoNodePort: 'Remove `allocateLoadBalancerNodePorts: false`, or set the nodePort of each port yourself.',
   NoNodes: 'Add a node, or remove the label or taint that excludes the present ones.',
   NoHealthyTargets: 'Check that the Service has ready endpoints and that kube-proxy runs on the nodes.',
+  NodesUnreachable:
+    'Where the cluster runs in containers or a VM of this machine (kind, minikube, Docker Desktop), publish NodePorts to it and tell each Node by `nodeport-lb.io/node-port-map: "*=127.0.0.1"`, or use `kubectl port-forward`; elsewhere open the way from this machine to the nodes.',
   Headless: 'Remove `clusterIP: None`: a headless Service has no NodePort that a load balancer could send to.',
   ProtocolUnsupported: 'Use a protocol that the provider can carry.',
   FamilyUnsupported: 'Ask for an IP family that a pool and the nodes have.',

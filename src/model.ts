@@ -207,6 +207,8 @@ export interface TargetReport {
   readonly health: 'healthy' | 'unhealthy' | 'unknown' | 'draining';
   /** Why it is not healthy, in words. */
   readonly reason?: string;
+  /** Unhealthy because nothing was ever heard from the node, at any of its addresses: there may be no way there. */
+  readonly unreachable?: true;
   /** When this was learnt, milliseconds since the epoch. */
   readonly asOf: number;
 }

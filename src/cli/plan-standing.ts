@@ -5,7 +5,7 @@ import type { Service } from '../kube/objects.ts';
 import type { Balancer, Listener } from '../model.ts';
 
 /** Reasons of the table that are said of a Service which is served all the same. */
-const SERVED_NEVERTHELESS: readonly string[] = ['NoNodes', 'NoHealthyTargets', 'ForwarderDown'];
+const SERVED_NEVERTHELESS: readonly string[] = ['NoNodes', 'NoHealthyTargets', 'NodesUnreachable', 'ForwarderDown'];
 
 /** Pure. The balancer as a controller has brought it about, as far as its Services tell; undefined: they tell of none. */
 export function describeStanding(input: IntentInput): Balancer | undefined {

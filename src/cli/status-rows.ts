@@ -5,6 +5,9 @@ import { chooseTargets } from '../controller/targets.ts';
 import type { Condition, Node, Service } from '../kube/objects.ts';
 import { describeClientAddress, type PathStatus, readPaths } from './status-paths.ts';
 
+/** Reasons that say of a served Service that nobody answers behind it. */
+const UNHEALTHY: readonly string[] = ['NoHealthyTargets', 'NodesUnreachable'];
+
 /** Version of the JSON; fields are added freely and never renamed. */
 export const STATUS_VERSION = 1;
 
@@ -123,7 +126,7 @@ function countTargets(service: Service, count: CountTargets): ServiceStatus['tar
   const total = count(readAnnotations(service.annotations).nodeSelector);
   const condition = readyCondition(service);
   // A Service that is refused as it is written now keeps what it has: its addresses serve on, and nobody has said otherwise.
-  const serves = condition?.status === 'True' || (service.ingress.length > 0 && condition?.reason !== 'NoHealthyTargets');
+  const serves = condition?.status === 'True' || (service.ingress.length > 0 && !UNHEALTHY.includes(condition?.reason ?? ''));
   return { healthy: serves ? total : 0, total };
 }
 

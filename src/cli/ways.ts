@@ -49,8 +49,8 @@ function waysOfPort(service: Service, port: ServicePort, nodes: readonly Node[])
 
 function nodeWays(node: Node, port: ServicePort): readonly Way[] {
   const base = { kind: 'node', from: 'outside', node: node.name, protocol: port.protocol, servicePort: port.port } as const;
-  const published = readNodePortMap(node.annotations[ownAnnotations.nodePortMap] ?? '').map[port.nodePort];
-  const split = /^\[?([^\]]*)\]?:(\d+)$/.exec(published ?? '');
+  const { map, all } = readNodePortMap(node.annotations[ownAnnotations.nodePortMap] ?? '');
+  const split = /^\[?([^\]]*)\]?:(\d+)$/.exec(map[port.nodePort] ?? (all === undefined ? '' : `${all}:${port.nodePort}`));
   return [
     ...(split ? [{ ...base, addressType: 'published', host: split[1]!, port: Number(split[2]) }] : []),
     ...node.addresses

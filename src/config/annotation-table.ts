@@ -203,7 +203,7 @@ export const ownAnnotationHelp: Readonly<Record<keyof typeof ownAnnotations, { r
   },
   nodePortMap: {
     on: 'Node',
-    help: 'where NodePorts are published elsewhere, as NODEPORT=ADDRESS:PORT pairs, separated by commas',
+    help: 'where NodePorts are published elsewhere, as NODEPORT=ADDRESS:PORT pairs, separated by commas; *=ADDRESS: all others, each under its own number',
   },
 };
 

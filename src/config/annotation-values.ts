@@ -81,22 +81,37 @@ export function readArn(text: string): string | undefined {
 }
 
 /**
- * Reads a node's `nodeport-lb.io/node-port-map`: `30123=127.0.0.1:49153,30124=[::1]:49154`.
+ * Reads a node's `nodeport-lb.io/node-port-map`: `30123=127.0.0.1:49153,30124=[::1]:49154`, or `*=127.0.0.1` for every NodePort
+ * under its own number.
  * @returns the entries that are valid, and the text of those that are not
  */
 export function readNodePortMap(value: string): {
   readonly map: Readonly<Record<number, string>>;
+  /** Where all NodePorts are published that `map` has not; undefined: nowhere. */
+  readonly all?: string;
   readonly bad: readonly string[];
 } {
   const map: Record<number, string> = {};
   const bad: string[] = [];
+  let all: string | undefined;
   for (const entry of value.split(',', MAX_PORT_MAP_ENTRIES)) {
     if (entry.trim() === '') continue;
+    const everywhere = readEverywhere(entry);
+    if (everywhere !== undefined) {
+      all ??= everywhere;
+      continue;
+    }
     const [, nodePort = '', host = '', port = ''] = /^\s*(\d+)=(\[[^\]]*\]|[^:]*):(\d+)\s*$/.exec(entry) ?? [];
     const address = readAddress(host.replace(/^\[(.*)\]$/, '$1'));
     const [from, to] = [readPort(nodePort), readPort(port)];
     if (from === undefined || to === undefined || !address) bad.push(entry.trim());
     else map[from] = address.family === 'IPv6' ? `[${address.address}]:${to}` : `${address.address}:${to}`;
   }
-  return { map, bad };
+  return { map, ...(all === undefined ? {} : { all }), bad };
+}
+
+/** `*=ADDRESS`, with or without brackets. */
+function readEverywhere(entry: string): string | undefined {
+  const [, host] = /^\s*\*=([^\s=]+)\s*$/.exec(entry) ?? [];
+  return host === undefined ? undefined : readAddress(host.replace(/^\[(.*)\]$/, '$1'))?.address;
 }

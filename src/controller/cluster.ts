@@ -51,7 +51,7 @@ export function makeCluster(options: ClusterOptions): Cluster {
   const nameByUid = new Map<string, string>();
   const selected = new Map<string, readonly NodeTarget[]>(); // by selector, as JSON; emptied with every change of nodes
   let nodes: readonly Node[] = [];
-  let targets: Targets = { nodes: [], skipped: [], controlPlaneOnly: false };
+  let targets: Targets = { nodes: [], skipped: [], misread: new Map(), controlPlaneOnly: false };
   let nodeFacts = '';
 
   function serviceChanged(before: Service | undefined, after: Service | undefined): readonly string[] {

@@ -229,7 +229,13 @@ function tellHeldElsewhere(services: Services, { loadBalancerClass }: Config, lo
 
 /** Says what is odd about the nodes: an event about each that is of no use, and one line when control-plane nodes are used. */
 function tellNodes(cluster: Cluster, events: EventSink, log: Log): void {
-  const { nodes, skipped, controlPlaneOnly } = cluster.targets();
+  const { nodes, skipped, misread, controlPlaneOnly } = cluster.targets();
+  for (const [name, bad] of misread) {
+    const uid = cluster.nodeNamed(name)?.uid;
+    if (uid === undefined) continue;
+    const message = `nodeport-lb.io/node-port-map: ${bad} is neither NODEPORT=ADDRESS:PORT nor *=ADDRESS, and is passed over`;
+    events.tell({ kind: 'Node', namespace: '', name, uid }, 'Warning', 'AnnotationIgnored', message);
+  }
   for (const { node, uid, why } of skipped.filter((s) => s.faulty)) {
     events.tell({ kind: 'Node', namespace: '', name: node, uid }, 'Warning', 'NodeSkipped', `Not a load balancer target: ${why}`);
   }

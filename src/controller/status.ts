@@ -100,7 +100,7 @@ function judge(
   if (health.unhealthy.length === 0)
     return { status: 'True', reason: 'Ready', message: `${where}${sayMoved(listeners)}.${added}` };
   const sick = `${health.unhealthy.length} of ${health.total} targets ${health.unhealthy.length === 1 ? 'is' : 'are'} unhealthy: ${nameSick(health.unhealthy)}`;
-  if (health.unhealthy.length === health.total) return fail('NoHealthyTargets', `${where}, but ${sick}`);
+  if (health.unhealthy.length === health.total) return fail(whyNone(health.unhealthy), `${where}, but ${sick}`);
   return { status: 'True', reason: 'Degraded', message: `${where}${sayMoved(listeners)}; ${sick}.${added}` };
 }
 
@@ -118,6 +118,11 @@ function sayFailures(failed: readonly ListenerReport[]): string {
 }
 
 function sayMoved(listeners: readonly ListenerReport[]): string {
+/** Nodes from which nothing was ever heard are no fault of theirs, as a rule: a laptop has no way to them. */
+function whyNone(unhealthy: readonly TargetReport[]): Code {
+  return unhealthy.every(({ unreachable }) => unreachable) ? 'NodesUnreachable' : 'NoHealthyTargets';
+}
+
   const moved = listeners.filter((l) => l.servedPort !== undefined && l.servedPort !== l.port);
   return moved.length === 0 ? '' : ` (${moved.map((l) => `port ${l.port}/${l.protocol} on port ${l.servedPort}`).join(', ')})`;
 }

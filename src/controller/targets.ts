@@ -9,6 +9,8 @@ export interface Targets {
   /** Ordered by name. */
   readonly nodes: readonly NodeTarget[];
   readonly skipped: readonly SkippedNode[];
+  /** What is wrong in the annotation of a node that is used nevertheless, by its name. */
+  readonly misread: ReadonlyMap<string, string>;
   /** Every node carries the exclude label and all are control-plane nodes: they are used nevertheless. */
   readonly controlPlaneOnly: boolean;
 }
@@ -32,6 +34,8 @@ export interface TargetOptions {
 const EXCLUDE_LABEL = 'node.kubernetes.io/exclude-from-external-load-balancers';
 const CONTROL_PLANE_LABELS = ['node-role.kubernetes.io/control-plane', 'node-role.kubernetes.io/master'];
 const LEAVING_TAINTS = ['ToBeDeletedByClusterAutoscaler', 'node.kubernetes.io/out-of-service'];
+/** Entries of an annotation that are quoted in a complaint. */
+const NAMED_ENTRIES = 3;
 /** What Go's strconv.ParseBool takes for false; Kubernetes' own components read booleans in labels with it. */
 const FALSE_WORDS = new Set(['0', 'f', 'F', 'false', 'FALSE', 'False']);
 
@@ -50,7 +54,17 @@ export function chooseTargets(nodes: Iterable<Node>, options: TargetOptions): Ta
     if ('why' in outcome) skipped.push({ node: node.name, uid: node.uid, ...outcome });
     else chosen.push(outcome);
   }
-  return { nodes: chosen, skipped, controlPlaneOnly };
+  return { nodes: chosen, skipped, misread: misreadMaps(all), controlPlaneOnly };
+}
+
+function misreadMaps(nodes: readonly Node[]): ReadonlyMap<string, string> {
+  const misread = new Map<string, string>();
+  for (const node of nodes) {
+    const { bad } = readNodePortMap(portMapOf(node));
+    const named = bad.slice(0, NAMED_ENTRIES).map((entry) => JSON.stringify(entry));
+    if (named.length > 0) misread.set(node.name, named.join(', '));
+  }
+  return misread;
 }
 
 type Outcome = NodeTarget | { readonly why: string; readonly faulty: boolean };
@@ -72,14 +86,18 @@ function judgeNode(node: Node, options: TargetOptions, controlPlaneOnly: boolean
 
 function describeTarget(node: Node, addresses: readonly string[]): NodeTarget {
   const zone = node.labels['topology.kubernetes.io/zone'];
-  const portMap = readNodePortMap(node.annotations[ownAnnotations.nodePortMap] ?? '').map;
+  const { map: portMap, all } = readNodePortMap(portMapOf(node));
   return {
     name: node.name,
-    addresses,
+    addresses: all === undefined ? addresses : [all],
     ...(node.providerID ? { providerId: node.providerID } : {}),
     ...(zone ? { zone } : {}),
     ...(Object.keys(portMap).length > 0 ? { portMap } : {}),
   };
+}
+
+function portMapOf(node: Node): string {
+  return node.annotations[ownAnnotations.nodePortMap] ?? '';
 }
 
 /** Why the node is on its way out of the cluster, or undefined. */

@@ -137,7 +137,7 @@ export function makeWriter(options: WriterOptions): Writer {
 
 function eventFor(why: { readonly code: string }): ['Normal' | 'Warning', EventReason] {
   if (why.code === 'NodePortOnly') return ['Normal', 'NodePortOnly'];
-  if (why.code === 'NoNodes' || why.code === 'NoHealthyTargets') return ['Warning', 'UnAvailableLoadBalancer'];
+  if (['NoNodes', 'NoHealthyTargets', 'NodesUnreachable'].includes(why.code)) return ['Warning', 'UnAvailableLoadBalancer'];
   return ['Warning', 'SyncLoadBalancerFailed'];
 }
 

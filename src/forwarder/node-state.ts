@@ -20,6 +20,8 @@ export class NodeState {
   #alive: (boolean | undefined)[] = [];
   #serves: boolean[] = [];
   #addresses: readonly string[] = [];
+  #hasAnswered = false;
+  readonly #refusals = new Map<string, string>();
 
   constructor(entry: NodeEntry) {
     this.entry = entry;
@@ -35,6 +37,22 @@ export class NodeState {
     return chooseAddress(this.#alive, this.#serves);
   }
 
+  /** What the system said where it knows no way to an address, by address; the others were silent. */
+  get refusals(): ReadonlyMap<string, string> {
+    return this.#refusals;
+  }
+
+  refusedWay(way: number, code: string | undefined): void {
+    const address = this.#addresses[way];
+    if (address !== undefined && code !== undefined) this.#refusals.set(address, code);
+    else if (address !== undefined) this.#refusals.delete(address);
+  }
+
+  /** Whether anything was ever heard from it, at any address. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered;
+  }
+
   get address(): string | undefined {
     return this.#addresses[this.inUse];
   }
@@ -46,6 +64,7 @@ export class NodeState {
     this.#alive = before.map((i) => this.#alive[i]);
     this.#serves = before.map((i) => this.#serves[i] ?? false);
     this.#addresses = addresses;
+    for (const address of this.#refusals.keys()) if (!addresses.includes(address)) this.#refusals.delete(address);
   }
 
   isKnownSilent(way: number): boolean {
@@ -57,6 +76,7 @@ export class NodeState {
     if (way >= this.#addresses.length) return false;
     const before = this.inUse;
     this.#alive[way] = answer !== 'silent';
+    this.#hasAnswered ||= answer !== 'silent';
     if (answer === 'accepted') this.#serves[way] = true;
     if (answer === 'silent') this.#serves[way] = false;
     return this.inUse !== before;
@@ -65,6 +85,7 @@ export class NodeState {
   /** The outcome of a check of the node. @returns true when the verdict has changed */
   heard(isAlive: boolean): boolean {
     const before = this.#judgement.verdict;
+    this.#hasAnswered ||= isAlive;
     this.#judgement = judge(this.#judgement, isAlive, NODE_THRESHOLDS);
     return this.#judgement.verdict !== before;
   }

@@ -1,7 +1,7 @@
 import { type Check, type Look, looks, passes } from './checks.ts';
 import type { NodeState } from './node-state.ts';
 import { Budget, DueQueue, MAX_PROBES_PER_SECOND, Round } from './pace.ts';
-import { type Answer, Prober } from './probe.ts';
+import { type Answer, type Done, Prober } from './probe.ts';
 import { checkEndpointsOf, type Endpoint, endpointsOf, type NodeEntry } from './targets.ts';
 import { verdicts } from './verdict.ts';
 import type { Wiring } from './wire.ts';
@@ -253,8 +253,10 @@ export class Patrol<U> {
     const silentWays = new Set(ways);
     let left = questions.length;
     for (const question of questions) {
-      this.#ask(question.endpoint, undefined, NODE_TIMEOUT_MS, (answer) => {
-        if (answer !== 'silent') {
+      this.#ask(question.endpoint, undefined, NODE_TIMEOUT_MS, (answer, code) => {
+        if (answer === 'silent') {
+          state.refusedWay(question.way, code);
+        } else {
           silentWays.delete(question.way);
           this.#nodeAnswered(state, question, answer);
         }
@@ -292,7 +294,7 @@ export class Patrol<U> {
     if (state.heardFrom(way, answer)) this.#host.addressChanged(state);
   }
 
-  #ask(endpoint: Endpoint, path: string | undefined, timeoutMs: number, done: (answer: Answer) => void): void {
+  #ask(endpoint: Endpoint, path: string | undefined, timeoutMs: number, done: Done): void {
     this.#budget.spend(1);
     this.#prober.ask(endpoint, path, timeoutMs, done);
   }

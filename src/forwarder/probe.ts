@@ -11,6 +11,9 @@ const STATUS_LINE_BYTES = 64;
 /** `accepted`, `refused` (RST: the machine lives), `silent` (nothing, or a router's "unreachable"), or an HTTP status. */
 export type Answer = 'accepted' | 'refused' | 'silent' | number;
 
+/** @param code what the system says where it knows no way there, such as EHOSTUNREACH; undefined: nothing came within the time */
+export type Done = (answer: Answer, code?: string) => void;
+
 /** Asks one endpoint one question. */
 export class Prober {
   readonly #wiring: Wiring;
@@ -33,11 +36,11 @@ export class Prober {
   }
 
   /** @param path asks by HTTP for its status; undefined: a TCP connect is the answer */
-  ask(endpoint: Endpoint, path: string | undefined, timeoutMs: number, done: (answer: Answer) => void): void {
+  ask(endpoint: Endpoint, path: string | undefined, timeoutMs: number, done: Done): void {
     this.begun++;
-    const probe = new Probe(endpoint, path, this.#nowMs() + timeoutMs, (answer) => {
+    const probe = new Probe(endpoint, path, this.#nowMs() + timeoutMs, (answer, code) => {
       this.#underWay.delete(probe);
-      done(answer);
+      done(answer, code);
     });
     this.#underWay.add(probe);
     probe.start(this.#wiring);
@@ -60,12 +63,12 @@ class Probe implements WireOwner {
   readonly deadlineMs: number;
   readonly #endpoint: Endpoint;
   readonly #path: string | undefined;
-  readonly #done: (answer: Answer) => void;
+  readonly #done: Done;
   #wire: Wire | undefined;
   #settled = false;
   #text = '';
 
-  constructor(endpoint: Endpoint, path: string | undefined, deadlineMs: number, done: (answer: Answer) => void) {
+  constructor(endpoint: Endpoint, path: string | undefined, deadlineMs: number, done: Done) {
     this.#endpoint = endpoint;
     this.#path = path;
     this.deadlineMs = deadlineMs;
@@ -89,7 +92,8 @@ class Probe implements WireOwner {
   }
 
   wireUnreachable(_wire: Wire, code: string): void {
-    this.settle(code === 'ECONNREFUSED' || code === 'ECONNRESET' ? 'refused' : 'silent');
+    if (code === 'ECONNREFUSED' || code === 'ECONNRESET') this.settle('refused');
+    else this.settle('silent', code);
   }
 
   wireData(_wire: Wire, chunk: Uint8Array): void {
@@ -109,10 +113,10 @@ class Probe implements WireOwner {
 
   wireDrained(): void {}
 
-  settle(answer: Answer): void {
+  settle(answer: Answer, code?: string): void {
     if (this.#settled) return;
     this.abandon();
-    this.#done(answer);
+    this.#done(answer, code);
   }
 
   /** FIN, not RST: a server that never expected a reset connection may die of it. */

@@ -155,6 +155,8 @@ export interface TargetState {
   /** The address of the node that is in use. */
   readonly address?: string;
   readonly reason?: string;
+  /** Said of a node as a whole: at none of its addresses was there ever an answer, so the way there is in doubt, not the node. */
+  readonly unreachable?: true;
   /** Milliseconds since the epoch. */
   readonly asOf: number;
 }

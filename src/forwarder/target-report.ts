@@ -11,8 +11,17 @@ export function nodeReport(state: NodeState, asOf: number): TargetState {
   if (address === undefined) return { health: 'unhealthy', reason: 'the node has no valid IP address', asOf };
   const health = healthOf(state.verdict);
   if (health !== 'unhealthy') return { health, address, asOf };
-  const asked = state.entry.addresses.join(', ');
-  return { health, address, reason: `no answer from ${asked} within ${NODE_TIMEOUT_MS} ms, on any NodePort tried`, asOf };
+  return { health, address, reason: describeSilence(state), ...(state.hasAnswered ? {} : { unreachable: true }), asOf };
+}
+
+/** Addresses that say nothing, and those that this machine knows no way to. */
+function describeSilence({ entry, refusals }: NodeState): string {
+  const silent = entry.addresses.filter((each) => !refusals.has(each));
+  const refused = entry.addresses.filter((each) => refusals.has(each)).map((each) => `${each} (${refusals.get(each)})`);
+  return [
+    ...(silent.length === 0 ? [] : [`no answer from ${silent.join(', ')} within ${NODE_TIMEOUT_MS} ms, on any NodePort tried`]),
+    ...(refused.length === 0 ? [] : [`this machine knows no way to ${refused.join(', ')}`]),
+  ].join('; ');
 }
 
 /** Pure. What is reported of a NodePort at a node beyond the node's own state; null: nothing. */

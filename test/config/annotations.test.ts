@@ -184,8 +184,11 @@ test('whatever is in the annotations, reading gives values, and twice the same o
 });
 
 describe('node port map', () => {
-  test.each<{ value: string; map: Record<number, string>; bad: string[] }>([
+  test.each<{ value: string; map: Record<number, string>; all?: string; bad: string[] }>([
     { value: '', map: {}, bad: [] },
+    { value: '*=127.0.0.1', map: {}, all: '127.0.0.1', bad: [] },
+    { value: '30123=127.0.0.1:1, *=[::1] ,*=127.0.0.2', map: { 30123: '127.0.0.1:1' }, all: '::1', bad: [] },
+    { value: '*=localhost,*=,*', map: {}, bad: ['*=localhost', '*=', '*'] },
     { value: '30123=127.0.0.1:49153', map: { 30123: '127.0.0.1:49153' }, bad: [] },
     { value: '30123=127.0.0.1:1, 30124=[::1]:2,', map: { 30123: '127.0.0.1:1', 30124: '[::1]:2' }, bad: [] },
     {
@@ -193,7 +196,7 @@ describe('node port map', () => {
       map: {},
       bad: ['30123=host:1', '70000=127.0.0.1:1', '1=127.0.0.1:0', 'x'],
     },
-  ])('$value', ({ value, map, bad }) => expect(readNodePortMap(value)).toEqual({ map, bad }));
+  ])('$value', ({ value, ...read }) => expect(readNodePortMap(value)).toEqual(read));
 
   test('any text at all', () => fc.assert(fc.property(fc.string(), (text) => void readNodePortMap(text))));
 });

@@ -70,6 +70,18 @@ describe('what is said of a served Service', () => {
       published: true,
     },
     {
+      why: 'nothing was ever heard from any node',
+      report: { targets: ['a', 'b'].map((node) => ({ ...sick(node), unreachable: true as const })) },
+      verdict: { status: 'False', reason: 'NodesUnreachable', message: expect.stringContaining('node-port-map') },
+      published: true,
+    },
+    {
+      why: 'one node is there and sick, and nothing was ever heard from the other',
+      report: { targets: [sick('a'), { ...sick('b'), unreachable: true as const }] },
+      verdict: { status: 'False', reason: 'NoHealthyTargets' },
+      published: true,
+    },
+    {
       why: 'a sick node that is no target any more does not count',
       report: { targets: [sick('z')] },
       verdict: { status: 'True', reason: 'Ready' },

@@ -111,4 +111,17 @@ describe('which nodes are targets', () => {
     });
     expect(chooseTargets([mapped], options).nodes[0]!.portMap).toEqual({ 30123: '127.0.0.1:49153' });
   });
+
+  test('what is wrong in a node port map is told, and the rest of it used', () => {
+    const nodePortMap = '30123=localhost:80,30124=127.0.0.1:81';
+    const mapped = node('a', '127.0.0.1', { metadata: { annotations: { 'nodeport-lb.io/node-port-map': nodePortMap } } });
+    const { nodes, misread } = chooseTargets([mapped, node('b', '127.0.0.2')], options);
+    expect(nodes[0]!.portMap).toEqual({ 30124: '127.0.0.1:81' });
+    expect([...misread]).toEqual([['a', '"30123=localhost:80"']]);
+  });
+
+  test('a node whose NodePorts are all published elsewhere is looked for there, not at its addresses', () => {
+    const mapped = node('a', '172.18.0.2', { metadata: { annotations: { 'nodeport-lb.io/node-port-map': '*=127.0.0.1' } } });
+    expect(chooseTargets([mapped], options).nodes[0]!.addresses).toEqual(['127.0.0.1']);
+  });
 });

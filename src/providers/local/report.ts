@@ -143,6 +143,7 @@ function reportTarget({ node, nodePort, state }: ObservedTarget, at: number): Ta
     port: nodePort,
     health: state.health,
     ...(state.reason === undefined ? {} : { reason: state.reason }),
+    ...(state.unreachable ? { unreachable: true } : {}),
     asOf: state.asOf,
   };
 }
