@@ -66,6 +66,8 @@ export const cures = {
   AwsCredentials: 'Give the controller valid AWS credentials; the SDK looks for them in its usual places.',
   AwsRegionUnset: 'Start the controller with --aws-region, or set AWS_REGION.',
   DeletionProtected: 'Set deletion_protection.enabled=false in aws-load-balancer-attributes, or switch it off in AWS.',
+  TargetsOfOthers:
+    'Take them out where they were registered, or set nodeport-lb.io/allow-disruption: "true" to delete it with them, or nodeport-lb.io/retain: "true" to keep it.',
   DisruptionNotAllowed: 'Set nodeport-lb.io/allow-disruption: "true" to let it be made anew, or take the change back.',
   SyncFailed: 'It is tried again by itself; the message says what the provider or the API server answered.',
 } as const;

@@ -27,6 +27,8 @@ export interface AwsAnnotations {
   readonly prefixLists: readonly string[];
   readonly icmpForPathMtu: boolean;
   readonly groupAttributes: Attributes;
+  /** Others register targets in its target groups, too, and those stay. */
+  readonly multiCluster: boolean;
   /** By Service port, as number or name. */
   readonly groupAttributesByPort: Readonly<Record<string, Attributes>>;
   /** `all`, or the Service ports that have it. */
@@ -77,7 +79,6 @@ const ACTIONS = 'service.beta.kubernetes.io/actions.';
 /** Names that are known and that an NLB with instance targets has no use for; each is refused with its reason. */
 const UNSUPPORTED: Readonly<Record<string, string>> = {
   'quic-enabled-ports': 'QUIC listeners need ip targets',
-  'multi-cluster-target-group': 'target groups of several clusters are not supported in this version',
 };
 
 /** Reads them. Pure and total: what is not valid counts as not set and is named in `problems`. */
@@ -120,6 +121,7 @@ export function readAwsAnnotations(annotations: Readonly<Record<string, string>>
     prefixLists: desk.list('security-group-prefix-lists', (text) => /^pl-[0-9a-z]{1,40}$/.test(text), 'prefix list ids (pl-…)'),
     icmpForPathMtu: desk.read('enable-icmp-for-path-mtu-discovery', 'on or off', readChoice('on', 'off')) === 'on',
     groupAttributes: desk.map('target-group-attributes'),
+    multiCluster: desk.boolean('multi-cluster-target-group') ?? false,
     groupAttributesByPort: desk.maps('target-group-attributes.'),
     ...given('proxyProtocol', proxy ? ('all' as const) : proxyPorts.length > 0 ? proxyPorts : undefined),
     attributes: { ...readLegacyAttributes(desk), ...desk.map('attributes') },

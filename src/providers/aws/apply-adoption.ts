@@ -33,7 +33,7 @@ export async function leaveBalancer(bench: Bench, { balancer }: ActOf<'leave-bal
   for (const { arn: ListenerArn } of ours) {
     await calls.elb('DeleteListener', (elb) => elb.send(new DeleteListenerCommand({ ListenerArn })));
   }
-  const TagKeys = Object.values(TAG);
+  const TagKeys = Object.values(TAG); // of an NLB: only target groups have more of them
   await calls.elb('RemoveTags', (elb) => elb.send(new RemoveTagsCommand({ ResourceArns: [arn], TagKeys })));
   inventory.remove('balancers', arn);
 }

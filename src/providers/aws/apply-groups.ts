@@ -9,11 +9,13 @@ import {
   RemoveTagsCommand,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
 import pRetry from 'p-retry';
+import { Refusal } from '../../errors.ts';
 import { freshGroup, writeAttributes, writeCheck, writeTags } from './answers.ts';
 import { type ActOf, type Bench, groupOf } from './bench.ts';
 import { isCalled, wasAnswered } from './failures.ts';
 import type { Inventory } from './inventory.ts';
 import { TAG } from './names.ts';
+import { sayOthers, sortAgain, sortTargets } from './own-targets.ts';
 import type { SeenTarget } from './picture.ts';
 import { targetId } from './plan-groups.ts';
 
@@ -44,7 +46,8 @@ export async function createGroup({ calls, reader, inventory }: Bench, { spec }:
     const tags = found && (await reader.tags([arn])).get(arn);
     if (!tags || tags[TAG.cluster] !== spec.tags[TAG.cluster] || tags[TAG.balancer] !== spec.tags[TAG.balancer]) throw thrown;
     const { targets: _, attributes: __, ...known } = freshGroup(arn, { ...spec, tags });
-    inventory.put('groups', { ...known, targets: await reader.targets(arn), attributes: await reader.groupAttributes(arn) });
+    const sorted = sortTargets(tags, await reader.targets(arn));
+    inventory.put('groups', { ...known, ...sorted, attributes: await reader.groupAttributes(arn) });
   }
 }
 
@@ -72,7 +75,8 @@ export async function moveTargets(
   const named = new Set(targets.map(targetId));
   const put = (change: (had: readonly SeenTarget[]) => readonly SeenTarget[]): void => {
     const now = groupOf(bench, group);
-    bench.inventory.put('groups', { ...now, targets: change(now.targets ?? []) });
+    const others = now.others?.filter((one) => !named.has(targetId(one)));
+    bench.inventory.put('groups', { ...now, targets: change(now.targets ?? []), ...(others ? { others } : {}) });
   };
   if (kind === 'register-targets') {
     await sure(bench, arn, () => bench.calls.elb('RegisterTargets', (elb) => elb.send(new RegisterTargetsCommand(input))));
@@ -91,9 +95,25 @@ async function sure({ reader, inventory, now }: Bench, arn: string, send: () => 
     if (wasAnswered(thrown)) throw thrown;
     const targets = await reader.targets(arn).catch(() => undefined);
     const had = inventory.groups.get(arn);
-    if (had && targets) inventory.put('groups', { ...had, targets, healthAt: now() });
+    if (had && targets) inventory.put('groups', { ...had, ...sortTargets(had.tags, targets), healthAt: now() });
     throw thrown;
   }
+}
+
+/** Looks a last time before a group that others use, too, is taken away. @throws {Refusal} while it holds targets of theirs */
+export async function spareOthers({ reader, inventory, now }: Bench, { group }: ActOf<'spare-others'>): Promise<void> {
+  const arn = inventory.groupNamed(group)?.arn;
+  if (arn === undefined) return;
+  const read = await reader.targets(arn).catch((thrown: unknown) => {
+    if (isCalled(thrown, 'TargetGroupNotFoundException')) return [];
+    throw thrown;
+  });
+  const had = inventory.groups.get(arn);
+  if (!had) return;
+  const sorted = sortTargets(had.tags, read);
+  inventory.groups.set(arn, { ...had, ...sorted, healthAt: now() });
+  const { others = [] } = sorted;
+  if (others.length > 0) throw new Refusal('TargetsOfOthers', `Target group ${group} stays, as it holds ${sayOthers(others)}`);
 }
 
 export async function deleteGroup({ calls, inventory }: Bench, { group }: ActOf<'delete-target-group'>): Promise<void> {
@@ -140,5 +160,5 @@ function retag(inventory: Inventory, arn: string, act: ActOf<'add-tags' | 'remov
   if (isReleased) inventory.remove(balancer ? 'balancers' : 'groups', arn);
   if (isReleased) return;
   if (balancer) inventory.put('balancers', { ...balancer, tags: change(balancer.tags) });
-  if (group) inventory.put('groups', { ...group, tags: change(group.tags) });
+  if (group) inventory.put('groups', sortAgain({ ...group, tags: change(group.tags) }));
 }

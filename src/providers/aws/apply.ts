@@ -1,7 +1,7 @@
 import { adoptBalancer, leaveBalancer } from './apply-adoption.ts';
 import { changeBalancer, createBalancer, deleteBalancer } from './apply-balancers.ts';
 import { changeTraffic, createSecurityGroup, deleteSecurityGroup, releaseSecurityGroup, tagSecurityGroup } from './apply-ec2.ts';
-import { changeGroup, changeTags, createGroup, deleteGroup, moveTargets, tagListeners } from './apply-groups.ts';
+import { changeGroup, changeTags, createGroup, deleteGroup, moveTargets, spareOthers, tagListeners } from './apply-groups.ts';
 import { changeListener, changeListenerParts, createListener, deleteListener } from './apply-listeners.ts';
 import type { Bench } from './bench.ts';
 import type { Act } from './steps.ts';
@@ -30,6 +30,8 @@ export function applyAct(bench: Bench, act: Act): Promise<void> {
       return moveTargets(bench, act);
     case 'note-targets':
       return bench.ledger.begin(act.basis);
+    case 'spare-others':
+      return spareOthers(bench, act);
     case 'delete-target-group':
       return deleteGroup(bench, act);
     case 'create-balancer':

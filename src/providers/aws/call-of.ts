@@ -37,6 +37,7 @@ function describe(act: Act): readonly [action: string, parameters: Parameters] {
     case 'set-group-attributes':
     case 'register-targets':
     case 'deregister-targets':
+    case 'spare-others':
     case 'delete-target-group':
       return describeGroup(act);
     case 'create-listener':
@@ -101,6 +102,7 @@ function describeGroup(
     | 'set-group-attributes'
     | 'register-targets'
     | 'deregister-targets'
+    | 'spare-others'
     | 'delete-target-group'
   >,
 ): readonly [string, Parameters] {
@@ -127,6 +129,8 @@ function describeGroup(
       return elb('RegisterTargets', ['TargetGroup', act.group], ['Targets', act.targets.map(sayTarget)]);
     case 'deregister-targets':
       return elb('DeregisterTargets', ['TargetGroup', act.group], ['Targets', act.targets.map(sayTarget)]);
+    case 'spare-others':
+      return elb('DescribeTargetHealth', ['TargetGroup', act.group]);
     case 'delete-target-group':
       return elb('DeleteTargetGroup', ['TargetGroup', act.group]);
   }

@@ -1,4 +1,5 @@
 import { SHARED, TAG } from './names.ts';
+import { sortAgain } from './own-targets.ts';
 import type { SeenBalancer, SeenGroup, SeenSecurityGroup, SeenShared } from './picture.ts';
 
 /**
@@ -105,11 +106,12 @@ export class Inventory {
 
   /** A group that is used otherwise than we know: somebody has changed listeners of its NLB, and they must be read anew. */
   #mergeGroup(had: SeenGroup, now: SeenGroup): SeenGroup {
-    const { attributes, targets, healthAt } = had;
+    const { attributes, targets, others, healthAt } = had;
     if ([...had.balancerArns].sort().join() !== [...now.balancerArns].sort().join()) {
       for (const arn of new Set([...had.balancerArns, ...now.balancerArns])) this.#doubtListeners(arn);
     }
-    return { ...now, healthAt, ...(attributes ? { attributes } : {}), ...(targets ? { targets } : {}) };
+    const known = { ...(attributes ? { attributes } : {}), ...(targets ? { targets } : {}), ...(others ? { others } : {}) };
+    return sortAgain({ ...now, healthAt, ...known });
   }
 
   #doubtListeners(arn: string): void {
@@ -182,7 +184,7 @@ export class Inventory {
   doubtGroup(name: string): void {
     const seen = this.groupNamed(name);
     if (seen) {
-      const { targets: _, attributes: __, ...known } = seen;
+      const { targets: _, others: __, attributes: ___, ...known } = seen;
       this.groups.set(seen.arn, known);
       this.#written.delete(seen.arn);
     }

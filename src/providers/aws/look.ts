@@ -2,7 +2,9 @@ import { Refusal } from '../../errors.ts';
 import type { Bench } from './bench.ts';
 import { type Current, chooseCurrent, groupName, hasProvenTargets, isConfigured } from './current.ts';
 import type { Desired } from './desired.ts';
+import { isCalled } from './failures.ts';
 import { TAG } from './names.ts';
+import { isRecorded, sortTargets } from './own-targets.ts';
 import type { SeenBalancer, SeenGroup, SeenListener } from './picture.ts';
 import { wantedTargets } from './plan-groups.ts';
 
@@ -54,6 +56,37 @@ async function lookAtTargets(bench: Bench, desired: Desired, { name }: Current):
 
 async function lookAtBalancer({ reader, inventory }: Bench, desired: Desired, arn: string): Promise<void> {
   const seen = inventory.balancers.get(arn);
+/** What others have in a group that is about to go is looked at so often, until they have left it. */
+const OTHERS_MS = 30_000;
+
+/** Reads who else has targets in groups of the key that nobody wants any more: they do not go before these have gone. */
+export async function lookAtOthers(bench: Bench, key: string, desired: Desired | undefined): Promise<void> {
+  const { inventory, reader, now } = bench;
+  const wanted = desired && new Set(wantedNames(desired, inventory.of(key).balancers));
+  const going = inventory.of(key).groups.filter((group) => isRecorded(group) && wanted?.has(group.name) !== true);
+  const due = going.filter(({ others, healthAt }) => others === undefined || now() - healthAt >= OTHERS_MS);
+  await Promise.all(
+    due.map(async ({ arn }) => {
+      const read = await reader.targets(arn).catch((thrown: unknown) => {
+        if (isCalled(thrown, 'TargetGroupNotFoundException')) return [];
+        throw thrown;
+      });
+      const had = inventory.groups.get(arn);
+      if (had) inventory.groups.set(arn, { ...had, ...sortTargets(had.tags, read), healthAt: now() });
+    }),
+  );
+}
+
+function wantedNames(desired: Desired, balancers: readonly SeenBalancer[]): readonly string[] {
+  try {
+    const { name } = chooseCurrent(desired, balancers);
+    return desired.listeners.map(({ group }) => groupName(desired, name, group));
+  } catch (thrown) {
+    if (thrown instanceof Refusal) return []; // a change that needs consent
+    throw thrown;
+  }
+}
+
   if (!seen) return;
   const [listeners, attributes, capacityUnits] = await Promise.all([
     seen.listeners ?? readListeners(reader, desired, arn),
@@ -86,15 +119,15 @@ function isRead({ targets }: SeenGroup): boolean {
 async function lookAtGroup({ reader, inventory, now }: Bench, { arn }: SeenGroup, needsAttributes: boolean): Promise<void> {
   const seen = inventory.groups.get(arn);
   if (!seen) return;
-  const [targets, attributes] = await Promise.all([
-    isRead(seen) ? seen.targets : reader.targets(arn),
+  const [read, attributes] = await Promise.all([
+    isRead(seen) ? undefined : reader.targets(arn),
     seen.attributes ?? (needsAttributes ? reader.groupAttributes(arn) : undefined),
   ]);
   const had = inventory.groups.get(arn);
   if (!had) return;
   inventory.groups.set(arn, {
     ...had,
-    ...(isRead(had) ? {} : { targets, healthAt: now() }),
+    ...(read && !isRead(had) ? { ...sortTargets(had.tags, read), healthAt: now() } : {}),
     ...(attributes ? { attributes: { ...attributes, ...had.attributes } } : {}),
   });
 }
@@ -127,7 +160,7 @@ async function lookAtGroupAgain(
   { reader, inventory, now }: Pick<Bench, 'reader' | 'inventory' | 'now'>,
   before: SeenGroup,
 ): Promise<boolean> {
-  const [targets, attributes] = await Promise.all([reader.targets(before.arn), reader.groupAttributes(before.arn)]);
+  const [read, attributes] = await Promise.all([reader.targets(before.arn), reader.groupAttributes(before.arn)]);
   if (inventory.groups.get(before.arn) !== before) return false;
   inventory.groups.set(before.arn, { ...before, targets, attributes, healthAt: now() });
   return JSON.stringify([before.targets, before.attributes]) !== JSON.stringify([targets, attributes]);

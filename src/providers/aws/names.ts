@@ -17,6 +17,8 @@ export const TAG = {
   applied: 'nodeport-lb.io/applied',
   /** On NLBs: fingerprint of the instances that are registered, or `AS_ALL`. On the shared group: that of all such NLBs. */
   targets: 'nodeport-lb.io/targets',
+  /** On target groups that others use, too: which instances are registered by us (`own-targets.ts`); goes on in `own-targets-2` and so on. */
+  own: 'nodeport-lb.io/own-targets',
   /** Milliseconds since the epoch: nothing uses it since then, and it goes after the grace time. */
   retired: 'nodeport-lb.io/retired-at',
   /** On NLBs that others made: only our listeners, target groups and tags ever go. */

@@ -4,6 +4,7 @@ import { readBalancer } from './answers.ts';
 import { isCalled } from './failures.ts';
 import type { Inventory } from './inventory.ts';
 import { TAG } from './names.ts';
+import { sortTargets } from './own-targets.ts';
 import type { SeenGroup } from './picture.ts';
 import { batches, type Reader } from './reader.ts';
 
@@ -134,8 +135,9 @@ export class Patrol {
       const targets = await reader.targets(arn);
       const had = inventory.groups.get(arn);
       if (!had || had.targets !== before) return; // a write of ours came between
-      inventory.groups.set(arn, { ...had, targets, healthAt: now() });
-      if (JSON.stringify(targets) !== JSON.stringify(before)) changed(had.tags[TAG.balancer] ?? '');
+      const sorted = sortTargets(had.tags, targets);
+      inventory.groups.set(arn, { ...had, ...sorted, healthAt: now() });
+      if (JSON.stringify(sorted.targets) !== JSON.stringify(before)) changed(had.tags[TAG.balancer] ?? '');
     } catch (thrown) {
       if (!isCalled(thrown, 'TargetGroupNotFoundException')) throw thrown;
     }

@@ -70,8 +70,10 @@ export interface SeenGroup {
   readonly tags: Tags;
   /** Undefined: not read yet. */
   readonly attributes?: Tags;
-  /** Undefined: not read yet. Without those that are on their way out. */
+  /** Ours. Undefined: not read yet. Without those that are on their way out. */
   readonly targets?: readonly SeenTarget[];
+  /** What others registered in a group that they use, too. Undefined: not read, or ours alone. */
+  readonly others?: readonly SeenTarget[];
   /** When the targets' health was read, milliseconds since the epoch; 0: never. */
   readonly healthAt: number;
 }

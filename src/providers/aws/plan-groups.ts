@@ -4,7 +4,9 @@ import { differing, sayAttributes } from './defaults.ts';
 import type { Desired } from './desired.ts';
 import { fitsQuota } from './instances.ts';
 import { TAG } from './names.ts';
+import { writeRecord } from './own-targets.ts';
 import type { Observed, SeenCheck, SeenGroup, SeenTarget, Tags } from './picture.ts';
+import { noteOwn, ownTargets } from './plan-own-targets.ts';
 import type { DesiredGroup } from './ports.ts';
 import { type AwsStep, step, type TargetSpec } from './steps.ts';
 
@@ -34,10 +36,10 @@ export function planGroups(desired: Desired, current: Current, observed: Observe
 function fitTogether(desired: Desired, current: Current, observed: Observed): boolean {
   const wanted = new Map(desired.listeners.map(({ group }) => [groupName(desired, current.name, group), group]));
   const byZone = new Map<string, number>();
-  for (const { name, targets = [], balancerArns } of observed.groups) {
+  for (const { name, targets = [], others = [], balancerArns } of observed.groups) {
     const group = wanted.get(name);
     if (!group && !balancerArns.includes(current.balancer?.arn ?? '')) continue;
-    const both = [...targets, ...(group ? wantedTargets(group, desired) : [])];
+    const both = [...targets, ...others, ...(group ? wantedTargets(group, desired) : [])];
     for (const { id } of new Map(both.map((target) => [targetId(target), target])).values()) {
       const zone = observed.facts?.instances[id]?.zone ?? '';
       byZone.set(zone, (byZone.get(zone) ?? 0) + 1);
@@ -47,13 +49,14 @@ function fitTogether(desired: Desired, current: Current, observed: Observed): bo
 }
 
 function createGroup(name: string, group: DesiredGroup, desired: Desired): readonly AwsStep[] {
+  const tags = groupTags(group, desired);
   const spec = {
     name,
     protocol: group.protocol,
     port: group.nodePort,
     vpcId: desired.vpcId,
     check: group.check,
-    tags: groupTags(group, desired),
+    tags: group.multiCluster ? { ...tags, ...writeRecord(desired.targets.ids, { beside: tags }) } : tags,
   };
   const attributes = differing(group.attributes, {}, 'group');
   return [
@@ -80,9 +83,13 @@ function changeGroup(seen: SeenGroup, group: DesiredGroup, desired: Desired, fit
     steps.push(step({ kind: 'change-health-check', group: seen.name, check: group.check }, summary, 'the Service asks for it'));
   }
   if (seen.attributes) steps.push(...setAttributes(seen.name, differing(group.attributes, seen.attributes, 'group')));
-  steps.push(...tagSteps(seen, groupTags(group, desired)));
-  const targets = planTargets(seen, destined(seen.name, desired), wantedTargets(group, desired), fits);
-  return { steps: [...steps, ...targets.steps], waiting: targets.waiting };
+  const tags = groupTags(group, desired);
+  steps.push(...tagSteps(seen, tags));
+  const own = ownTargets(seen, group, desired);
+  const targets = planTargets(own, destined(seen.name, desired), wantedTargets(group, desired), fits);
+  const notes = noteOwn({ seen, tags }, own, group, desired);
+  const after = targets.waiting.length > 0 ? [] : notes.after;
+  return { steps: [...steps, ...notes.before, ...targets.steps, ...after], waiting: targets.waiting };
 }
 
 function tagSteps(seen: SeenGroup, tags: Tags): readonly AwsStep[] {
@@ -119,9 +126,13 @@ export function wantedTargets(group: DesiredGroup, desired: Desired): readonly T
  * New targets come before old ones go. An instance whose port changes keeps the old one until the new one has been checked,
  * as long as the old one still serves.
  */
-function planTargets(seen: SeenGroup, group: Destined, wanted: readonly TargetSpec[], fits: boolean): Planned {
-  if (seen.targets === undefined) return { steps: [], waiting: [] }; // the tags prove that they are as they should be
-  const targets = seen.targets;
+function planTargets(
+  targets: readonly SeenTarget[] | undefined,
+  group: Destined,
+  wanted: readonly TargetSpec[],
+  fits: boolean,
+): Planned {
+  if (targets === undefined) return { steps: [], waiting: [] }; // the tags prove that they are as they should be
   const had = new Set(targets.map(targetId));
   const want = new Set(wanted.map(targetId));
   const stay = new Set(wanted.map(({ id }) => id));
@@ -168,7 +179,7 @@ function register(to: Destined, targets: readonly TargetSpec[], reason: string):
   );
 }
 
-function deregister(from: Destined, targets: readonly SeenTarget[], reason: string): readonly AwsStep[] {
+export function deregister(from: Destined, targets: readonly SeenTarget[], reason: string): readonly AwsStep[] {
   return batches(targets.map(({ id, port }) => ({ id, port }))).map((batch) =>
     step({ kind: 'deregister-targets', ...from, targets: batch }, `deregister ${sayTargets(batch)} from ${from.group}`, reason, {
       disrupts: true,

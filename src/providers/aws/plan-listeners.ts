@@ -3,7 +3,8 @@ import { type Current, groupName } from './current.ts';
 import { differing, sayAttributes } from './defaults.ts';
 import type { Desired } from './desired.ts';
 import { TAG } from './names.ts';
-import type { Observed, SeenListener } from './picture.ts';
+import { sayOthers } from './own-targets.ts';
+import type { Observed, SeenGroup, SeenListener } from './picture.ts';
 import { isWarm, type Planned } from './plan-groups.ts';
 import type { DesiredListener } from './ports.ts';
 import { type AwsStep, type ListenerSpec, step } from './steps.ts';
@@ -48,7 +49,7 @@ export function planListeners(
   }
   for (const [port, listener] of seen) {
     if (kept.has(port) || (desired.adoptArn !== undefined && !ours.has(listener.groupArn))) continue;
-    steps.push(deleteListener(name, listener));
+    steps.push(deleteListener(name, listener, observed.groups.find(({ arn }) => arn === listener.groupArn)?.others));
     freed.add(listener.groupArn);
   }
   return { steps, waiting, freed };
@@ -173,10 +174,11 @@ function setAttributes(balancer: string, listener: DesiredListener, seen: SeenLi
   return [step(act, `set ${sayAttributes(attributes)} on port ${listener.port} of NLB ${balancer}`, 'the Service asks for it')];
 }
 
-function deleteListener(balancer: string, { port, protocol }: SeenListener): AwsStep {
+function deleteListener(balancer: string, { port, protocol }: SeenListener, others: SeenGroup['others'] = []): AwsStep {
   const isWarmUp = port >= WARM_UP_PORTS.from && port <= WARM_UP_PORTS.to;
   const act = { kind: 'delete-listener', balancer, port } as const;
-  return step(act, `stop listening on ${protocol} port ${port} of NLB ${balancer}`, 'nothing asks for it any more', {
+  const cuts = others.length > 0 ? `, and no longer send to ${sayOthers(others)}` : '';
+  return step(act, `stop listening on ${protocol} port ${port} of NLB ${balancer}${cuts}`, 'nothing asks for it any more', {
     disrupts: !isWarmUp,
   });
 }

@@ -1,15 +1,19 @@
+import { readAnnotations } from '../../config/annotations.ts';
 import { readAwsAnnotations } from '../../config/aws-annotations.ts';
 import type { Member } from '../../model.ts';
 import { type Current, frontendName, groupName } from './current.ts';
 import { DEFAULTS } from './defaults.ts';
 import type { Desired } from './desired.ts';
-import { SHARED, SHARED_GROUP, TAG } from './names.ts';
+import { CHANGING, SHARED, SHARED_GROUP, TAG } from './names.ts';
+import { isRecorded, recordNames, sayOthers } from './own-targets.ts';
 import type { Observed, SeenBalancer, SeenGroup, SeenSecurityGroup } from './picture.ts';
-import { isWarm, type Planned } from './plan-groups.ts';
+import { deregister, isWarm, type Planned } from './plan-groups.ts';
 import { sayRule } from './rules.ts';
 import { type AwsStep, step } from './steps.ts';
 
 const PROTECTION = 'deletion_protection.enabled';
+/** Whether others have left what they share with us is looked at again so soon. */
+const LOOK_AGAIN_MS = 60_000;
 const UNWANTED = 'no Service wants this balancer any more';
 
 /**
@@ -20,13 +24,44 @@ export function planRemoval(observed: Observed, now: number, leaving: readonly M
   if (observed.key === SHARED) return removeShared(observed, now);
   if (observed.balancers.some(({ tags }) => tags[TAG.retain] === 'true')) return release(observed);
   const isLast = observed.shared.users.every((key) => key === observed.key);
+  const spares = consents(leaving) ? [] : observed.groups.filter(isRecorded);
+  if (spares.some(({ others = [] }) => others.length > 0)) return leaveToOthers(observed, spares);
   const steps = [
+    ...spares.map((group) => spare(group)),
     ...observed.balancers.flatMap((one) => deleteBalancer(one, UNWANTED, readAwsAnnotations(leaving[0]?.annotations ?? {}))),
     ...observed.groups.map((one) => deleteGroup(one, UNWANTED)),
     ...(isLast ? removeShared(observed, now) : []),
     ...observed.securityGroups.map((one) => deleteSecurityGroup(one, one.name, UNWANTED, now)),
   ];
   return [...steps.filter(({ waitsFor }) => !waitsFor), ...steps.filter(({ waitsFor }) => waitsFor)];
+}
+
+function consents([oldest]: readonly Member[]): boolean {
+  return oldest !== undefined && readAnnotations(oldest.annotations, 'aws').allowDisruption;
+}
+
+/** In target groups that others use, too, theirs go on being served: only ours are taken out, until theirs have gone as well. */
+function leaveToOthers(observed: Observed, groups: readonly SeenGroup[]): readonly AwsStep[] {
+  const ours = groups.filter(({ targets = [] }) => targets.length > 0);
+  const proven = observed.balancers
+    .filter(({ tags }) => ours.length > 0 && tags[TAG.targets] !== CHANGING)
+    .map(({ name }) => name);
+  const act = { kind: 'add-tags', resources: proven, tags: { [TAG.targets]: CHANGING } } as const;
+  const why = 'a start after a crash then looks at what is really there';
+  return [
+    ...(proven.length > 0 ? [step(act, `note on NLB ${proven.join(', ')} that its targets change`, why)] : []),
+    ...ours.flatMap(({ name, targets = [] }) => deregister({ group: name }, targets, UNWANTED)),
+    ...groups.map((group) => spare(group)),
+  ];
+}
+
+function spare({ name, others = [] }: SeenGroup): AwsStep {
+  const reason = 'aws-load-balancer-multi-cluster-target-group; nodeport-lb.io/allow-disruption would delete it with them';
+  const summary =
+    others.length > 0
+      ? `keep the NLB of target group ${name} as long as it holds ${sayOthers(others)}`
+      : `go on only if nobody else has targets in ${name}`;
+  return step({ kind: 'spare-others', group: name }, summary, reason);
 }
 
 /** The backend group and what the nodes' groups allow it, once no NLB sends from it. */
@@ -48,7 +83,7 @@ function removeShared({ key, shared }: Observed, now: number): readonly AwsStep[
 function release(observed: Observed): readonly AwsStep[] {
   const reason = 'nodeport-lb.io/retain: the Service is gone and its NLB stays';
   const names = [...observed.groups, ...observed.balancers].map(({ name }) => name);
-  const ours = Object.values(TAG);
+  const ours = [...new Set([...Object.values(TAG), ...observed.groups.flatMap(({ tags }) => recordNames(tags))])];
   const { backend } = observed.shared;
   const keep =
     backend && backend.tags[TAG.retain] !== 'true' && observed.balancers.some((one) => one.securityGroups.includes(backend.id));
@@ -129,37 +164,51 @@ function retire(old: SeenBalancer, groups: readonly SeenGroup[], { isServing, no
     if (!isServing) return [step(act, summary, 'the successor serves', { waitsFor: { what: 'healthy' } })];
     return [
       step(act, summary, 'the successor serves'),
-      ...later(removals(old, groups, desired), now + desired.graceSeconds * 1_000),
+      ...later(removals(old, groups, { desired, now }), now + desired.graceSeconds * 1_000),
     ];
   }
   const until = Number(since) + desired.graceSeconds * 1_000;
-  return now >= until ? removals(old, groups, desired) : later(removals(old, groups, desired), until);
+  const steps = removals(old, groups, { desired, now });
+  return now >= until ? steps : later(steps, until);
 }
 
-function removals(old: SeenBalancer, groups: readonly SeenGroup[], desired: Desired): readonly AwsStep[] {
-  return [
+function removals(old: SeenBalancer, groups: readonly SeenGroup[], { desired, now }: Pick<Succession, 'desired' | 'now'>) {
+  const steps = [
     ...deleteBalancer(old, 'its successor serves', desired),
     ...groups.map((group) => deleteGroup(group, 'its NLB has been replaced')),
   ];
+  return afterOthers(steps, groups, { desired, now });
+}
+
+/** Targets that others registered are not cut off: what they are in goes when they have left it, or when the Service consents. */
+function afterOthers(
+  steps: readonly AwsStep[],
+  groups: readonly SeenGroup[],
+  { desired, now }: Pick<Succession, 'desired' | 'now'>,
+): readonly AwsStep[] {
+  const others = groups.flatMap((group) => group.others ?? []);
+  if (others.length === 0 || desired.allowDisruption) return steps;
+  const said = steps.map((one) => ({ ...one, summary: `${one.summary}, once it is without ${sayOthers(others)}` }));
+  return later(said, now + LOOK_AGAIN_MS);
 }
 
 /** Steps that wait make the controller look again when their time has come. */
 function later(steps: readonly AwsStep[], until: number): readonly AwsStep[] {
-  return steps.map((one) => ({ ...one, waitsFor: { what: 'time', until } as const }));
+  return steps.map((one) => ({ ...one, waitsFor: { what: 'time', until: Math.max(until, one.waitsFor?.until ?? 0) } as const }));
 }
 
 /** A target group that no listener uses any more: its connections have the grace time to end. */
 function outlive(group: SeenGroup, desired: Desired, now: number): readonly AwsStep[] {
   const since = group.tags[TAG.retired];
-  const deletion = deleteGroup(group, 'no listener uses it any more');
-  if (desired.graceSeconds === 0) return [deletion];
+  const deletion = afterOthers([deleteGroup(group, 'no listener uses it any more')], [group], { desired, now });
+  if (desired.graceSeconds === 0) return deletion;
   if (since === undefined) {
     const act = { kind: 'add-tags', resources: [group.name], tags: { [TAG.retired]: String(now) } } as const;
     const summary = `target group ${group.name} goes after ${desired.graceSeconds} s`;
-    return [step(act, summary, 'no listener uses it any more'), ...later([deletion], now + desired.graceSeconds * 1_000)];
+    return [step(act, summary, 'no listener uses it any more'), ...later(deletion, now + desired.graceSeconds * 1_000)];
   }
   const until = Number(since) + desired.graceSeconds * 1_000;
-  return now >= until ? [deletion] : later([deletion], until);
+  return now >= until ? deletion : later(deletion, until);
 }
 
 /**

@@ -25,6 +25,8 @@ export interface DesiredGroup {
   readonly check: SeenCheck;
   readonly attributes: Tags;
   readonly uids: readonly string[];
+  /** Others register targets there, too. Absent: it is ours alone. */
+  readonly multiCluster?: true;
   /** What the nodes must admit. */
   readonly nodePorts: readonly { readonly protocol: 'tcp' | 'udp'; readonly port: number }[];
 }
@@ -116,6 +118,7 @@ function describeGroup(
     check,
     attributes,
     uids: [...new Set(same.map(({ service }) => service.uid))],
+    ...(asked.multiCluster ? { multiCluster: true as const } : {}),
     nodePorts: [...nodePorts, { protocol: 'tcp', port: checkPort }],
   };
 }

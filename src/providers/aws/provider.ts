@@ -12,7 +12,7 @@ import { isCalled } from './failures.ts';
 import { Inventory } from './inventory.ts';
 import { Ledger } from './ledger.ts';
 import { type Buckets, usualBuckets } from './limiter.ts';
-import { lookAgain, lookAtInterfaces, lookIfNeeded } from './look.ts';
+import { lookAgain, lookAtInterfaces, lookAtOthers, lookIfNeeded } from './look.ts';
 import { SHARED, TAG } from './names.ts';
 import { type AwsOptions, readOptions } from './options.ts';
 import { Patrol } from './patrol.ts';
@@ -254,6 +254,7 @@ class AwsProvider implements Provider<Observed> {
     }
     const desired = wish && this.#describeIfPossible(wish.balancer);
     if (desired) await lookIfNeeded(this.#bench, desired);
+    if (desired || !wish) await lookAtOthers(this.#bench, key, desired);
     const picture = await this.#withAddresses(this.#picture(key, wish, desired), () => this.#picture(key, wish, desired));
     if (wish?.isNew) this.#wishes.set(key, { ...wish, isNew: false });
     else if (reportObserved(picture).gone) this.#drop(key); // what is wanted is said anew in each pass

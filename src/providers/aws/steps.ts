@@ -33,6 +33,7 @@ export type Act =
       readonly basis?: string;
     }
   | { readonly kind: 'note-targets'; readonly basis: string }
+  | { readonly kind: 'spare-others'; readonly group: string }
   | { readonly kind: 'delete-target-group'; readonly group: string }
   | { readonly kind: 'create-balancer'; readonly key: string; readonly spec: BalancerSpec }
   | { readonly kind: 'set-balancer-attributes'; readonly balancer: string; readonly attributes: Tags }

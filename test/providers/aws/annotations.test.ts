@@ -73,6 +73,12 @@ const rows: readonly Row[] = [
     see: ({ lb, subnets }) => [lb.scheme, subnets],
     is: ['internal', three('private')],
   },
+  {
+    why: 'multi-cluster-target-group: a record of what is ours; more in multi-cluster.test.ts',
+    annotations: { 'multi-cluster-target-group': 'true' },
+    see: ({ group }) => aws.tagsOf(group.arn)['nodeport-lb.io/own-targets']?.length,
+    is: 3 * 6,
+  },
   { why: 'internal, the old name', annotations: { internal: 'true' }, see: ({ lb }) => lb.scheme, is: 'internal' },
   {
     why: 'type external keeps the default of AWS Load Balancer Controller',
@@ -593,12 +599,6 @@ const refused: readonly {
     annotations: { 'service.beta.kubernetes.io/actions.TCP-80': '{"type":"forward"}' },
     code: 'NotSupported',
     says: /actions\.TCP-80.*NodePort of its own port only/,
-  },
-  {
-    why: 'target groups of several clusters',
-    annotations: { 'multi-cluster-target-group': 'true' },
-    code: 'NotSupported',
-    says: /multi-cluster-target-group.*several clusters/,
   },
   { why: 'pods by type', annotations: { type: 'nlb-ip' }, code: 'NotSupported', says: /never pod addresses/ },
   { why: 'QUIC', annotations: { 'quic-enabled-ports': '443' }, code: 'NotSupported', says: /need ip targets/ },
