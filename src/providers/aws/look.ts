@@ -54,8 +54,6 @@ async function lookAtTargets(bench: Bench, desired: Desired, { name }: Current):
   await Promise.all(unknown.map((group) => lookAtGroup(bench, group, false)));
 }
 
-async function lookAtBalancer({ reader, inventory }: Bench, desired: Desired, arn: string): Promise<void> {
-  const seen = inventory.balancers.get(arn);
 /** What others have in a group that is about to go is looked at so often, until they have left it. */
 const OTHERS_MS = 30_000;
 
@@ -87,6 +85,8 @@ function wantedNames(desired: Desired, balancers: readonly SeenBalancer[]): read
   }
 }
 
+async function lookAtBalancer({ reader, inventory }: Bench, desired: Desired, arn: string): Promise<void> {
+  const seen = inventory.balancers.get(arn);
   if (!seen) return;
   const [listeners, attributes, capacityUnits] = await Promise.all([
     seen.listeners ?? readListeners(reader, desired, arn),
@@ -162,8 +162,9 @@ async function lookAtGroupAgain(
 ): Promise<boolean> {
   const [read, attributes] = await Promise.all([reader.targets(before.arn), reader.groupAttributes(before.arn)]);
   if (inventory.groups.get(before.arn) !== before) return false;
-  inventory.groups.set(before.arn, { ...before, targets, attributes, healthAt: now() });
-  return JSON.stringify([before.targets, before.attributes]) !== JSON.stringify([targets, attributes]);
+  const sorted = sortTargets(before.tags, read);
+  inventory.groups.set(before.arn, { ...before, ...sorted, attributes, healthAt: now() });
+  return JSON.stringify([before.targets, before.attributes]) !== JSON.stringify([sorted.targets, attributes]);
 }
 
 /** Reads the addresses of an NLB's interfaces, once it is active and as long as they are not known. */
