@@ -30,10 +30,12 @@ export const cures = {
   PoolExhausted: 'Add addresses with --local-pool, or delete a Service that holds one.',
   PortInUse: 'Stop the process that holds the port, or choose another port or address.',
   PortNotPermitted:
-    'Allow low ports with `sysctl -w net.ipv4.ip_unprivileged_port_start=0`, run as root, or set --local-port-fallback.',
+    'Allow low ports (Linux: `sysctl -w net.ipv4.ip_unprivileged_port_start=0`), run as root, or set --local-port-fallback.',
   ShareAcrossNamespaces: 'Share within one namespace, or start the controller with --share-across-namespaces.',
   SharePortClash: 'Give the Services of a share group different ports.',
   ForwarderDown: 'The forwarder is being restarted; if this stays, read the log of the controller.',
+  ConnectionsFull:
+    'Raise the limit of open files (`ulimit -n`, LimitNOFILE= of systemd): each connection takes two; or spread clients over more forwarders.',
   NftMissing: 'Install nftables, so that the command nft is there, or use the userspace data path.',
   NetAdminMissing: 'Run as root or with CAP_NET_ADMIN, or use the userspace data path.',
   ForwardingOff:

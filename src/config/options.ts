@@ -141,7 +141,7 @@ export const options = {
   },
   localPool: {
     kind: poolsKind,
-    default: "127.0.0.32/27, with agents the nodes' addresses",
+    default: "127.0.0.32/27 (macOS: 127.0.0.1), with agents the nodes' addresses",
     help: 'addresses for balancers; repeat it for more pools; localPools in the file also takes objects',
     example: '10.0.0.0/28',
     fileKey: 'localPools',

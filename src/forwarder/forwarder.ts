@@ -15,6 +15,7 @@ import type { Handle } from './pass.ts';
 import { choosePath, type Machine, type PathChoice, type Paths } from './paths.ts';
 import { listenerProblems, nodeProblems } from './problems.ts';
 import { Reports } from './reports.ts';
+import { Room } from './room.ts';
 import type {
   Forwarder,
   ForwarderCounters,
@@ -68,6 +69,7 @@ export function startForwarder(options: ForwarderOptions): Forwarder & Estate {
 class LocalForwarder implements Forwarder, Estate {
   readonly #ground: Ground;
   readonly #listeners = new Map<string, PortListener>();
+  readonly #room: Room;
   /** Closed, with connections that live on. */
   readonly #draining = new Set<PortListener>();
   /** Of listeners that are no more. */
@@ -109,11 +111,14 @@ class LocalForwarder implements Forwarder, Estate {
       pathOf: (rule) => (this.#paths ? this.#pathOf(rule) : {}),
       ipv6Only: (rule) => sharesPortAcrossFamilies(rule, this.#table.listeners.values()),
       wakeSweep: () => this.#wakeSweep(),
+      turnedAway: 0,
     };
     this.#paths = options.paths;
     if (options.paths && !options.paths.fault) this.#kernel = new Kernel(this.#ground, { ...options.paths, log: options.log });
   }
 
+    this.#room = new Room(this.#ground);
+    this.#room.state();
   apply(next: Rules | RulesChange): void {
     const before = this.#table;
     const { table, revision } = revise(before, next);
@@ -365,6 +370,7 @@ function faultOf(rule: RuleListener, hasKernel: boolean): { readonly code: Liste
   if (!carried.includes(rule.protocol)) {
     const message = `${String(rule.protocol)} is not forwarded in userspace, only TCP and UDP; SCTP is in the nftables data path`;
     return { code: 'ProtocolUnsupported', message };
+      this.#room.look();
   }
   if (rule.protocol !== 'TCP' && rule.proxyProtocol !== undefined) {
     const message =

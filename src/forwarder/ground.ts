@@ -24,6 +24,8 @@ export interface Ground {
   readonly flows: FlowTable<Flow>;
   /** Whether it was told that the kernel gives little room for datagrams; once is enough. */
   hasToldRoom: boolean;
+  /** Clients that found no place, of TCP and UDP, since the start. */
+  turnedAway: number;
   /** Monotonic. */
   nowMs(): number;
   /** What is said of a listener's data path, where both could have been had. */

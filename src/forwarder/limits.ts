@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { openFilesLimit } from './platform.ts';
 
 /** Client connections at once, at most: at 64 KB of kernel buffers for each of their two sockets this is some 4 GB. */
 export const MAX_CONNECTIONS = 30_000;
@@ -8,17 +8,7 @@ const OTHER_DESCRIPTORS = 1_500;
 
 /** How many client connections this process can have at once; each takes two file descriptors. */
 export function connectionLimit(): number {
-  try {
-    return connectionsWith(descriptorLimit(readFileSync('/proc/self/limits', 'utf8')));
-  } catch {
-    return MAX_CONNECTIONS; // no Linux: what the system refuses is refused then
-  }
-}
-
-/** Pure. The soft limit, which Node raises to the hard one when it starts. @returns infinity for `unlimited` */
-export function descriptorLimit(limits: string): number {
-  const soft = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
-  return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
+  return connectionsWith(openFilesLimit());
 }
 
 /** Pure. At least 100, at most MAX_CONNECTIONS. */

@@ -51,6 +51,15 @@ export class TcpListener implements DialHost {
     this.#allowed = allowedSources(rule.sourceRanges);
   }
 
+  get drainMs(): number {
+    return this.#rule.drainMs;
+  }
+
+  /** Those that are still being connected to a target end or get there within seconds. */
+  established(): Iterable<object> {
+    return this.#splices;
+  }
+
   get connections(): number {
     return this.#splices.size + this.#dials.size;
   }
@@ -185,6 +194,7 @@ export class TcpListener implements DialHost {
       wire.reset();
     } else if (isFull(this.#ground)) {
       this.#counters.refusedByLimit++;
+      this.#ground.turnedAway++;
       wire.close();
     } else if (!isAllowed(this.#allowed, wire.ends().remoteAddress)) {
       this.#counters.refusedByRange++;

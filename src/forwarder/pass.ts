@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { passesSockets } from './platform.ts';
 
 // Open sockets for another process that is no child of ours. Node passes them to its children only (`subprocess.send`), over a
 // pipe that it keeps to itself; this is that pipe, over a Unix socket. Reached as in wire-raw.ts, on the same release line; where it
@@ -60,7 +61,7 @@ const MOST_CHARACTERS = 4 * 1024 * 1024;
 
 /** @returns undefined where this Node cannot do it */
 export function findPassing(): Passing | undefined {
-  if (process.platform === 'win32' || Number.parseInt(process.versions.node, 10) !== TESTED_MAJOR) return undefined;
+  if (!passesSockets() || Number.parseInt(process.versions.node, 10) !== TESTED_MAJOR) return undefined;
   const bindings = findBindings();
   if (!bindings) return undefined;
   return {

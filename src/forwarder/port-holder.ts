@@ -1,5 +1,6 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { isIP } from 'node:net';
+import { showsSockets } from './platform.ts';
 
 /** Processes looked at before giving up; a busy machine has a few thousand. */
 const MAX_PROCESSES = 5_000;
@@ -15,8 +16,8 @@ interface Place {
  * Who has a port, in words for a message: `process 4711 (nginx)`, or why that cannot be said.
  * @see https://www.kernel.org/doc/Documentation/networking/proc_net_tcp.txt
  */
-export async function describePortHolder(place: Place): Promise<string> {
-  if (process.platform !== 'linux') return 'another process (which one cannot be seen on this platform)';
+export async function describePortHolder(place: Place, platform = process.platform): Promise<string> {
+  if (!showsSockets(platform)) return 'another process (which one cannot be seen on this platform)';
   const inodes = await holdingInodes(place);
   if (inodes.size === 0) return `another process (which one /proc/net/${place.protocol.toLowerCase()} does not say)`;
   return (await findOwner(inodes)) ?? 'a process of another user (run as root to see which)';

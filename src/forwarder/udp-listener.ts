@@ -67,6 +67,15 @@ export class UdpListener implements FlowHost {
     return port === this.#rule.port && (address === own || isWildcard(address) || isWildcard(own));
   }
 
+  get drainMs(): number {
+    return this.#rule.drainMs;
+  }
+
+  established(): Iterable<object> {
+    const now = this.nowMs();
+    return [...this.#flows].filter((flow) => now - flow.lastMs < ENDED_AFTER_MS);
+  }
+
   get connections(): number {
     return this.#flows.size;
   }
@@ -192,6 +201,7 @@ export class UdpListener implements FlowHost {
     const target = this.#aim.choose(address);
     if (!target || !this.#makeRoom(now)) {
       this.#counters[target ? 'refusedByLimit' : 'failures']++;
+      if (target) this.#ground.turnedAway++;
       return undefined;
     }
     const flow = new Flow({ address, port }, mouth, target, this);

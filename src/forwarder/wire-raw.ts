@@ -1,5 +1,6 @@
 import { createServer, isIP, type Server } from 'node:net';
 import { getSystemErrorName } from 'node:util';
+import { inheritsNoDelay } from './platform.ts';
 import { commonBuffer, copyOut, giveOwnBuffer, keepCopy, takeOwnBuffer } from './read-buffers.ts';
 import { KEEPALIVE_IDLE_MS, noOwner, type Wire, type WireEnds, type WireOwner, type Wiring } from './wire.ts';
 import { netWiring } from './wire-net.ts';
@@ -119,9 +120,10 @@ function takeConnections(server: Server, accept: (handle: TcpHandle) => void): v
   };
   listening.setNoDelay(true);
   listening.setKeepAlive(true, KEEPALIVE_IDLE_SECONDS);
+  const inherits = inheritsNoDelay();
   listening.onconnection = (status, handle) => {
     if (status !== 0) return;
-    if (process.platform !== 'linux') handle.setNoDelay(true);
+    if (!inherits) handle.setNoDelay(true);
     accept(handle);
   };
 }

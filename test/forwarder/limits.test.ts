@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { connectionLimit, connectionsWith, descriptorLimit, MAX_CONNECTIONS } from '../../src/forwarder/limits.ts';
+import { connectionLimit, connectionsWith, MAX_CONNECTIONS } from '../../src/forwarder/limits.ts';
+import { filesInLimits } from '../../src/forwarder/platform.ts';
 
 test.each<{ why: string; line: string; connections: number }>([
   {
@@ -22,6 +23,6 @@ test.each<{ why: string; line: string; connections: number }>([
     line: 'Max open files            unlimited            unlimited            files',
     connections: MAX_CONNECTIONS,
   },
-])('$why', ({ line, connections }) => expect(connectionsWith(descriptorLimit(`Limit Soft\n${line}\n`))).toBe(connections));
+])('$why', ({ line, connections }) => expect(connectionsWith(filesInLimits(`Limit Soft\n${line}\n`))).toBe(connections));
 
 test('this machine has a limit as well', () => expect(connectionLimit()).toBeGreaterThanOrEqual(100));

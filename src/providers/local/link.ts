@@ -1,9 +1,10 @@
-import { explain } from '../../errors.ts';
+import { type Code, cures, explain } from '../../errors.ts';
 import {
   type Forwarder,
   type ForwarderLog,
   type ForwarderReport,
   type ListenerState,
+  type Parting,
   type RulesChange,
   RulesError,
   type TargetState,
@@ -59,11 +60,11 @@ export class Link {
     this.#send(); // whole rules, so that every later change has a base
   }
 
-  async close(drainMs: number): Promise<void> {
+  async close(drainMs: number, parting?: Parting): Promise<void> {
     const forwarder = this.#forwarder;
     this.#forwarder = undefined;
     this.#waits.end();
-    await forwarder?.close(drainMs);
+    await forwarder?.close(drainMs, parting);
   }
 
   /** Of the rules that the forwarder has in force; -1: none yet. */
@@ -176,6 +177,7 @@ export class Link {
 
   #take(report: ForwarderReport): void {
     this.#reported = report.generation;
+    for (const [code, message] of Object.entries(report.warnings ?? {})) this.#warn(code, message);
     const awaited = this.#waits.ids();
     const listeners: string[] = [];
     for (const [id, state] of Object.entries(report.listeners)) {
@@ -195,11 +197,26 @@ export class Link {
     if (listeners.length > 0 || targets.length > 0 || closed.length > 0) this.#tell({ listeners, targets, closed });
   }
 
+  /** Of several addresses, which one is used: as it is found first, and as it changes. */
+  #tellAddress(node: string, before: string | undefined, state: TargetState | null): void {
+    const { address, health } = state ?? {};
+    if (address === undefined || address === before || health !== 'healthy') return;
+    if ((this.#sheet.sets.node(node)?.addresses.length ?? 0) < 2) return;
+    this.#log.info({ node, address }, 'the node is reached at this one of its addresses');
+  }
+
+  #warn(code: string, message: string | null): void {
+    if (message === null) this.#log.info({ code }, 'the forwarder is held back no more');
+    else
+      this.#log.warn({ code, cure: code in cures ? cures[code as Code] : undefined }, `the forwarder is held back: ${message}`);
+  }
+
   /** @returns whether the health, and so what is reported, has changed */
   #learnTarget(key: string, state: TargetState | null): boolean {
     const { node, nodePort } = readTargetKey(key);
     const health = () => (nodePort === undefined ? this.#targets.get(node) : this.target(node, nodePort))?.health;
     const before = health();
+    if (nodePort === undefined) this.#tellAddress(node, this.#targets.get(key)?.address, state);
     if (state === null) this.#targets.delete(key);
     else this.#targets.set(key, state);
     return health() !== before;

@@ -55,6 +55,10 @@ export class NodeSets {
     return this.#byName.keys();
   }
 
+  node(id: string): RuleNode | undefined {
+    return this.#nodes.get(id);
+  }
+
   nodes(): Iterable<RuleNode> {
     return this.#nodes.values();
   }

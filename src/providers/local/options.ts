@@ -1,5 +1,6 @@
 import type { LocalConfig, PoolConfig } from '../../config/config.ts';
 import { type Problem, UsageError } from '../../errors.ts';
+import { hasWholeLoopback } from '../../forwarder/platform.ts';
 import { kubeProxyProblems } from './delivery.ts';
 import type { Delivery } from './rules.ts';
 
@@ -17,15 +18,18 @@ export interface LocalOptions {
   readonly delivery?: Delivery;
 }
 
-/** Where every Linux machine can listen without preparation, and far from 127.0.0.1 and from what sandboxes use. */
+/** Where Linux and Windows can listen without preparation, and far from 127.0.0.1 and from what sandboxes use. */
 const DEFAULT_POOL = '127.0.0.32/27';
+/** Where everybody can; Services share it by port. */
+const ONE_ADDRESS_POOL = '127.0.0.1';
 
 /**
  * Reads the provider's options: `Config.local`, which has been validated with the rest of the configuration.
  * @param inCluster whether the controller runs in a pod of the cluster
+ * @param platform of this machine
  * @throws {UsageError} with everything in them that this version cannot do
  */
-export function readOptions(local: Partial<LocalConfig>, inCluster: boolean): LocalOptions {
+export function readOptions(local: Partial<LocalConfig>, inCluster: boolean, platform = process.platform): LocalOptions {
   const { pools = [], portFallback = false, datapath = 'auto' } = local;
   const forwarder = local.forwarder ?? (inCluster ? 'agents' : 'embedded');
   if (forwarder === 'agents') {
@@ -41,7 +45,7 @@ export function readOptions(local: Partial<LocalConfig>, inCluster: boolean): Lo
     });
   }
   if (datapath === 'kube-proxy' || problems.length > 0) throw new UsageError(problems);
-  return { forwarder, pools: pools.length > 0 ? pools : [defaultPool()], portFallback, datapath };
+  return { forwarder, pools: pools.length > 0 ? pools : [defaultPool(platform)], portFallback, datapath };
 }
 
 /** What differs and cannot be changed while the provider runs, by the names of the flags. */
@@ -53,15 +57,16 @@ export function differingOptions(before: LocalOptions, after: LocalOptions): rea
   ];
 }
 
-function defaultPool(): PoolConfig {
+function defaultPool(platform: NodeJS.Platform): PoolConfig {
+  const isWhole = hasWholeLoopback(platform);
   return {
     name: 'default',
-    addresses: [DEFAULT_POOL],
+    addresses: [isWhole ? DEFAULT_POOL : ONE_ADDRESS_POOL],
     namespaces: [],
     serviceSelector: {},
     priority: 0,
     autoAssign: true,
-    sharePorts: false,
+    sharePorts: !isWhole,
   };
 }
 

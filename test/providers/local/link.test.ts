@@ -197,6 +197,29 @@ describe('what is news', () => {
   });
 });
 
+test('of several addresses of a node the log says which one is used, and what holds the forwarder back, with the cure', async () => {
+  const told: string[] = [];
+  const tell = (fields: object, message: string) => void told.push(`${message} ${JSON.stringify(fields)}`);
+  const link = new Link({ ...quiet, info: tell, warn: tell }, () => {});
+  await link.start(({ onReport }) => {
+    forwarder = new FakeForwarder(onReport);
+    return forwarder;
+  });
+  const a = listener('a');
+  link.put(a, [{ ...node('n1', '172.18.0.2'), addresses: ['172.18.0.2', 'fc00::2'] }, node('n2', '172.18.0.3')]);
+  await link.opened(a.id);
+  told.length = 0;
+  const healthy = { health: 'healthy', asOf: 1 } as const;
+  const both = { n1: { ...healthy, address: 'fc00::2' }, n2: { ...healthy, address: '172.18.0.3' } };
+  forwarder.report({ targets: both });
+  forwarder.report({ targets: both });
+  expect(told.splice(0)).toEqual(['the node is reached at this one of its addresses {"node":"n1","address":"fc00::2"}']);
+  forwarder.report({ warnings: { ConnectionsFull: 'all of 100 places are taken' } });
+  expect(told.splice(0)).toEqual([expect.stringMatching(/held back: all of 100 places .*"cure":"Raise the limit of open files/)]);
+  forwarder.report({ warnings: { ConnectionsFull: null } });
+  expect(told).toEqual(['the forwarder is held back no more {"code":"ConnectionsFull"}']);
+});
+
 function tick(): Promise<void> {
   return new Promise((resolve) => setImmediate(() => setImmediate(() => setImmediate(resolve))));
 }

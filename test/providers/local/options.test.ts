@@ -4,11 +4,14 @@ import { UsageError } from '../../../src/errors.ts';
 import { readOptions } from '../../../src/providers/local/options.ts';
 import { pool } from '../builders.ts';
 
-test('outside a cluster nothing need be said', () => {
-  expect(readOptions({}, false)).toMatchObject({
-    pools: [{ name: 'default', addresses: ['127.0.0.32/27'] }],
-    portFallback: false,
-  });
+test.each<{ platform: NodeJS.Platform; addresses: string[]; sharePorts: boolean }>([
+  { platform: 'linux', addresses: ['127.0.0.32/27'], sharePorts: false },
+  { platform: 'win32', addresses: ['127.0.0.32/27'], sharePorts: false },
+  { platform: 'darwin', addresses: ['127.0.0.1'], sharePorts: true },
+])('outside a cluster nothing need be said: on $platform', ({ platform, addresses, sharePorts }) => {
+  const { pools, portFallback } = readOptions({}, false, platform);
+  expect(pools).toMatchObject([{ name: 'default', addresses, sharePorts, autoAssign: true }]);
+  expect(portFallback).toBe(false);
 });
 
 test.each<{ datapath: LocalConfig['datapath'] }>([{ datapath: 'auto' }, { datapath: 'userspace' }, { datapath: 'nftables' }])(

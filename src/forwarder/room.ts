@@ -1,0 +1,42 @@
+import type { Ground } from './ground.ts';
+
+/** Fewer connections than this are worth a warning at the start. */
+const FEW = 1_000;
+/** Once so much is taken again, the warning goes. */
+const ROOM_AGAIN = 0.9;
+
+/** Says how many clients there may be, and when no more find a place. */
+export class Room {
+  readonly #ground: Ground;
+  #turnedAway = 0;
+  #isTold = false;
+
+  constructor(ground: Ground) {
+    this.#ground = ground;
+  }
+
+  /** At the start: what is refused later is known from now on. */
+  state(): void {
+    const { log, maxConnections, flows } = this.#ground;
+    const limits = { connections: maxConnections, flows: flows.limit };
+    const message = 'at most so many client connections and flows of UDP at once; the limit of open files sets it';
+    if (maxConnections < FEW) log.warn(limits, message);
+    else log.info(limits, message);
+  }
+
+  /** To be called now and then while there are clients. */
+  look(): void {
+    const { turnedAway, reports, maxConnections, active, flows } = this.#ground;
+    if (turnedAway > this.#turnedAway) {
+      this.#turnedAway = turnedAway;
+      this.#isTold = true;
+      reports.warning(
+        'ConnectionsFull',
+        `all of ${maxConnections} places for connections and flows are taken, and new clients are turned away`,
+      );
+    } else if (this.#isTold && active + flows.size / 2 < maxConnections * ROOM_AGAIN) {
+      this.#isTold = false;
+      reports.warning('ConnectionsFull', null);
+    }
+  }
+}

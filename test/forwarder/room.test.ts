@@ -1,0 +1,66 @@
+import { afterEach, expect, test } from '@jest/globals';
+import { startForwarder } from '../../src/forwarder/forwarder.ts';
+import type { ForwarderLog } from '../../src/forwarder/rules.ts';
+import {
+  backend,
+  Cleanup,
+  closed,
+  firstLine,
+  Known,
+  listener,
+  nodes,
+  open,
+  quiet,
+  rules,
+  until,
+  whoAnswers,
+} from './builders.ts';
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+function start(nodePort: number, maxConnections: number) {
+  const known = new Known();
+  const told: { level: string; fields: object; message: string }[] = [];
+  const tell = (level: string) => (fields: object, message: string) => void told.push({ level, fields, message });
+  const log: ForwarderLog = { ...quiet, info: tell('info'), warn: tell('warn') };
+  const forwarder = cleanup.forwarder(startForwarder({ onReport: known.take, log, maxConnections }));
+  forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort, idleMs: 0 })] }));
+  const warning = () =>
+    known.history.reduce<string | null | undefined>(
+      (last, { warnings }) => (warnings && 'ConnectionsFull' in warnings ? warnings['ConnectionsFull'] : last),
+      undefined,
+    );
+  return { known, forwarder, told, warning };
+}
+
+test.each([
+  { maxConnections: 100, level: 'warn' },
+  { maxConnections: 9_250, level: 'info' },
+])('how many clients there may be is told at the start: $maxConnections', ({ maxConnections, level }) => {
+  const { told } = start(1, maxConnections);
+  expect(told[0]).toMatchObject({ level, fields: { connections: maxConnections, flows: maxConnections } });
+  expect(told[0]?.message).toContain('at most');
+});
+
+test('idle connections up to the limit are kept, one more is turned away and that is told, until there is room', async () => {
+  const server = await backend(cleanup, '127.0.0.1');
+  const limit = 40;
+  const { known, forwarder, warning } = start(server.port, limit);
+  const port = await known.port();
+  const idle = await Promise.all(Array.from({ length: limit }, () => open(port)));
+  cleanup.add(() => idle.forEach((client) => void client.destroy()));
+  await Promise.all(idle.map(firstLine));
+  expect(warning()).toBeUndefined();
+  await expect(whoAnswers(port)).rejects.toThrow();
+  await until('the warning', () => typeof warning() === 'string');
+  expect(warning()).toContain(`all of ${limit} places`);
+  const first = idle[0]!;
+  first.write('still here\n');
+  expect(await firstLine(first)).toBe('still here');
+  for (const client of idle.slice(0, limit / 2)) client.destroy();
+  await Promise.all(idle.slice(0, limit / 2).map(closed));
+  await until('the end of the warning', () => warning() === null);
+  expect(await whoAnswers(port)).toBe('127.0.0.1');
+  expect((await forwarder.counters()).sum.refusedByLimit).toBe(1);
+});
