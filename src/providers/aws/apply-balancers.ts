@@ -89,6 +89,7 @@ export async function changeBalancer(
         LoadBalancerArn,
         SubnetMappings: act.zones.map(writeZone),
         ...(nat ? { EnablePrefixForIpv6SourceNat: nat } : {}),
+        ...(act.ipAddressType ? { IpAddressType: act.ipAddressType } : {}),
       };
       const answer = await bench.calls.elb('SetSubnets', (elb) => elb.send(new SetSubnetsCommand(input)));
       const told = readBalancer({ AvailabilityZones: answer.AvailabilityZones }, {}).zones;
@@ -97,7 +98,14 @@ export async function changeBalancer(
         const sourceNatPrefix = zone.sourceNatPrefix ?? asked.get(zone.subnetId); // not every answer tells it
         return sourceNatPrefix === undefined ? zone : { ...zone, sourceNatPrefix };
       });
-      return put({ zones, state: 'provisioning', ips: undefined, ...(nat ? { ipv6SourceNat: nat } : {}) });
+      const { ipAddressType } = act;
+      put({
+        zones,
+        ...afterZones(seen, zones),
+        ...(nat ? { ipv6SourceNat: nat } : {}),
+        ...(ipAddressType ? { ipAddressType } : {}),
+      });
+      return expectTargets(bench, seen.arn);
     }
     case 'set-security-groups': {
       const groups = act.groups.map((name) => securityGroupId(bench.inventory, name));
@@ -113,7 +121,8 @@ export async function changeBalancer(
     case 'set-address-type': {
       const input = { LoadBalancerArn, IpAddressType: act.ipAddressType };
       await bench.calls.elb('SetIpAddressType', (elb) => elb.send(new SetIpAddressTypeCommand(input)));
-      return put({ ipAddressType: act.ipAddressType });
+      const ips = act.ipAddressType === 'ipv4' ? seen.ips?.filter(({ ip }) => !ip.includes(':')) : seen.ips;
+      return put({ ipAddressType: act.ipAddressType, ips });
     }
     case 'set-capacity': {
       const asked =
@@ -125,6 +134,25 @@ export async function changeBalancer(
       );
       return put({ capacityUnits: act.capacityUnits });
     }
+  }
+}
+
+/** Zones that have come take their time; the others serve on. */
+function afterZones({ zones: had, state, ips }: SeenBalancer, zones: SeenBalancer['zones']): Pick<SeenBalancer, 'state' | 'ips'> {
+  const before = new Set(had.map(({ zone }) => zone));
+  const now = new Set(zones.map(({ zone }) => zone));
+  const isMore = zones.some(({ zone }) => !before.has(zone));
+  return { state: isMore ? 'provisioning' : state, ips: ips?.filter(({ zone }) => now.has(zone)) };
+}
+
+/** AWS begins to check targets in a zone that has come. */
+function expectTargets({ inventory }: Bench, arn: string): void {
+  for (const group of [...inventory.groups.values()]) {
+    if (!group.balancerArns.includes(arn) || !group.targets?.some(({ state }) => state === 'unused')) continue;
+    const targets = group.targets.map(({ id, port, ...one }) =>
+      one.state === 'unused' ? { id, port, state: 'unread' } : { id, port, ...one },
+    );
+    inventory.put('groups', { ...group, targets });
   }
 }
 

@@ -7,6 +7,7 @@ import { TAG } from './names.ts';
 import { isRecorded, sortTargets } from './own-targets.ts';
 import type { SeenBalancer, SeenGroup, SeenListener } from './picture.ts';
 import { wantedTargets } from './plan-groups.ts';
+import { isChangingZones } from './plan-zones.ts';
 
 /** Listeners, attributes and targets are read only where the tags do not prove that they are as they should be. */
 export async function lookIfNeeded(bench: Bench, desired: Desired): Promise<void> {
@@ -17,7 +18,8 @@ export async function lookIfNeeded(bench: Bench, desired: Desired): Promise<void
     const attached = new Set(
       groups.filter(({ balancerArns }) => balancerArns.includes(current.balancer?.arn ?? '')).map(({ name }) => name),
     );
-    if (current.stale.length > 0 || !isConfigured(desired, current, attached)) return await lookCloser(bench, desired, current);
+    const isMoving = current.stale.length > 0 || (current.balancer !== undefined && isChangingZones(desired, current.balancer));
+    if (isMoving || !isConfigured(desired, current, attached)) return await lookCloser(bench, desired, current);
     const note = bench.inventory.backend()?.tags[TAG.targets];
     if (hasProvenTargets(desired, current, note)) takeProvenTargets(bench, desired, current);
     else await lookAtTargets(bench, desired, current);
@@ -167,10 +169,16 @@ async function lookAtGroupAgain(
   return JSON.stringify([before.targets, before.attributes]) !== JSON.stringify([sorted.targets, attributes]);
 }
 
+/** Whether addresses of an NLB's interfaces are still to be learnt. One that gets a zone serves on by those that it has. */
+export function lacksAddresses({ state, ips, zones, ipAddressType, tags }: SeenBalancer): boolean {
+  if (state === 'provisioning') return tags[TAG.zones] !== undefined && ips === undefined;
+  return state === 'active' && (ips?.length ?? 0) < zones.length * (ipAddressType === 'dualstack' ? 2 : 1);
+}
+
 /** Reads the addresses of an NLB's interfaces, once it is active and as long as they are not known. */
-export async function lookAtInterfaces({ reader, inventory }: Bench, { arn, zones, ipAddressType }: SeenBalancer): Promise<void> {
+export async function lookAtInterfaces({ reader, inventory }: Bench, { arn }: SeenBalancer): Promise<void> {
   const ips = await reader.interfaceIps(arn);
-  const families = ipAddressType === 'dualstack' ? 2 : 1;
   const seen = inventory.balancers.get(arn);
-  if (seen && ips.length >= zones.length * families) inventory.balancers.set(arn, { ...seen, ips });
+  if (seen && (seen.tags[TAG.zones] !== undefined || !lacksAddresses({ ...seen, ips })))
+    inventory.balancers.set(arn, { ...seen, ips });
 }

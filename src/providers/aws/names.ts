@@ -21,6 +21,8 @@ export const TAG = {
   own: 'nodeport-lb.io/own-targets',
   /** Milliseconds since the epoch: nothing uses it since then, and it goes after the grace time. */
   retired: 'nodeport-lb.io/retired-at',
+  /** On NLBs that served before: which zones come to it and which go (`plan-zones.ts`). */
+  zones: 'nodeport-lb.io/zones',
   /** On NLBs that others made: only our listeners, target groups and tags ever go. */
   adopted: 'nodeport-lb.io/adopted',
   /** On NLBs: kept when the Service goes. */

@@ -26,7 +26,12 @@ export interface SeenBalancer {
   /** Undefined: not read yet, or none was ever asked for. */
   readonly capacityUnits?: number;
   /** Of its network interfaces, one a zone and family. Undefined: not read. */
-  readonly ips?: readonly string[] | undefined;
+  readonly ips?: readonly SeenIp[] | undefined;
+}
+
+export interface SeenIp {
+  readonly ip: string;
+  readonly zone: string;
 }
 
 export interface SeenZone {

@@ -1,12 +1,13 @@
 import { type Current, chooseCurrent, recordOf, targetsHash } from './current.ts';
 import { differing, sayAttributes } from './defaults.ts';
-import type { Desired, DesiredZone } from './desired.ts';
+import type { Desired } from './desired.ts';
 import { CHANGING, TAG } from './names.ts';
 import type { Observed, SeenBalancer, Tags } from './picture.ts';
-import { planGroups } from './plan-groups.ts';
+import { type Planned, planGroups } from './plan-groups.ts';
 import { planListeners } from './plan-listeners.ts';
 import { deleteBalancer, planLeftovers } from './plan-removal.ts';
 import { attachedGroups, planAttachment, planSecurity, setGroups } from './plan-security.ts';
+import { planZones, sayZones } from './plan-zones.ts';
 import { type AwsStep, step } from './steps.ts';
 
 /**
@@ -21,11 +22,12 @@ export function planBalancer(desired: Desired, observed: Observed, now: number):
   const gaps = current.inTheWay.flatMap((old) => deleteBalancer(old, 'its successor cannot stand beside it', desired));
   const groups = planGroups(desired, current, observed);
   const listeners = planListeners(desired, current, observed);
+  const zones = planZonesIfOurs(desired, current, observed, now);
   const steps = [
     ...gaps,
     ...planSecurity(desired, current.name, observed),
     ...groups.steps,
-    ...planCurrent(desired, current, observed),
+    ...planCurrent(desired, current, observed, zones.steps),
     ...listeners.steps,
   ];
   const waiting = [...groups.waiting, ...listeners.waiting];
@@ -37,17 +39,29 @@ export function planBalancer(desired: Desired, observed: Observed, now: number):
   });
   const marks = steps.length > 0 ? planMark(desired, current) : [];
   const note = steps.length + records.length > 0 ? planNote(desired, observed) : [];
-  return [...note, ...marks, ...steps, ...records, ...leftovers.steps, ...[...waiting, ...leftovers.waiting].sort(bySoonest)];
+  return [
+    ...note,
+    ...marks,
+    ...steps,
+    ...records,
+    ...leftovers.steps,
+    ...[...waiting, ...zones.waiting, ...leftovers.waiting].sort(bySoonest),
+  ];
 }
 
 function bySoonest(a: AwsStep, b: AwsStep): number {
   return (a.waitsFor?.until ?? 0) - (b.waitsFor?.until ?? 0);
 }
 
-function planCurrent(desired: Desired, current: Current, observed: Observed): readonly AwsStep[] {
+function planZonesIfOurs(desired: Desired, { balancer }: Current, observed: Observed, now: number): Planned {
+  if (!balancer || desired.adoptArn !== undefined) return { steps: [], waiting: [] };
+  return planZones(desired, balancer, observed, now);
+}
+
+function planCurrent(desired: Desired, current: Current, observed: Observed, zones: readonly AwsStep[]): readonly AwsStep[] {
   if (!current.balancer)
     return desired.adoptArn === undefined ? createSteps(desired, current.name) : [adopt(desired, desired.adoptArn)];
-  const changes = changeSteps(desired, current.balancer);
+  const changes = changeSteps(desired, current.balancer, zones);
   return [...changes, ...planAttachment(desired, current, observed), ...tagSteps(desired, current.balancer)];
 }
 
@@ -92,36 +106,14 @@ function createSteps(desired: Desired, name: string): readonly AwsStep[] {
   ];
 }
 
-function changeSteps(desired: Desired, seen: SeenBalancer): readonly AwsStep[] {
+function changeSteps(desired: Desired, seen: SeenBalancer, zones: readonly AwsStep[]): readonly AwsStep[] {
   const steps: AwsStep[] = [];
   const { name } = seen;
   if (desired.adoptArn !== undefined) return steps; // it is used as it is
-  if (seen.ipAddressType !== desired.ipAddressType && desired.ipAddressType === 'dualstack')
+  const carried = zones.some(({ kind }) => kind === 'set-subnets'); // UDP takes no other family without source NAT in the same call
+  if (seen.ipAddressType !== desired.ipAddressType && desired.ipAddressType === 'dualstack' && !carried)
     steps.push(setAddressType(desired, name));
-  const zones = (list: readonly { readonly subnetId: string }[]): string =>
-    list
-      .map(({ subnetId }) => subnetId)
-      .sort()
-      .join(' ');
-  const nat = desired.ipv6SourceNat;
-  const prefixes = desired.zones.some(({ subnetId, sourceNatPrefix }) => {
-    const had = seen.zones.find((zone) => zone.subnetId === subnetId)?.sourceNatPrefix ?? 'auto_assigned';
-    return sourceNatPrefix !== undefined && sourceNatPrefix !== had;
-  });
-  if (zones(seen.zones) !== zones(desired.zones) || (nat !== undefined && nat !== (seen.ipv6SourceNat ?? 'off')) || prefixes) {
-    const kept = new Set(desired.zones.map(({ zone }) => zone));
-    const lost = seen.zones.filter(({ zone }) => !kept.has(zone)).map(({ zone }) => zone);
-    const summary = `set the subnets of NLB ${name} to ${sayZones(desired.zones)}${nat ? `, IPv6 source NAT ${nat}` : ''}`;
-    const reason = lost.length > 0 ? `${lost.join(', ')} is not wanted any more` : 'the Service asks for it';
-    steps.push(
-      step(
-        { kind: 'set-subnets', balancer: name, zones: desired.zones, ...(nat ? { ipv6SourceNat: nat } : {}) },
-        summary,
-        reason,
-        { disrupts: lost.length > 0 },
-      ),
-    );
-  }
+  steps.push(...zones);
   if (seen.ipAddressType !== desired.ipAddressType && desired.ipAddressType === 'ipv4') steps.push(setAddressType(desired, name));
   const attributes = seen.attributes === undefined ? {} : differing(desired.attributes, seen.attributes, 'balancer');
   if (Object.keys(attributes).length > 0) steps.push(setAttributes(name, attributes));
@@ -224,8 +216,4 @@ function planRecord(desired: Desired, { balancer, name }: Current): readonly Aws
   if (Object.keys(tags).length === 0) return [];
   const summary = `note on NLB ${name} what has been applied`;
   return [step({ kind: 'add-tags', resources: [name], tags }, summary, 'the next start then has nothing to read')];
-}
-
-function sayZones(zones: readonly DesiredZone[]): string {
-  return zones.map(({ subnetId }) => subnetId).join(', ');
 }

@@ -12,7 +12,7 @@ import { isCalled } from './failures.ts';
 import { Inventory } from './inventory.ts';
 import { Ledger } from './ledger.ts';
 import { type Buckets, usualBuckets } from './limiter.ts';
-import { lookAgain, lookAtInterfaces, lookAtOthers, lookIfNeeded } from './look.ts';
+import { lacksAddresses, lookAgain, lookAtInterfaces, lookAtOthers, lookIfNeeded } from './look.ts';
 import { SHARED, TAG } from './names.ts';
 import { type AwsOptions, readOptions } from './options.ts';
 import { Patrol } from './patrol.ts';
@@ -270,7 +270,7 @@ class AwsProvider implements Provider<Observed> {
   }
 
   async #withAddresses(picture: Observed, again: () => Observed): Promise<Observed> {
-    const nameless = picture.balancers.filter(({ state, ips }) => state === 'active' && ips === undefined);
+    const nameless = picture.balancers.filter(lacksAddresses);
     if (picture.goal?.publish !== 'ip' || nameless.length === 0) return picture;
     for (const balancer of nameless) await lookAtInterfaces(this.#bench, balancer);
     return again();

@@ -29,7 +29,7 @@ import {
 import { readInstance, readListener, readSecurityGroup, readSubnet, readTags, readTargets } from './answers.ts';
 import type { AwsCalls } from './calls.ts';
 import { isCalled } from './failures.ts';
-import type { SeenInstance, SeenListener, SeenSecurityGroup, SeenSubnet, SeenTarget, Tags } from './picture.ts';
+import type { SeenInstance, SeenIp, SeenListener, SeenSecurityGroup, SeenSubnet, SeenTarget, Tags } from './picture.ts';
 
 /** As many as AWS gives and takes at once. */
 const PAGE = 400;
@@ -163,7 +163,7 @@ export class Reader {
   }
 
   /** Addresses of an NLB's network interfaces, by zone, IPv4 first: public ones where there are any. */
-  async interfaceIps(balancerArn: string): Promise<readonly string[]> {
+  async interfaceIps(balancerArn: string): Promise<readonly SeenIp[]> {
     const description = `ELB ${balancerArn.slice(balancerArn.indexOf('loadbalancer/') + 'loadbalancer/'.length)}`;
     const input = { Filters: writeFilters({ description: [description] }) };
     const answer = await this.#calls.ec2('DescribeNetworkInterfaces', (ec2) =>
@@ -172,9 +172,11 @@ export class Reader {
     const byZone = [...(answer.NetworkInterfaces ?? [])].sort((a, b) =>
       (a.AvailabilityZone ?? '') < (b.AvailabilityZone ?? '') ? -1 : 1,
     );
+    const seen = (zone: string | undefined, ip: string | undefined): readonly SeenIp[] =>
+      ip === undefined ? [] : [{ ip, zone: zone ?? '' }];
     return [
-      ...byZone.flatMap((one) => one.Association?.PublicIp ?? one.PrivateIpAddress ?? []),
-      ...byZone.flatMap(({ Ipv6Addresses }) => Ipv6Addresses?.[0]?.Ipv6Address ?? []),
+      ...byZone.flatMap((one) => seen(one.AvailabilityZone, one.Association?.PublicIp ?? one.PrivateIpAddress)),
+      ...byZone.flatMap((one) => seen(one.AvailabilityZone, one.Ipv6Addresses?.[0]?.Ipv6Address)),
     ];
   }
 

@@ -1,6 +1,7 @@
 import type { ListenerReport, Note, Protocol, PublishedAddress, Report, TargetReport } from '../../model.ts';
 import { TAG, uidsOf } from './names.ts';
 import type { Observed, SeenBalancer, SeenGroup, SeenTarget } from './picture.ts';
+import { readZoneNote } from './plan-zones.ts';
 
 const NOT_READ = 'not looked at since the start';
 
@@ -35,9 +36,12 @@ function noteZones({ nodes, facts }: Observed, { zones }: SeenBalancer): readonl
   return [{ code: 'SubnetUnavailable', message }];
 }
 
-/** The oldest NLB that serves and has no successor yet. */
+/** The oldest NLB that serves and has no successor yet. One that gets another zone goes on serving in those that it had. */
 function chooseServing({ balancers }: Observed): SeenBalancer | undefined {
-  const active = balancers.filter(({ state }) => state === 'active' || state === 'active_impaired');
+  const active = balancers.filter(
+    ({ state, tags }) =>
+      state === 'active' || state === 'active_impaired' || (state === 'provisioning' && tags[TAG.zones] !== undefined),
+  );
   return active.find(({ tags }) => tags[TAG.retired] === undefined) ?? active.at(-1);
 }
 
@@ -49,7 +53,9 @@ function attachedGroups({ groups }: Observed, { arn }: SeenBalancer): readonly S
 /** Addresses that are asked for and not known yet are worth waiting for: nothing else is published meanwhile. */
 function publish(balancer: SeenBalancer, { goal }: Observed): readonly PublishedAddress[] {
   if (goal?.publish !== 'ip') return [{ hostname: balancer.dnsName }];
-  return (balancer.ips ?? []).map((ip) => ({ ip, ipMode: goal.ipMode }));
+  const { coming = [], leaving = [] } = readZoneNote(balancer) ?? {};
+  const steady = (balancer.ips ?? []).filter(({ zone }) => !coming.includes(zone) && !leaving.includes(zone));
+  return steady.map(({ ip }) => ({ ip, ipMode: goal.ipMode }));
 }
 
 function isSettled(observed: Observed, serving: SeenBalancer, groups: readonly SeenGroup[]): boolean {
@@ -58,7 +64,8 @@ function isSettled(observed: Observed, serving: SeenBalancer, groups: readonly S
   const loose = observed.groups.some((group) => group.balancerArns.length === 0 && group.tags[TAG.retired] === undefined);
   const used = new Set(observed.balancers.flatMap(({ securityGroups }) => securityGroups));
   const idle = observed.securityGroups.some(({ id, busyUntil }) => !used.has(id) && busyUntil === undefined);
-  if (living.length !== 1 || loose || idle || groups.length === 0) return false;
+  if (living.length !== 1 || loose || idle || groups.length === 0 || serving.state === 'provisioning') return false;
+  if (readZoneNote(serving)?.coming.length) return false;
   if (!goal) return true;
   if (goal.publish === 'ip' && !serving.ips) return false;
   const attached = new Set(groups.map(({ name }) => name));

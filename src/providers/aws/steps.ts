@@ -42,6 +42,7 @@ export type Act =
       readonly balancer: string;
       readonly zones: readonly DesiredZone[];
       readonly ipv6SourceNat?: 'on' | 'off';
+      readonly ipAddressType?: 'dualstack';
     }
   | {
       readonly kind: 'set-security-groups';
