@@ -109,6 +109,11 @@ export function sayNotes(notes: readonly Note[] = []): string {
   return notes.map(({ code, message }) => `${message}. ${code in cures ? cures[code as Code] : ''}`.trim()).join(' ');
 }
 
+/** Nodes from which nothing was ever heard are no fault of theirs, as a rule: a laptop has no way to them. */
+function whyNone(unhealthy: readonly TargetReport[]): Code {
+  return unhealthy.every(({ unreachable }) => unreachable) ? 'NodesUnreachable' : 'NoHealthyTargets';
+}
+
 function fail(code: Code, subject: string): Verdict {
   return { status: 'False', reason: code, message: `${subject}. ${cures[code]}` };
 }
@@ -118,11 +123,6 @@ function sayFailures(failed: readonly ListenerReport[]): string {
 }
 
 function sayMoved(listeners: readonly ListenerReport[]): string {
-/** Nodes from which nothing was ever heard are no fault of theirs, as a rule: a laptop has no way to them. */
-function whyNone(unhealthy: readonly TargetReport[]): Code {
-  return unhealthy.every(({ unreachable }) => unreachable) ? 'NodesUnreachable' : 'NoHealthyTargets';
-}
-
   const moved = listeners.filter((l) => l.servedPort !== undefined && l.servedPort !== l.port);
   return moved.length === 0 ? '' : ` (${moved.map((l) => `port ${l.port}/${l.protocol} on port ${l.servedPort}`).join(', ')})`;
 }

@@ -68,8 +68,8 @@ export function startForwarder(options: ForwarderOptions): Forwarder & Estate {
 
 class LocalForwarder implements Forwarder, Estate {
   readonly #ground: Ground;
-  readonly #listeners = new Map<string, PortListener>();
   readonly #room: Room;
+  readonly #listeners = new Map<string, PortListener>();
   /** Closed, with connections that live on. */
   readonly #draining = new Set<PortListener>();
   /** Of listeners that are no more. */
@@ -107,18 +107,18 @@ class LocalForwarder implements Forwarder, Estate {
       active: 0,
       flows: new FlowTable(options.maxFlows ?? flowLimit(maxConnections)),
       hasToldRoom: false,
+      turnedAway: 0,
       nowMs,
       pathOf: (rule) => (this.#paths ? this.#pathOf(rule) : {}),
       ipv6Only: (rule) => sharesPortAcrossFamilies(rule, this.#table.listeners.values()),
       wakeSweep: () => this.#wakeSweep(),
-      turnedAway: 0,
     };
+    this.#room = new Room(this.#ground);
+    this.#room.state();
     this.#paths = options.paths;
     if (options.paths && !options.paths.fault) this.#kernel = new Kernel(this.#ground, { ...options.paths, log: options.log });
   }
 
-    this.#room = new Room(this.#ground);
-    this.#room.state();
   apply(next: Rules | RulesChange): void {
     const before = this.#table;
     const { table, revision } = revise(before, next);
@@ -354,6 +354,7 @@ class LocalForwarder implements Forwarder, Estate {
       for (const flow of this.#ground.flows.silent(now)) flow.end('silent');
       for (const listener of this.#listeners.values()) listener.sweep(now);
       for (const listener of this.#draining) listener.sweep(now);
+      this.#room.look();
       if (this.#ground.active > 0 || this.#ground.flows.size > 0) return;
       clearInterval(this.#sweep);
       this.#sweep = undefined;
@@ -370,7 +371,6 @@ function faultOf(rule: RuleListener, hasKernel: boolean): { readonly code: Liste
   if (!carried.includes(rule.protocol)) {
     const message = `${String(rule.protocol)} is not forwarded in userspace, only TCP and UDP; SCTP is in the nftables data path`;
     return { code: 'ProtocolUnsupported', message };
-      this.#room.look();
   }
   if (rule.protocol !== 'TCP' && rule.proxyProtocol !== undefined) {
     const message =
