@@ -2,62 +2,23 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Followed } from '../controller/follow.ts';
 import { followCluster } from '../controller/follow.ts';
 import { explain } from '../errors.ts';
-import type { KubeApi } from '../kube/api.ts';
+import type { ListenerState } from '../forwarder/rules.ts';
 import type { ObjectMeta } from '../kube/objects.ts';
 import type { Watched } from '../kube/watch.ts';
-import { Link, type StartForwarder } from '../providers/local/link.ts';
-import type { Delivery } from '../providers/local/rules.ts';
-import type { Log } from '../providers/provider.ts';
+import { Link } from '../providers/local/link.ts';
+import type { AgentOptions, AgentState } from './agent-options.ts';
 import { followAddresses } from './machine.ts';
 import { AGENT_LABEL, agentObject, ordersName } from './names.ts';
 import { followedBy, type Orders, readOrders, sayOtherDelivery } from './orders.ts';
 import { watchOrders } from './orders-watch.ts';
 import { nowhere, type Place, publishNode, samePlace } from './place.ts';
-import { Presence } from './presence.ts';
+import { LEASE_MS, Presence } from './presence.ts';
 import { Published } from './published.ts';
 import { type AgentReport, sameReport } from './report.ts';
 import { describeWork } from './report-of.ts';
-import { Memory, type Remembered } from './state-file.ts';
-import { type StartVips, VipDuty, vipsOf } from './vip-duty.ts';
+import { Memory } from './state-file.ts';
+import { VipDuty, vipsOf } from './vip-duty.ts';
 import { Work } from './work.ts';
-
-export interface AgentOptions {
-  readonly api: KubeApi;
-  /** A DNS subdomain, unlike any other agent's. */
-  readonly name: string;
-  /** The Kubernetes node that the agent runs on; undefined: a machine outside the cluster. */
-  readonly node?: string;
-  /** Where the ConfigMaps and Leases of agents and controller are. */
-  readonly namespace: string;
-  /** The name that controller and agents of one class share. */
-  readonly group: string;
-  readonly identity: string;
-  readonly stateDir?: string;
-  readonly remembered?: Remembered;
-  readonly startForwarder: StartForwarder;
-  /** Who delivers what comes for the addresses; undefined: the forwarder. */
-  readonly delivery?: Delivery;
-  /** Undefined: only what the machine has by itself is served. */
-  readonly startVips?: StartVips;
-  /** Resolves when the agent whose place this one has taken has let go: until then its report stands. Undefined: there was none. */
-  readonly free?: Promise<void>;
-  readonly log: Log;
-  /** Addresses of this machine. */
-  readAddresses(): ReadonlySet<string>;
-  readonly renewMs?: number;
-}
-
-/** What health endpoints and metrics tell of an agent. */
-export interface AgentState {
-  /** Whether rules are in force: from the cluster, or those of the last run. */
-  readonly hasRules: boolean;
-  /** Whether the cluster has been read since the start. */
-  readonly isCurrent: boolean;
-  readonly isPresent: boolean;
-  readonly listeners: number;
-  readonly failed: number;
-  readonly problem?: string;
-}
 
 /** A write that is under way then is the next agent's to find. */
 const SILENT_MS = 5_000;
@@ -165,12 +126,27 @@ export class Agent {
     return this.#link.connections();
   }
 
-  /** Stops listening at once and lets go of the Lease; established connections may live on for at most `drainMs`. */
+  /**
+   * Ends what is served here, for another agent to take up. Addresses that move have moved. At the others, which nobody else has, it
+   * serves on while connections from before are open, for at most `drainMs`, and the kernel goes on with its rules for as long as the
+   * Lease lasts, which is held to that end: until then nobody gets the addresses, and the next agent finds its connections.
+   */
   async stop(drainMs: number): Promise<void> {
+    if (this.#isSucceeded) return this.#yieldAll(drainMs);
+    const goesOn = this.#work.listeners().some(({ id }) => isKernels(this.#link.state(id)));
+    await this.#leave();
+    const closing = this.#link.close(drainMs, { rulesMs: goesOn ? LEASE_MS : 0, servesOn: true });
+    await this.#fallSilent();
+    await closing;
+    await this.#presence.stop(goesOn ? 'renew' : 'release');
+  }
+
+  /** Everything is another's, but connections that are open. */
+  async #yieldAll(drainMs: number): Promise<void> {
     await this.#leave();
     const closing = this.#link.close(drainMs);
     await this.#fallSilent();
-    await this.#presence.stop({ release: !this.#isSucceeded });
+    await this.#presence.stop('leave');
     await closing;
   }
 
@@ -181,7 +157,7 @@ export class Agent {
   async handOver(): Promise<void> {
     this.#isSucceeded = true;
     await this.#leave();
-    const silent = Promise.all([this.#fallSilent(), this.#presence.stop({ release: false })]);
+    const silent = Promise.all([this.#fallSilent(), this.#presence.stop('leave')]);
     await Promise.race([silent, sleep(SILENT_MS, undefined, { ref: false })]);
   }
 
@@ -386,4 +362,8 @@ export class Agent {
     if (!this.#told || !sameReport(report, this.#told)) this.#told = report;
     return this.#told;
   }
+}
+
+function isKernels(state: ListenerState | undefined): boolean {
+  return state?.state === 'listening' && state.datapath === 'nftables';
 }

@@ -1,3 +1,4 @@
+import { explain } from '../errors.ts';
 import { type SpawnOptions, spawnForwarder } from '../forwarder/child.ts';
 import { PRIVATE_TABLES } from '../forwarder/datapath.ts';
 import { cleanUpKernel, cleanUpOrphans } from '../forwarder/kernel/cleanup.ts';
@@ -14,7 +15,24 @@ export function chooseForwarder(
   group: string,
   handover?: SpawnOptions['handover'],
 ): StartForwarder {
-  return (options) => spawnForwarder({ ...options, datapath, table: tableOf(group), ...(handover ? { handover } : {}) });
+  const start: StartForwarder = (options) =>
+    spawnForwarder({ ...options, datapath, table: tableOf(group), ...(handover ? { handover } : {}) });
+  return datapath === 'userspace' ? (options) => start({ ...options, onReport: onceServed(options, group) }) : start;
+}
+
+/** As soon as this one listens, what a run by the kernel has left there goes: it would take everything before a socket gets it. */
+function onceServed({ onReport, log }: Parameters<StartForwarder>[0], group: string): typeof onReport {
+  let hasServed = false;
+  return (report) => {
+    if (!hasServed && report.generation >= 0) {
+      hasServed = true;
+      void cleanUpDatapath(group).then(
+        (removed) => removed.length > 0 && log.info({ removed }, 'what another data path has left is gone'),
+        (thrown: unknown) => log.debug({ error: explain(thrown) }, 'what another data path may have left cannot be seen'),
+      );
+    }
+    onReport(report);
+  };
 }
 
 /** nft takes letters, digits, `-` and `_` in a name. */

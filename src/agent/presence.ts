@@ -10,7 +10,7 @@ export const LEASE_MS = 15_000;
 /** Three renewals fit into a Lease, so that two may be lost. */
 const RENEW_MS = 5_000;
 const RETRY_MS = 1_000;
-const RELEASE_MS = 3_000;
+const LAST_WORD_MS = 3_000;
 /** The same failure is logged no more often than this. */
 const REPEAT_LOG_MS = 60_000;
 
@@ -50,15 +50,26 @@ export class Presence {
     this.#running ??= this.#renewForEver();
   }
 
-  /** Ends the renewals and, with `release`, lets go, so that nobody need wait for the Lease's end. Takes at most 3 s more than a call under way. */
-  async stop({ release } = { release: true }): Promise<void> {
+  /**
+   * Ends the renewals. `release`: lets go, so that nobody need wait for the Lease's end; `renew`: holds it for as long as a Lease lasts
+   * from now; `leave`: it is another's. Takes at most 3 s more than a call under way.
+   */
+  async stop(last: 'release' | 'renew' | 'leave'): Promise<void> {
     this.#stopping.abort();
     await this.#running;
-    if (!release || !this.#isHeld || this.#lease === undefined) return;
-    const { log } = this.#options;
-    const letGo = this.#write(this.#lease, released(readLease(this.#lease), Date.now()));
-    await Promise.race([letGo, sleep(RELEASE_MS, undefined, { ref: false })]).catch((thrown: unknown) =>
-      log.info({ error: explain(thrown) }, 'the Lease of this agent could not be released; it runs out by itself'),
+    if (last === 'leave' || !this.#isHeld || this.#lease === undefined) return;
+    const { log, identity } = this.#options;
+    const record = readLease(this.#lease);
+    const now = Date.now();
+    const writing = this.#write(
+      this.#lease,
+      last === 'renew' ? claimedBy(identity, record, LEASE_MS, now) : released(record, now),
+    );
+    await Promise.race([writing, sleep(LAST_WORD_MS, undefined, { ref: false })]).catch((thrown: unknown) =>
+      log.info(
+        { error: explain(thrown), last },
+        'the last word on the Lease of this agent could not be written; it runs out by itself',
+      ),
     );
   }
 

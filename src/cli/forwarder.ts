@@ -1,7 +1,8 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Agent, type AgentOptions, type AgentState } from '../agent/agent.ts';
+import { Agent } from '../agent/agent.ts';
+import type { AgentOptions, AgentState } from '../agent/agent-options.ts';
 import { chooseForwarder, cleanUpDatapath } from '../agent/datapath.ts';
 import { leaveToKubeProxy } from '../agent/kube-proxy.ts';
 import { readAddresses } from '../agent/machine.ts';

@@ -12,6 +12,7 @@ import {
   type ForwarderCounters,
   type ForwarderLog,
   type ForwarderReport,
+  type Parting,
   RULES_VERSION,
   type Rules,
   type RulesChange,
@@ -24,8 +25,8 @@ const RESPAWN_MOST_MS = 10_000;
 const TRUSTED_AFTER_MS = 60_000;
 /** A shorter outage is not reported: listeners that are back so soon would only flap. */
 const REPORT_DOWN_AFTER_MS = 2_000;
-/** Time to exit after the drain before the child is killed. */
-const EXIT_GRACE_MS = 2_000;
+/** Time to exit after the drain before the child is killed; a second of it is for what was accepted last. */
+const EXIT_GRACE_MS = 3_000;
 /** A child that does not answer for this long has no counters for us. */
 const COUNTERS_TIMEOUT_MS = 2_000;
 
@@ -98,8 +99,8 @@ class ChildForwarder implements Forwarder {
     this.#scheduleSend();
   }
 
-  close(drainMs?: number): Promise<void> {
-    this.#closing ??= this.#close(drainMs);
+  close(drainMs?: number, parting?: Parting): Promise<void> {
+    this.#closing ??= this.#close(drainMs, parting);
     return this.#closing;
   }
 
@@ -205,13 +206,13 @@ class ChildForwarder implements Forwarder {
     if (this.#child.connected) this.#child.send(message, () => {});
   }
 
-  async #close(drainMs: number | undefined): Promise<void> {
+  async #close(drainMs: number | undefined, parting: Parting | undefined): Promise<void> {
     clearTimeout(this.#respawn);
     clearTimeout(this.#reportDown);
     const child = this.#child;
     if (child.exitCode !== null || child.signalCode !== null) return;
     const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-    this.#tell({ type: 'close', ...(drainMs === undefined ? {} : { drainMs }) });
+    this.#tell({ type: 'close', ...(drainMs === undefined ? {} : { drainMs }), ...(parting ? { parting } : {}) });
     const longestMs = drainMs ?? Math.max(0, ...[...this.#table.listeners.values()].map((listener) => listener.drainMs));
     const kill = setTimeout(() => child.kill('SIGKILL'), longestMs + EXIT_GRACE_MS);
     await exited;

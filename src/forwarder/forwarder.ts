@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { addCounters, zeroCounters } from './counters.ts';
 import type { Ground } from './ground.ts';
@@ -11,9 +10,10 @@ import { KernelListener } from './kernel/listener.ts';
 import { canonical, keyOf } from './kernel/plan.ts';
 import { connectionLimit, flowLimit } from './limits.ts';
 import { TcpListener } from './listener.ts';
+import { outlast } from './parting.ts';
 import type { Handle } from './pass.ts';
 import { choosePath, type Machine, type PathChoice, type Paths } from './paths.ts';
-import { listenerProblems, nodeProblems } from './problems.ts';
+import { listenerFault, nodeProblems } from './problems.ts';
 import { Reports } from './reports.ts';
 import { Room } from './room.ts';
 import type {
@@ -22,12 +22,12 @@ import type {
   ForwarderLog,
   ForwarderReport,
   ListenerCounters,
-  ListenFailure,
+  Parting,
   RuleListener,
   Rules,
   RulesChange,
 } from './rules.ts';
-import { emptyTable, type Revision, type RulesTable, revise } from './table.ts';
+import { emptyTable, type Revision, type RulesTable, revise, sharesPortAcrossFamilies } from './table.ts';
 import { Nodes } from './targets.ts';
 import { FlowTable } from './udp-flows.ts';
 import { UdpListener } from './udp-listener.ts';
@@ -36,6 +36,7 @@ import { bestWiring } from './wire-raw.ts';
 
 /** How late a time limit of a connection may be noticed. */
 const SWEEP_MS = 100;
+const LAST_MS = 1_000;
 /** Reasons for a data path that are told in the log. */
 const MAX_TOLD_WHYS = 20;
 
@@ -78,6 +79,9 @@ class LocalForwarder implements Forwarder, Estate {
   #sweep: NodeJS.Timeout | undefined;
   #onEmpty: (() => void) | undefined;
   #closing: Promise<void> | undefined;
+  readonly #hurry = new AbortController();
+  /** What connections have that were accepted after the end had been asked for. */
+  #lastMs = LAST_MS;
   /** The kernel's table is to be another's. */
   #isHeld = false;
   readonly #paths: Paths | undefined;
@@ -137,10 +141,22 @@ class LocalForwarder implements Forwarder, Estate {
   }
 
   /** Called again, it can only shorten the time that connections have. */
-  close(drainMs?: number, keepRules = this.#paths?.keepRules ?? false): Promise<void> {
-    if (this.#closing && drainMs !== undefined) for (const listener of this.#draining) listener.close(drainMs);
-    this.#closing ??= this.#close(drainMs, keepRules || this.#isHeld);
+  close(drainMs?: number, parting?: Parting): Promise<void> {
+    if (this.#closing && drainMs !== undefined) {
+      this.#lastMs = Math.min(this.#lastMs, drainMs);
+      this.#hurry.abort();
+      for (const listener of this.#draining) listener.close(drainMs);
+    }
+    this.#closing ??= this.#part(drainMs, parting);
     return this.#closing;
+  }
+
+  async #part(drainMs: number | undefined, parting: Parting | undefined): Promise<void> {
+    const rulesMs = () => (this.#isHeld || this.#paths?.keepRules ? Number.POSITIVE_INFINITY : (parting?.rulesMs ?? 0));
+    if (!parting?.servesOn) return this.#close(drainMs, rulesMs());
+    const inSockets = [...this.#listeners.values()].flatMap((listener) => (listener instanceof KernelListener ? [] : listener));
+    await outlast(inSockets, drainMs ?? Number.POSITIVE_INFINITY, this.#hurry.signal);
+    return this.#close(Math.min(this.#lastMs, drainMs ?? LAST_MS), rulesMs());
   }
 
   get table(): string | undefined {
@@ -174,18 +190,18 @@ class LocalForwarder implements Forwarder, Estate {
     }
   }
 
-  async #close(drainMs: number | undefined, keepRules: boolean): Promise<void> {
+  async #close(drainMs: number | undefined, rulesMs: number): Promise<void> {
     const gone = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
-    if (keepRules) this.#abandonKernel();
+    if (rulesMs > 0) this.#abandonKernel();
     for (const id of [...this.#listeners.keys()]) this.#closeListener(id, drainMs);
     if (drainMs !== undefined) for (const listener of this.#draining) listener.close(drainMs);
     this.#checkEmpty();
     await gone;
     clearInterval(this.#sweep);
     this.#ground.health.stop();
-    await this.#kernel?.close(keepRules);
+    await this.#kernel?.close(rulesMs);
     this.#ground.reports.flush();
   }
 
@@ -245,8 +261,8 @@ class LocalForwarder implements Forwarder, Estate {
     return choosePath(this.#paths, rule, this.#ground.nodes.set(rule.nodeSet), machine);
   }
 
-  #faultOf(rule: RuleListener): ReturnType<typeof faultOf> {
-    return faultOf(rule, this.#paths !== undefined) ?? this.#pathOf(rule).fault;
+  #faultOf(rule: RuleListener): ReturnType<typeof listenerFault> {
+    return listenerFault(rule, this.#paths !== undefined) ?? this.#pathOf(rule).fault;
   }
 
   /** A generation is in force when the kernel has it. */
@@ -365,30 +381,6 @@ class LocalForwarder implements Forwarder, Estate {
 /** Nothing is asked of the machine where there is no kernel path. */
 const nowhere: Machine = { own: new Set(), forwards: new Set() };
 
-/** Pure. Why a listener cannot be served at all. */
-function faultOf(rule: RuleListener, hasKernel: boolean): { readonly code: ListenFailure; readonly message: string } | undefined {
-  const carried: readonly string[] = hasKernel ? ['TCP', 'UDP', 'SCTP'] : ['TCP', 'UDP'];
-  if (!carried.includes(rule.protocol)) {
-    const message = `${String(rule.protocol)} is not forwarded in userspace, only TCP and UDP; SCTP is in the nftables data path`;
-    return { code: 'ProtocolUnsupported', message };
-  }
-  if (rule.protocol !== 'TCP' && rule.proxyProtocol !== undefined) {
-    const message =
-      'the PROXY protocol is for TCP: servers do not read it in datagrams, and without it they would not see their clients';
-    return { code: 'ProtocolUnsupported', message };
-  }
-  const problems = listenerProblems(rule);
-  return problems.length > 0 ? { code: 'SyncFailed', message: problems.join('; ') } : undefined;
-}
-
 function isSameSocket(a: RuleListener, b: RuleListener): boolean {
   return a.protocol === b.protocol && a.address === b.address && a.port === b.port;
-}
-
-/** Pure. `::` also takes IPv4 clients, unless some listener has that port for an IPv4 address. */
-function sharesPortAcrossFamilies(rule: RuleListener, all: Iterable<RuleListener>): boolean {
-  if (isIP(rule.address) !== 6) return false;
-  for (const other of all)
-    if (other.port === rule.port && other.protocol === rule.protocol && isIP(other.address) === 4) return true;
-  return false;
 }

@@ -1,4 +1,4 @@
-import type { ForwarderCounters, ForwarderReport, Rules, RulesChange } from './rules.ts';
+import type { ForwarderCounters, ForwarderReport, Parting, Rules, RulesChange } from './rules.ts';
 
 /** What the controller's process says to the forwarder's. */
 export type ToForwarder =
@@ -6,7 +6,7 @@ export type ToForwarder =
   | { readonly type: 'succeed'; readonly path: string }
   | { readonly type: 'apply'; readonly next: Rules | RulesChange }
   | { readonly type: 'counters'; readonly request: number }
-  | { readonly type: 'close'; readonly drainMs?: number };
+  | { readonly type: 'close'; readonly drainMs?: number; readonly parting?: Parting };
 
 /** What the forwarder's process says back. */
 export type FromForwarder =

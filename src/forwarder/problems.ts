@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net';
-import type { RuleListener, RuleNode } from './rules.ts';
+import type { ListenFailure, RuleListener, RuleNode } from './rules.ts';
 
 /** Pure. What is wrong with a listener, each as a sentence; empty: nothing. A wrong listener is reported failed, the rest are served. */
 export function listenerProblems(listener: RuleListener): string[] {
@@ -127,4 +127,23 @@ function isDuration(value: unknown): value is number {
 
 function show(value: unknown): string {
   return JSON.stringify(value) ?? String(value);
+}
+
+/** Pure. Why a listener cannot be served at all. */
+export function listenerFault(
+  rule: RuleListener,
+  hasKernel: boolean,
+): { readonly code: ListenFailure; readonly message: string } | undefined {
+  const carried: readonly string[] = hasKernel ? ['TCP', 'UDP', 'SCTP'] : ['TCP', 'UDP'];
+  if (!carried.includes(rule.protocol)) {
+    const message = `${String(rule.protocol)} is not forwarded in userspace, only TCP and UDP; SCTP is in the nftables data path`;
+    return { code: 'ProtocolUnsupported', message };
+  }
+  if (rule.protocol !== 'TCP' && rule.proxyProtocol !== undefined) {
+    const message =
+      'the PROXY protocol is for TCP: servers do not read it in datagrams, and without it they would not see their clients';
+    return { code: 'ProtocolUnsupported', message };
+  }
+  const problems = listenerProblems(rule);
+  return problems.length > 0 ? { code: 'SyncFailed', message: problems.join('; ') } : undefined;
 }

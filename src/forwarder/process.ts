@@ -3,12 +3,14 @@ import { offerHandover } from './handover.ts';
 import { Inheritance, takeOver } from './inheritance.ts';
 import { cleanUpOrphans } from './kernel/cleanup.ts';
 import type { FromForwarder, LogLevel, ToForwarder } from './messages.ts';
-import { RulesError } from './rules.ts';
+import { type Parting, RulesError } from './rules.ts';
 
 // The process that forwards for another one. Ctrl-C and SIGTERM go to the whole process group, but only the parent decides when
 // traffic ends: it asks for a drain, or it dies and the channel closes. SIGKILL works as always.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
+
+const KEEPING: Parting = { rulesMs: Number.POSITIVE_INFINITY, servesOn: false };
 
 const [asked, table] = process.argv.slice(2);
 const isPrivate = table?.startsWith(PRIVATE_TABLES) ?? false;
@@ -34,12 +36,12 @@ process.on('message', (message: ToForwarder) => {
   if (message.type === 'succeed') succeed(message.path);
   else if (message.type === 'apply') void (ready ? ready.then(() => apply(message.next)) : apply(message.next));
   else if (message.type === 'counters') void answerCounters(message.request);
-  else void leave(message.drainMs);
+  else void leave(message.drainMs, message.parting);
 });
 
 // Nobody has asked for an end: the parent has died, and another may be starting already. What the kernel does goes on for that one,
 // whose table it is then: taking it out now could take it from him. A private table is nobody else's.
-process.on('disconnect', () => void leave(undefined, !isPrivate));
+process.on('disconnect', () => void leave(undefined, isPrivate ? undefined : KEEPING));
 
 function succeed(at: string): void {
   path = at;
@@ -79,8 +81,8 @@ async function offer(at: string): Promise<void> {
 
 let isLeaving = false;
 
-async function leave(drainMs: number | undefined, keepRules = false): Promise<void> {
-  const closed = forwarder.close(drainMs, keepRules); // the next forwarder's coming was no reason to hurry, but an end may be
+async function leave(drainMs: number | undefined, parting?: Parting): Promise<void> {
+  const closed = forwarder.close(drainMs, parting); // the next forwarder's coming was no reason to hurry, but an end may be
   if (isLeaving) return;
   isLeaving = true;
   await closed;

@@ -210,11 +210,25 @@ export interface ForwarderCounters {
   readonly listeners: Readonly<Record<string, ListenerCounters>>;
 }
 
+/** How a forwarder ends that another one is to follow. */
+export interface Parting {
+  /**
+   * For so long, at most, the kernel goes on by itself with the rules that it has, until another forwarder takes them over; Infinity:
+   * until one does, or `cleanUpKernel` ends it. 0: not at all. A forwarder in another process is told finite times only.
+   */
+  readonly rulesMs: number;
+  /**
+   * Whether new connections are accepted while some from before the end are open, within `drainMs`: nobody else has the address. What
+   * came meanwhile has a second.
+   */
+  readonly servesOn: boolean;
+}
+
 /** A forwarder at work, in this process or in a child. */
 export interface Forwarder {
   /** @throws {RulesError} and keeps the rules in force */
   apply(next: Rules | RulesChange): void;
   /** Stops listening at once; established connections may live on for as long as their listeners' rules say, and for at most `drainMs`. */
-  close(drainMs?: number, keepRules?: boolean): Promise<void>;
+  close(drainMs?: number, parting?: Parting): Promise<void>;
   counters(): Promise<ForwarderCounters>;
 }

@@ -161,3 +161,11 @@ function wrongAddresses(value: unknown): string[] {
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+/** Pure. `::` also takes IPv4 clients, unless some listener has that port for an IPv4 address. */
+export function sharesPortAcrossFamilies(rule: RuleListener, all: Iterable<RuleListener>): boolean {
+  if (isIP(rule.address) !== 6) return false;
+  for (const other of all)
+    if (other.port === rule.port && other.protocol === rule.protocol && isIP(other.address) === 4) return true;
+  return false;
+}

@@ -1,4 +1,5 @@
-import { Agent, type AgentOptions } from '../../src/agent/agent.ts';
+import { Agent } from '../../src/agent/agent.ts';
+import type { AgentOptions } from '../../src/agent/agent-options.ts';
 import { openBoard } from '../../src/agent/board.ts';
 import { recall } from '../../src/agent/state-file.ts';
 import type { LocalConfig } from '../../src/config/config.ts';

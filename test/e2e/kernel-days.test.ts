@@ -146,6 +146,32 @@ describe('bad days of the kernel path', () => {
     await until(async () => !net.ipv4.nodes.includes(await who()), { ...PATIENCE, what: 'the rule to go' });
   });
 
+  test('rules that are left for a time serve until it is over, and what is established goes on', async () => {
+    await open('nftables');
+    await net.balancer.do('apply', rules([web()]));
+    await served();
+    const { id } = await net.client.do('hold', { protocol: 'TCP', address: net.ipv4.listener, port: PORT });
+    await net.balancer.do('part', { drainMs: 30_000, parting: { rulesMs: 5_000, servesOn: true } });
+    expect(net.ipv4.nodes).toContain(await who());
+    await until(async () => !net.ipv4.nodes.includes(await who()), { ...PATIENCE, what: 'the end of the rules' });
+    expect(await net.client.do('say', { id, text: 'still there' })).toBe('still there');
+    await open('nftables');
+    await net.balancer.do('apply', rules([web()]));
+    await served(); // the next one has no end
+    await net.balancer.do('part', { drainMs: 0, parting: { rulesMs: 0, servesOn: true } });
+    expect(await tables()).toBe('');
+  });
+
+  test('of a forwarder that has nothing to serve nothing is left', async () => {
+    await open('nftables');
+    await net.balancer.do('apply', rules([web()]));
+    await served();
+    await net.balancer.do('apply', rules([]));
+    await until(async () => !net.ipv4.nodes.includes(await who()), { ...PATIENCE, what: 'the rule to go' });
+    await net.balancer.do('part', { drainMs: 0, parting: { rulesMs: 60_000, servesOn: true } });
+    expect(await tables()).toBe('');
+  });
+
   test('another table of the machine is left alone', async () => {
     await inside('nft', 'add table ip theirs { chain c { type filter hook forward priority 0; policy accept; counter; }; }');
     await open('nftables');

@@ -322,6 +322,36 @@ describe.each<{ name: string; wiring: Wiring }>([
     }
   });
 
+  test('one that others follow serves on while connections from before are open, and gives the last ones a second', async () => {
+    const server = await backend(cleanup, '127.0.0.1');
+    const web = listener({ nodePort: server.port, drainMs: 60_000 });
+    const { known, forwarder } = start({ nodes: nodes('127.0.0.1'), listeners: [web] });
+    const port = await known.port();
+    const before = await open(port);
+    await firstLine(before);
+    const end = forwarder.close(60_000, { rulesMs: 0, servesOn: true });
+    const meanwhile = await open(port);
+    expect(await firstLine(meanwhile)).toBe('127.0.0.1');
+    before.destroy();
+    await end;
+    await closed(meanwhile);
+    await expect(open(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+
+  test('however long they stay, one that serves on ends with the drain time, or at once when asked again', async () => {
+    const server = await backend(cleanup, '127.0.0.1');
+    for (const again of [undefined, 0]) {
+      const web = listener({ nodePort: server.port, drainMs: 60_000 });
+      const { known, forwarder } = start({ nodes: nodes('127.0.0.1'), listeners: [web] });
+      const client = await open(await known.port());
+      await firstLine(client);
+      const end = forwarder.close(again === undefined ? 200 : 60_000, { rulesMs: 0, servesOn: true });
+      if (again !== undefined) void forwarder.close(again);
+      await end;
+      await closed(client);
+    }
+  });
+
   test('IPv6 clients reach IPv4 targets and the other way round; a wildcard takes both families', async () => {
     const four = await backend(cleanup, '127.0.0.1');
     const six = await backend(cleanup, '::1');

@@ -6,6 +6,7 @@ import { describePortHolder } from '../port-holder.ts';
 import type { ForwarderLog } from '../rules.ts';
 import { Aims } from './aims.ts';
 import { readConntrackFill } from './conntrack.ts';
+import { leaveRules } from './farewell.ts';
 import { warnOfConntrack } from './fill.ts';
 import type { KernelListener } from './listener.ts';
 import { type KernelFault, Nft } from './nft.ts';
@@ -26,8 +27,6 @@ const WHY = 'rights, machine and rule allow it';
 export interface KernelOptions extends RulesetOptions {
   readonly asked: 'auto' | 'nftables';
   readonly log: ForwarderLog;
-  /** On close the kernel goes on forwarding, until another forwarder takes over or `cleanUpKernel` ends it. */
-  readonly keepRules: boolean;
 }
 
 /** Keeps the kernel's ruleset as the listeners want it. One transaction at a time; what changes meanwhile goes into the next. */
@@ -156,13 +155,15 @@ export class Kernel {
   }
 
   /** Every listener must be gone, unless the rules are kept. */
-  async close(keepRules = this.#options.keepRules): Promise<void> {
+  async close(rulesMs: number): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#audit);
     clearTimeout(this.#retry);
     while (this.#isRunning) await new Promise<void>((resolve) => this.#settled.push(resolve));
     this.#sweeper.stop();
-    if (this.#isLoaded && !keepRules) await this.#nft.apply(`delete table inet ${this.#options.table}`);
+    const { table } = this.#options;
+    const stays = !this.#isLoaded || (await leaveRules(this.#nft, table, this.#plan.entries.size, rulesMs));
+    if (!stays) await this.#nft.apply(`delete table inet ${table}`);
     this.#nft.end();
   }
 

@@ -3,7 +3,7 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { openForwarder } from '../../../src/forwarder/datapath.ts';
-import type { Forwarder, ForwarderCounters, ForwarderReport, Rules, RulesChange } from '../../../src/forwarder/rules.ts';
+import type { Forwarder, ForwarderCounters, ForwarderReport, Parting, Rules, RulesChange } from '../../../src/forwarder/rules.ts';
 
 /** What a hand can do; each returns what JSON can carry. */
 export interface Orders {
@@ -11,6 +11,7 @@ export interface Orders {
   apply: [next: Rules | RulesChange, result: null];
   counters: [nothing: null, result: ForwarderCounters];
   close: [drainMs: number, result: null];
+  part: [how: { drainMs: number; parting: Parting }, result: null];
   serve: [at: { addresses: readonly string[]; port: number }, result: number];
   stop: [at: { address: string; port: number }, result: null];
   /** The name that answers, or what went wrong. */
@@ -120,6 +121,11 @@ const orders: { [K in keyof Orders]: (what: Orders[K][0]) => Promise<Orders[K][1
   counters: async () => forwarder!.counters(),
   close: async (drainMs) => {
     await forwarder?.close(drainMs);
+    forwarder = undefined;
+    return null;
+  },
+  part: async ({ drainMs, parting }) => {
+    await forwarder?.close(drainMs, parting);
     forwarder = undefined;
     return null;
   },
