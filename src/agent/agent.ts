@@ -99,15 +99,19 @@ export class Agent {
       this.#ordersUid = uid;
       this.#takeOrders(content);
     });
-    void this.#inherit(this.#options.free);
+    void this.#inherit(this.#options);
     void this.#ordersWatch.synced.then(() => this.#tellMissingOrders()).catch(() => {}); // stopped before
   }
 
-  /** Services that the agent before this one has not let go of must not count as let go of. */
-  async #inherit(free: Promise<void> | undefined): Promise<void> {
-    await free;
+  /**
+   * Services that the agent before this one has not let go of must not count as let go of; nor what it served, and this one is about to
+   * serve, as not served yet.
+   */
+  async #inherit({ free, remembered }: AgentOptions): Promise<void> {
+    const answers = this.#work.listeners().map(({ id }) => this.#link.opened(id));
+    await Promise.all([free, Promise.allSettled(answers)]);
     this.#mayTell = true;
-    if (free) this.#tell();
+    if (free || remembered) this.#heard();
   }
 
   state(): AgentState {

@@ -198,6 +198,42 @@ describe('an agent', () => {
     await until('it follows the cluster', () => served(again).join() === '10.0.0.1:81');
   });
 
+  test('what it takes up is told once it is served, so that a Service stays as it is', async () => {
+    await open();
+    putHeld(api, { held: ['10.0.0.1'] });
+    const first = await start('n1', { stateDir: folder });
+    const isServed = () => {
+      const { holdings = {}, exceptions = {} } = reportOfAgent('n1') ?? {};
+      return Object.keys(holdings).length === 1 && Object.keys(exceptions).length === 0;
+    };
+    await until('n1 reports', isServed);
+    await first.agent.stop(0);
+    const again = await start('n1', { stateDir: folder, isSilent: true });
+    putHeld(api, { name: 'other', port: 81, held: ['10.0.0.1'] });
+    await until('n1 serves the other', () => served(again).length === 2);
+    expect(isServed()).toBe(true);
+    again.forwarder().silent = false;
+    again.forwarder().answer();
+    await until('n1 tells of both', () => Object.keys(reportOfAgent('n1')?.holdings ?? {}).length === 2 && again.agent);
+  });
+
+  test.each([
+    { datapath: 'nftables', rulesMs: 15_000, isHeld: true },
+    { datapath: 'userspace', rulesMs: 0, isHeld: false },
+  ] as const)('stopped, the Lease goes with the last of its rules: $datapath', async ({ datapath, rulesMs, isHeld }) => {
+    await open();
+    const uid = putHeld(api, { held: ['10.0.0.1'] });
+    const one = await start('n1');
+    await until('n1 reports', () => reportOfAgent('n1')?.holdings['shop/web 80/TCP 10.0.0.1'] === uid);
+    const state = { state: 'listening', address: '10.0.0.1', port: 80, datapath } as const;
+    one.forwarder().report({ listeners: { 'shop/web 80/TCP 10.0.0.1': state } });
+    await until('the Lease is held', () => one.agent.state().isPresent);
+    await one.agent.stop(0);
+    expect(one.forwarder().parting).toEqual({ rulesMs, servesOn: true });
+    const [lease] = api.all('leases').filter((found) => found.metadata['name'] === 'nodeport-lb-agent-n1');
+    expect(text(at(at(lease, 'spec'), 'holderIdentity')) !== '').toBe(isHeld);
+  });
+
   test('does not take up a damaged file, and says so', async () => {
     const log = keepLog();
     await writeFile(join(folder, 'agent-rules.json'), '{"version":1,"balancers":7}');

@@ -21,10 +21,12 @@ export interface TestAgent {
 export interface AgentWish
   extends Partial<Pick<AgentOptions, 'node' | 'stateDir' | 'identity' | 'log' | 'startVips' | 'delivery' | 'free'>> {
   readonly addresses?: readonly string[];
+  /** Its forwarder says nothing yet. */
+  readonly isSilent?: boolean;
 }
 
 export async function startTestAgent(api: MemoryApi, name: string, wish: AgentWish = {}): Promise<TestAgent> {
-  const { addresses = [], log = quiet, stateDir, ...rest } = wish;
+  const { addresses = [], log = quiet, stateDir, isSilent = false, ...rest } = wish;
   const remembered = await recall(stateDir, log, wish.delivery);
   let forwarder: FakeForwarder | undefined;
   const agent = new Agent({
@@ -35,6 +37,7 @@ export async function startTestAgent(api: MemoryApi, name: string, wish: AgentWi
     identity: `machine-of-${name}`,
     startForwarder: ({ onReport }) => {
       forwarder = new FakeForwarder(onReport);
+      forwarder.silent = isSilent;
       return forwarder;
     },
     log,

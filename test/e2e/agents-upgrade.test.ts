@@ -78,6 +78,41 @@ describe('an agent takes the place of another', () => {
     },
   );
 
+  test('one that is stopped, and started again soon: the kernel goes on meanwhile, and no connection fails', async () => {
+    await replace(kernel);
+    await answered();
+    const before = await written();
+    const held = await lab.client.hold(node.address, 8000);
+    const load = await lab.client.load({ url: `http://${node.address}:8000/`, connections: 'new', perSecond: 100 });
+    await until(async () => (await load.read()).answered > 50, { withinMs: PATIENCE_MS, what: 'traffic flows' });
+    await agent.stop(PATIENCE_MS);
+    const stopped = (await load.read()).answered;
+    await until(async () => (await load.read()).answered > stopped, { withinMs: PATIENCE_MS, what: 'the kernel goes on' });
+    agent = startAgent(lab, node, { args: kernel });
+    await agent.logged(/following the cluster/, PATIENCE_MS);
+    const had = (await load.read()).answered;
+    await until(async () => (await load.read()).answered > had + 100, { withinMs: PATIENCE_MS, what: 'traffic goes on' });
+    expect((await load.stop()).failures).toEqual([]);
+    expect((await held.read()).open).toBe(true);
+    await held.end();
+    expect(await written()).toBe(before);
+  });
+
+  test('one in userspace that is stopped serves on while its connections drain', async () => {
+    await replace(userspace);
+    await answered();
+    const held = await lab.client.hold(node.address, 8000);
+    await until(async () => (await held.read()).ticks > 0, { withinMs: PATIENCE_MS, what: 'the connection to be established' });
+    agent.signal('SIGTERM');
+    await agent.logged(/stopping/, PATIENCE_MS);
+    await answered();
+    await held.end();
+    await until(() => !agent.alive, { withinMs: PATIENCE_MS, what: 'its end, when nobody is left from before' });
+    expect(await lab.client.knock(node.address, 8000)).toBe('refused');
+    agent = startAgent(lab, node, { args: userspace });
+    await answered();
+  });
+
   test('when the new one dies before the old one was told to end, the old one serves again', async () => {
     const next = startAgent(lab, node, { args: userspace });
     await next.logged(/following the cluster/, PATIENCE_MS);

@@ -198,10 +198,12 @@ describe('forwarder agents on the nodes', () => {
     await publishes(web, lab.nodes);
   });
 
-  test('an agent that is stopped lets go of its Lease at once, and its node is no way in until it is back', async () => {
+  test('the node of an agent that is stopped and does not come back is no way in until it does', async () => {
     const [first, second, third] = lab.nodes;
     await agentOf(third!).stop(60_000);
-    await publishes(web, [first!, second!]);
+    await publishes(web, [first!, second!], DEAD_MS);
+    const answers = async () => (await web.answers(third!.address, 8000).catch(() => '')) !== '';
+    await until(async () => !(await answers()), { withinMs: DEAD_MS, what: 'the rules that it has left to end by themselves' });
     start(third!);
     await publishes(web, lab.nodes);
   });
@@ -210,8 +212,7 @@ describe('forwarder agents on the nodes', () => {
     const [, , third] = lab.nodes;
     const inNode = (...args: string[]) => tryRun('nsenter', [`--net=/run/netns/${third!.net.namespace}`, ...args]);
     await agentOf(third!).stop(60_000);
-    expect((await inNode('nft', 'list', 'table', 'inet', 'nodeport-lb')).code).not.toBe(0); // a stop leaves nothing
-    await inNode('nft', 'add', 'table', 'inet', 'nodeport-lb');
+    expect((await inNode('nft', 'list', 'table', 'inet', 'nodeport-lb')).stdout).toContain('meta time >='); // for the next agent, and not for ever
     const cleaning = startAgent(lab, third, { args: ['--cleanup'] });
     expect((await cleaning.exited).code).toBe(0);
     expect(cleaning.log()).toMatch(/removed the nftables table[\s\S]*removed .*agent-rules.json/);

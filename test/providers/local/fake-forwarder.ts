@@ -1,4 +1,12 @@
-import type { Forwarder, ForwarderReport, ListenerState, Rules, RulesChange, TargetState } from '../../../src/forwarder/rules.ts';
+import type {
+  Forwarder,
+  ForwarderReport,
+  ListenerState,
+  Parting,
+  Rules,
+  RulesChange,
+  TargetState,
+} from '../../../src/forwarder/rules.ts';
 import { emptyTable, type RulesTable, revise } from '../../../src/forwarder/table.ts';
 
 /** A forwarder without sockets: keeps the real one's promises about generations, bases and reports. */
@@ -8,6 +16,8 @@ export class FakeForwarder implements Forwarder {
   readonly taken: (Rules | RulesChange)[] = [];
   /** While true nothing is reported, as by a process that hangs. */
   silent = false;
+  /** How it was told to end. */
+  parting: Parting | undefined;
   readonly #onReport: (report: ForwarderReport) => void;
 
   constructor(onReport: (report: ForwarderReport) => void) {
@@ -28,11 +38,18 @@ export class FakeForwarder implements Forwarder {
     this.table = emptyTable;
   }
 
+  /** All that it did not say while it was silent. */
+  answer(): void {
+    this.report({ listeners: Object.fromEntries([...this.table.listeners.keys()].map((id) => [id, this.#stateOf(id)])) });
+  }
+
   report(report: Partial<ForwarderReport>): void {
     this.#onReport({ generation: this.table.generation, listeners: {}, targets: {}, ...report });
   }
 
-  async close(): Promise<void> {}
+  async close(_drainMs?: number, parting?: Parting): Promise<void> {
+    this.parting = parting;
+  }
 
   async counters(): Promise<never> {
     throw new Error('nothing goes through this forwarder');
