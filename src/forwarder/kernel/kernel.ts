@@ -311,7 +311,8 @@ export class Kernel {
   /** A listener that is sent to another chain loses its counters. */
   async #keepCounters(keys: readonly string[]): Promise<void> {
     if (keys.length === 0) return;
-    const counts = await readConnections(this.#nft, this.#options.table, keys);
+    const entries = keys.flatMap((key) => this.#plan.entries.get(key) ?? []);
+    const counts = await readConnections(this.#nft, this.#options.table, entries);
     for (const [key, connections] of counts) this.#listeners.get(key)?.renew(connections);
   }
 

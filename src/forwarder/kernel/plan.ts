@@ -41,6 +41,18 @@ export interface Guard {
   readonly sources: readonly string[];
 }
 
+/**
+ * The chain for all listeners that no element sends elsewhere, one for each family: the group with most listeners has it, so that one
+ * element is enough for each of them. Reading elements is most of what a load takes.
+ */
+export function restChain(family: Family): string {
+  return `rest${family}`;
+}
+
+export function isRest(chain: string): boolean {
+  return chain.startsWith('rest');
+}
+
 export interface Entry {
   readonly rule: KernelRule;
   /** Name of a chain. */
@@ -101,6 +113,7 @@ export interface Changes {
 /** Pure. What the kernel shall hold after these changes. A node that comes or goes changes one chain and touches no listener. */
 export function planChanges(before: Plan, { rules, aims }: Changes): Plan {
   const draft = new Draft(before, aims);
+  draft.giveRest(rules);
   for (const [key, rule] of rules) draft.put(key, rule);
   return draft.finish();
 }
@@ -125,7 +138,22 @@ class Draft {
     this.#next = before.next;
     for (const [group, { name, aim }] of before.chains) {
       const now = aims.get(group);
-      if (now && now.content !== aim.content) this.#chains.set(group, { name, aim: now });
+      if (!now || now.content === aim.content) continue;
+      if (isRest(name) && now.ports) throw new Error(`group ${group} has come to have ports of its own`);
+      this.#chains.set(group, { name, aim: now });
+    }
+  }
+
+  /** To the largest of the new groups, where it is free. Groups that have a chain keep it: nothing of theirs is loaded again. */
+  giveRest(rules: Changes['rules']): void {
+    const sizes = new Map<string, number>();
+    for (const rule of rules.values()) if (rule) sizes.set(rule.group, (sizes.get(rule.group) ?? 0) + 1);
+    const names = new Set([...this.#chains.values()].map(({ name }) => name));
+    for (const [group] of [...sizes].sort(([, a], [, b]) => b - a)) {
+      const aim = this.#aims.get(group);
+      if (!aim || aim.ports || this.#chains.has(group) || names.has(restChain(aim.family))) continue;
+      names.add(restChain(aim.family));
+      this.#chains.set(group, { name: restChain(aim.family), aim });
     }
   }
 

@@ -1,4 +1,4 @@
-import { type Aim, type Chain, type Entry, emptyPlan, type Family, type Guard, type Plan } from './plan.ts';
+import { type Aim, type Chain, type Entry, emptyPlan, type Family, type Guard, isRest, type Plan, restChain } from './plan.ts';
 import { fillSlots, SLOTS } from './slots.ts';
 
 /** Before kube-proxy's and Docker's translation (-100), so that a packet for one of our listeners is ours. */
@@ -21,8 +21,9 @@ const protocols = ['tcp', 'udp', 'sctp'] as const;
 
 /**
  * Pure. The whole ruleset as one text for `nft -f -`: it takes the place of whatever the table held, in one transaction.
- * A listener is an element of three maps: `targets` sends its first packet to the chain of its target set, `ports` knows its nodePort
- * there, and `via` tells afterwards that the connection came through it, so that it is masqueraded and answers come back.
+ * A listener is an element of up to three maps: `targets` sends its first packet to the chain of its target set, unless that is the
+ * one for the rest; `ports` knows its nodePort there; `via` tells that a packet is for it and afterwards that the connection came through
+ * it, so that it is masqueraded and answers come back, unless its address is in `own`.
  */
 export function renderRuleset(plan: Plan, options: RulesetOptions): string {
   const { table } = options;
@@ -35,6 +36,7 @@ export function renderRuleset(plan: Plan, options: RulesetOptions): string {
     '    meta l4proto tcp reject with tcp reset',
     '    reject',
     '  }',
+    ...families.flatMap((family) => [`  chain ${restChain(family)} {`, '  }']),
     ...renderHooks(options.countBytes),
     '}',
     renderChange(emptyPlan, plan, options),
@@ -56,9 +58,8 @@ export function renderChange(
   for (const [content, guard] of after.guards) if (!before.guards.has(content)) renderGuard(guard, table).forEach(say);
   for (const [group, chain] of after.chains) {
     const had = before.chains.get(group);
-    if (had?.name !== chain.name) say(`add chain inet ${table} ${chain.name}`);
-    else if (had.aim.content !== chain.aim.content) say(`flush chain inet ${table} ${chain.name}`);
-    else continue;
+    if (had?.name === chain.name && had.aim.content === chain.aim.content) continue;
+    say(`${had?.name === chain.name || isRest(chain.name) ? 'flush' : 'add'} chain inet ${table} ${chain.name}`);
     say(`add rule inet ${table} ${chain.name} ${renderAim(chain)}`);
   }
   for (const [map, { gone, come }] of changedElements(before, after, keys)) renderElements(map, table, gone, come).forEach(say);
@@ -76,7 +77,7 @@ export function renderChange(
     renderForgotten(before, after, keys, family, { table, countBytes }).forEach(say);
   }
   for (const [group, { name }] of before.chains)
-    if (after.chains.get(group)?.name !== name) say(`delete chain inet ${table} ${name}`);
+    if (after.chains.get(group)?.name !== name) say(`${isRest(name) ? 'flush' : 'delete'} chain inet ${table} ${name}`);
   for (const [content, { name }] of before.guards) {
     if (after.guards.get(content)?.name === name) continue;
     say(`delete chain inet ${table} ${name}`);
@@ -95,17 +96,27 @@ export function differing(before: Plan, after: Plan): readonly string[] {
   return keys;
 }
 
-/** Pure. Those of the keys whose listeners go on but are sent to another chain: their counters begin anew. */
+/** Pure. Those of the keys whose listeners go on but are counted by another element: their counters begin anew. */
 export function movedKeys(before: Plan, after: Plan, keys: readonly string[] = differing(before, after)): readonly string[] {
   return keys.filter((key) => {
     const [had, has] = [before.entries.get(key), after.entries.get(key)];
-    return had && has && had.chain !== has.chain;
+    return had && has && (had.chain !== has.chain || (isRest(has.chain) && had.rule.nodePort !== has.rule.nodePort));
   });
+}
+
+/** An element that has not counted its listener's connections so far has an old number. */
+function isCountedAnew(had: Entry | undefined, has: Entry | undefined): boolean {
+  return had !== undefined && has !== undefined && isRest(has.chain) && had.chain !== has.chain;
+}
+
+/** Pure. The map whose element counts the connections of a listener. */
+export function countingMap({ chain, rule }: Entry): string {
+  return `${isRest(chain) ? 'ports' : 'targets'}${rule.family}`;
 }
 
 /** What stands in each map for an entry; undefined: nothing. */
 const places: Readonly<Record<string, (entry: Entry, plan: Plan) => string | undefined>> = {
-  targets: ({ chain }) => `goto ${chain}`,
+  targets: ({ chain }) => (isRest(chain) ? undefined : `goto ${chain}`),
   ports: ({ rule }) => String(rule.nodePort),
   guards: ({ guard }) => guard && `jump ${guard}`,
   via: ({ rule }, plan) => (plan.exclusive.has(rule.address) ? undefined : ''),
@@ -126,7 +137,7 @@ function changedElements(before: Plan, after: Plan, keys: readonly string[]): Re
       const [had, has] = [before.entries.get(key), after.entries.get(key)];
       const old = had && of(had, before);
       const now = has && of(has, after);
-      if (old === now) continue;
+      if (old === now && !(name === 'ports' && isCountedAnew(had, has))) continue;
       const { gone, come } = byFamily[(has ?? had)!.rule.family];
       if (old !== undefined) gone.push(key);
       if (now !== undefined) come.push(now === '' ? key : `${key} : ${now}`);
@@ -167,7 +178,7 @@ function renderMaps(family: Family): string[] {
   const counted = `flags dynamic; size ${COUNTED}; counter;`;
   return [
     `  map targets${family} { type ${key} : verdict; counter; }`,
-    `  map ports${family} { type ${key} : inet_service; }`,
+    `  map ports${family} { type ${key} : inet_service; counter; }`,
     `  map guards${family} { type ${key} : verdict; }`,
     `  set via${family} { type ${key}; }`,
     `  set own${family} { type ipv${family}_addr; }`,
@@ -180,11 +191,13 @@ function renderMaps(family: Family): string[] {
 
 /** The first packet of a connection alone comes by the nat hooks; what follows is translated as it was. */
 function renderHooks(countBytes: boolean): string[] {
-  const [ip, ip6] = ['ip', 'ip6'];
-  const asked = ['guards', 'targets'].flatMap((map) => [
-    `${ip} daddr . meta l4proto . th dport vmap @${map}4`,
-    `${ip6} daddr . meta l4proto . th dport vmap @${map}6`,
-  ]);
+  const asked = [
+    ...['guards', 'targets'].flatMap((map) => families.map((family) => `${listenerOf(family)} vmap @${map}${family}`)),
+    ...families.flatMap((family) => [
+      `${word(family)} daddr @own${family} goto ${restChain(family)}`,
+      `${listenerOf(family)} @via${family} goto ${restChain(family)}`,
+    ]),
+  ];
   return [
     ...renderHook('prerouting', `type nat hook prerouting priority ${DSTNAT}`, asked),
     ...renderHook('output', `type nat hook output priority ${DSTNAT}`, asked), // clients on this very machine
@@ -205,7 +218,7 @@ function renderHook(name: string, type: string, rules: readonly string[]): strin
 function renderInput(family: Family): string[] {
   const mine = `${word(family)} daddr @own${family} meta l4proto`;
   return [
-    `${mine} { tcp, udp, sctp } ${word(family)} daddr . meta l4proto . th dport @open${family} accept`,
+    `${mine} { tcp, udp, sctp } ${listenerOf(family)} @open${family} accept`,
     `${mine} tcp ct state new reject with tcp reset`,
     `${mine} { udp, sctp } ct state new reject`,
   ];
@@ -245,12 +258,17 @@ function origin(family: Family, protocol: string): string {
   return `meta l4proto ${protocol} ct original ${word(family)} daddr . meta l4proto . ct original proto-dst`;
 }
 
+/** Of a packet that is not translated yet. */
+function listenerOf(family: Family): string {
+  return `${word(family)} daddr . meta l4proto . th dport`;
+}
+
 function word(family: Family): 'ip' | 'ip6' {
   return family === 4 ? 'ip' : 'ip6';
 }
 
 function renderGuard({ name, family, sources }: Guard, table: string): string[] {
-  const key = `${word(family)} daddr . meta l4proto . th dport`;
+  const key = listenerOf(family);
   const add = (rule: string) => `add rule inet ${table} ${name} ${rule}`;
   return [
     `add set inet ${table} ${name}s { type ipv${family}_addr; flags interval; auto-merge; }`,
@@ -263,11 +281,13 @@ function renderGuard({ name, family, sources }: Guard, table: string): string[] 
   ];
 }
 
-function renderAim({ aim }: Chain): string {
+function renderAim({ name, aim }: Chain): string {
   const { family, addresses: to } = aim;
-  if (to.length === 0) return 'goto none';
-  const port = aim.ports ? '' : ` : ${word(family)} daddr . meta l4proto . th dport map @ports${family}`;
-  return `meta l4proto { tcp, udp, sctp } dnat ${word(family)} to ${renderChoice(aim)}${port}`;
+  const served = 'meta l4proto { tcp, udp, sctp }';
+  // On addresses that are ours alone packets for anything come to the chain for the rest.
+  if (to.length === 0) return isRest(name) ? `${served} ${listenerOf(family)} != @open${family} goto none` : 'goto none';
+  const port = aim.ports ? '' : ` : ${listenerOf(family)} map @ports${family}`;
+  return `${served} dnat ${word(family)} to ${renderChoice(aim)}${port}`;
 }
 
 function renderChoice(aim: Aim): string {

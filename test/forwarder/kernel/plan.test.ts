@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { canonical, emptyPlan, keyOf, type Plan, planChanges } from '../../../src/forwarder/kernel/plan.ts';
-import { movedKeys, renderChange } from '../../../src/forwarder/kernel/ruleset.ts';
+import { countingMap, movedKeys, renderChange } from '../../../src/forwarder/kernel/ruleset.ts';
 import { aim, changesTo, kernelRule } from './builders.ts';
 
 const options = { table: 'test', countBytes: false };
@@ -36,16 +36,76 @@ describe('chains', () => {
   });
 
   test('one that nobody has any more is deleted after the last element that points to it', () => {
-    const before = plan([kernelRule(1, two), kernelRule(2, other)]);
+    const before = plan([kernelRule(1, two), kernelRule(3, two), kernelRule(2, other)]);
     const after = plan([kernelRule(1, two)], [two], before);
     const text = renderChange(before, after, options);
     expect(text.indexOf('delete chain')).toBeGreaterThan(text.indexOf('delete element inet test targets4'));
   });
 
   test('names are never used twice', () => {
-    const first = plan([kernelRule(1, two)]);
-    const second = plan([kernelRule(1, two)], [two], plan([], [], first));
-    expect([...second.chains.values()].map(({ name }) => name)).not.toEqual([...first.chains.values()].map(({ name }) => name));
+    const rules = [kernelRule(1, two), kernelRule(2, two), kernelRule(3, other)];
+    const first = plan(rules);
+    const second = plan(rules, [two, other], plan(rules.slice(0, 2), [two], first));
+    expect(first.chains.get(other.content)?.name).toBe('t1');
+    expect(second.chains.get(other.content)?.name).toBe('t2');
+  });
+});
+
+describe('the chain for the rest', () => {
+  const listeners = [...many(two), ...many(other, 200, 3)];
+  const nameOf = (of: Plan, { content } = two) => of.chains.get(content)?.name;
+  const elements = (text: string, map: string) => text.split('\n').filter((line) => line.includes(` element inet test ${map} `));
+
+  test('is that of the largest group, whose listeners are no elements of the map of targets', () => {
+    const after = plan(listeners);
+    expect([nameOf(after), nameOf(after, other)]).toEqual(['rest4', 't1']);
+    expect(
+      elements(renderChange(emptyPlan, after, options), 'targets4')
+        .join()
+        .match(/goto/g),
+    ).toHaveLength(3);
+  });
+
+  test('stays with it when another becomes larger', () => {
+    const after = planChanges(plan(listeners), changesTo(many(other, 300, 500), [other]));
+    expect(nameOf(after)).toBe('rest4');
+  });
+
+  test('is for each family', () => {
+    const six = aim(['fd00::1']);
+    const after = plan([...listeners, kernelRule(1, six, { address: 'fd00::9' })], [two, other, six]);
+    expect(nameOf(after, six)).toBe('rest6');
+  });
+
+  test('is not for targets with ports of their own: whatever came there would be sent on', () => {
+    const own = { ...two, ports: [81, 82] };
+    expect(nameOf(plan(many(), [own]), own)).toBe('t1');
+  });
+
+  test('is emptied when the last of the group goes, and given to the next new group', () => {
+    const before = plan(listeners);
+    const gone = planChanges(before, { rules: new Map(many(two).map(({ key }) => [key, undefined])), aims: new Map() });
+    expect(renderChange(before, gone, options)).toMatch(/flush chain inet test rest4$/);
+    const next = planChanges(gone, changesTo(many(three), [three]));
+    expect(nameOf(next, three)).toBe('rest4');
+  });
+
+  test('a listener that comes to it is counted by another element, which begins at nothing', () => {
+    const before = plan(listeners);
+    const moved = kernelRule(200, two);
+    const after = planChanges(before, changesTo([moved], [two]));
+    expect(movedKeys(before, after)).toEqual([moved.key]);
+    expect([before, after].map((of) => countingMap(of.entries.get(moved.key)!))).toEqual(['targets4', 'ports4']);
+    expect(elements(renderChange(before, after, options), 'ports4')).toEqual([
+      `delete element inet test ports4 { ${moved.key} }`,
+      `add element inet test ports4 { ${moved.key} : 30200 }`,
+    ]);
+  });
+
+  test('another nodePort is another element, whose count begins anew', () => {
+    const before = plan(listeners);
+    const changed = { ...kernelRule(1, two), nodePort: 32_000 };
+    expect(movedKeys(before, planChanges(before, changesTo([changed], [two])))).toEqual([changed.key]);
   });
 });
 

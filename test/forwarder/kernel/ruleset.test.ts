@@ -12,18 +12,20 @@ const plan = (rules: readonly KernelRule[], exclusive: readonly string[] = [], a
 const ruleOf = (of: Aim, address = '192.0.2.1') =>
   renderRuleset(plan([kernelRule(80, of, { address })], [], [of]), options)
     .split('\n')
-    .find((line) => line.startsWith('add rule inet test t1'));
+    .find((line) => /^add rule inet test (t1|rest[46])/.test(line));
 
 test('the whole takes the place of what the table held, in one text', () => {
   const lines = renderRuleset(plan([]), options).split('\n');
   expect(lines.slice(0, 3)).toEqual(['table inet test {}', 'delete table inet test', 'table inet test {']);
 });
 
-test('a listener is an element of each map', () => {
-  const text = renderRuleset(plan([kernelRule(80, to)]), options);
-  expect(text).toContain('add element inet test targets4 { 192.0.2.1 . tcp . 80 : goto t1 }');
-  expect(text).toContain('add element inet test ports4 { 192.0.2.1 . tcp . 80 : 30080 }');
-  expect(text).toContain('add element inet test via4 { 192.0.2.1 . tcp . 80 }');
+test('a listener is an element of each map; of those with the most frequent targets none says so', () => {
+  const few = aim(['10.0.0.9']);
+  const text = renderRuleset(plan([kernelRule(79, few), kernelRule(80, to), kernelRule(81, to)], [], [few, to]), options);
+  expect(text).toContain('add element inet test targets4 { 192.0.2.1 . tcp . 79 : goto t1 }');
+  const all = [79, 80, 81].map((port) => `192.0.2.1 . tcp . ${port}`);
+  expect(text).toContain(`add element inet test ports4 { ${all.map((key, i) => `${key} : ${30_079 + i}`).join(', ')} }`);
+  expect(text).toContain(`add element inet test via4 { ${all.join(', ')} }`);
 });
 
 describe('targets', () => {
@@ -44,21 +46,25 @@ describe('targets', () => {
   test('by the hash of the client', () => {
     expect(ruleOf(aim(['10.0.0.1', '10.0.0.2'], { sticky: true }))).toMatch(/jhash ip saddr mod 1024 seed 0x\w+ map \{ 0 : 10/);
   });
-  test('none at all', () => expect(ruleOf(aim([]))).toBe('add rule inet test t1 goto none'));
+  test('none at all: what userspace serves on addresses that are ours alone is let through', () => {
+    expect(ruleOf(aim([]))).toBe(
+      'add rule inet test rest4 meta l4proto { tcp, udp, sctp } ip daddr . meta l4proto . th dport != @open4 goto none',
+    );
+  });
 });
 
 test('source ranges are a chain before the targets, shared by listeners with the same ranges', () => {
   const sources = ['10.0.0.0/8'];
   const rules = [80, 81].map((port) => kernelRule(port, to, { sources }));
   const text = renderRuleset(plan(rules), options);
-  expect(text).toContain('add element inet test guards4 { 192.0.2.1 . tcp . 80 : jump g2, 192.0.2.1 . tcp . 81 : jump g2 }');
+  expect(text).toContain('add element inet test guards4 { 192.0.2.1 . tcp . 80 : jump g1, 192.0.2.1 . tcp . 81 : jump g1 }');
   expect(text.match(/add chain inet test g/g)).toHaveLength(1);
 });
 
 test('ranges of another family alone let nobody in', () => {
   const text = renderRuleset(plan([kernelRule(80, to, { sources: [] })]), options);
-  expect(text).toContain('add set inet test g2s');
-  expect(text).not.toContain('add element inet test g2s');
+  expect(text).toContain('add set inet test g1s');
+  expect(text).not.toContain('add element inet test g1s');
 });
 
 test('addresses that are ours alone need no entry to be masqueraded', () => {
