@@ -4,6 +4,7 @@ import {
   type ForwarderLog,
   type ForwarderReport,
   type ListenerState,
+  type Parting,
   type RulesChange,
   RulesError,
   type TargetState,
@@ -59,11 +60,11 @@ export class Link {
     this.#send(); // whole rules, so that every later change has a base
   }
 
-  async close(drainMs: number): Promise<void> {
+  async close(drainMs: number, parting?: Parting): Promise<void> {
     const forwarder = this.#forwarder;
     this.#forwarder = undefined;
     this.#waits.end();
-    await forwarder?.close(drainMs);
+    await forwarder?.close(drainMs, parting);
   }
 
   /** Of the rules that the forwarder has in force; -1: none yet. */
