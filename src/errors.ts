@@ -34,6 +34,7 @@ export const cures = {
   ShareAcrossNamespaces: 'Share within one namespace, or start the controller with --share-across-namespaces.',
   SharePortClash: 'Give the Services of a share group different ports.',
   ForwarderDown: 'The forwarder is being restarted; if this stays, read the log of the controller.',
+  TargetLoops: 'Give the Service another port or address: at this one its own NodePort is looked for.',
   ConnectionsFull:
     'Raise the limit of open files (`ulimit -n`, LimitNOFILE= of systemd): each connection takes two; or spread clients over more forwarders.',
   NftMissing: 'Install nftables, so that the command nft is there, or use the userspace data path.',

@@ -11,6 +11,9 @@ export const CONNECT_TIMEOUT_MS = 2_000;
 /** How long one client may wait over all attempts; after that most clients have given up. */
 export const DIAL_TIMEOUT_MS = 15_000;
 
+/** An attempt that was not made: each connection would make another one, until no place is left. */
+export const LOOP = 'ELOOP';
+
 /** One try: a node, and the way to it. */
 export interface Attempt {
   readonly node: NodeEntry;
@@ -22,6 +25,8 @@ export interface DialHost {
   nowMs(): number;
   /** The target whose turn it is. */
   firstAttempt(dial: Dial): Attempt | undefined;
+  /** Whether the attempt leads to the very port that the client came in by. */
+  isLoop(client: Wire, attempt: Attempt): boolean;
   /** What is left to try after the first has failed, each once. */
   otherAttempts(first: Attempt): readonly Attempt[];
   attemptFailed(attempt: Attempt, code: string): void;
@@ -99,6 +104,10 @@ export class Dial implements WireOwner {
     this.#upstream = undefined;
     if (!attempt || now >= this.giveUpAtMs) {
       this.#host.gaveUp(this, 'exhausted');
+      return;
+    }
+    if (this.#host.isLoop(this.client, attempt)) {
+      this.#failed(LOOP);
       return;
     }
     this.deadlineMs = now + CONNECT_TIMEOUT_MS;

@@ -3,11 +3,12 @@ import { Affinity } from './affinity.ts';
 import { Backoff } from './backoff.ts';
 import { firstCursor, orderTargets } from './balance.ts';
 import { zeroCounters } from './counters.ts';
-import { type Attempt, Dial, type DialHost } from './dial.ts';
+import { type Attempt, Dial, type DialHost, LOOP } from './dial.ts';
 import { type Ground, isFull } from './ground.ts';
 import type { Watch } from './health.ts';
 import { keyOfSocket } from './inheritance.ts';
 import { type ListenFault, type Listening, listen } from './listen.ts';
+import { Loop } from './loop.ts';
 import type { Handle } from './pass.ts';
 import { allowedSources, isAllowed } from './problems.ts';
 import { proxyHeader } from './proxy-protocol.ts';
@@ -31,6 +32,7 @@ export class TcpListener implements DialHost {
   readonly #onEnded = (splice: Splice): void => this.#ended(splice);
   readonly #counters: { -readonly [K in keyof ListenerCounters]: number } = { ...zeroCounters };
   readonly #backoff = new Backoff();
+  readonly #loop: Loop;
   #rule: RuleListener;
   #watch: Watch;
   #allowed: BlockList | undefined;
@@ -38,6 +40,8 @@ export class TcpListener implements DialHost {
   #cursor: number;
   #phase: Phase = 'closed';
   #server: Server | undefined;
+  /** Where it is served; 0: not yet. */
+  #port = 0;
   #nextSweepMs = 0;
 
   /** @param onGone called once after `close`, when the last connection has ended */
@@ -49,6 +53,7 @@ export class TcpListener implements DialHost {
     this.#onGone = onGone;
     this.#cursor = firstCursor(rule.id);
     this.#allowed = allowedSources(rule.sourceRanges);
+    this.#loop = new Loop(rule.id, ground);
   }
 
   get drainMs(): number {
@@ -107,6 +112,7 @@ export class TcpListener implements DialHost {
 
   /** Connections to targets that are no more get the drain time; the others are not touched. */
   retarget(): void {
+    if (this.#loop.over() && this.#phase === 'listening') this.#tellListening();
     if (this.#splices.size === 0 || this.#isClosed()) return;
     const { nodeSet, nodePort, drainMs } = this.#rule;
     const members = new Set(this.#ground.nodes.set(nodeSet));
@@ -163,8 +169,16 @@ export class TcpListener implements DialHost {
     return [...inUse, ...health.otherWays(this.#watch, inUse)].filter((attempt) => !tried(attempt));
   }
 
+  isLoop(client: Wire, { endpoint }: Attempt): boolean {
+    return endpoint.port === this.#port && endpoint.address === client.ends().localAddress;
+  }
+
   attemptFailed(attempt: Attempt, code: string): void {
     this.#counters.retries++;
+    if (code === LOOP) {
+      this.#loop.met(attempt.endpoint, this.#ground.nodes.set(this.#rule.nodeSet).length);
+      return;
+    }
     this.#ground.health.failed(this.#watch, attempt, code);
   }
 
@@ -211,8 +225,14 @@ export class TcpListener implements DialHost {
   #opened(server: Server, at: Listening): void {
     this.#phase = 'listening';
     this.#server = server;
+    this.#port = at.port;
     this.#backoff.succeeded();
     server.on('error', (error) => this.#ground.log.warn({ listener: this.#rule.id, error: error.message }, 'accepting failed'));
+    this.#tellListening();
+  }
+
+  #tellListening(): void {
+    const at = { address: this.#rule.address, port: this.#port };
     this.#ground.reports.listener(this.#rule.id, { state: 'listening', ...at, ...this.#ground.pathOf(this.#rule) });
   }
 

@@ -142,6 +142,7 @@ export type ListenFailure =
   | 'AddressUnavailable'
   | 'ProtocolUnsupported'
   | 'SyncFailed'
+  | 'TargetLoops'
   | 'ForwarderDown'
   | 'NftMissing'
   | 'NetAdminMissing'

@@ -6,6 +6,7 @@ import type { Attempt } from './dial.ts';
 import { type Ground, isFull } from './ground.ts';
 import { keyOfSocket } from './inheritance.ts';
 import { bindFirst, type ListenFault } from './listen.ts';
+import { Loop } from './loop.ts';
 import type { Handle } from './pass.ts';
 import { allowedSources, isAllowed } from './problems.ts';
 import type { ListenerCounters, RuleListener } from './rules.ts';
@@ -28,6 +29,7 @@ export class UdpListener implements FlowHost {
   readonly #flows = new Set<Flow>();
   readonly #aim: Aim;
   readonly #backoff = new Backoff();
+  readonly #loop: Loop;
   readonly #onGone: () => void;
   readonly #inherited: Inherited = (address, port) => this.#ground.inheritance.claim('UDP', address, port);
   readonly #onSent = (error: Error | null): void => {
@@ -50,6 +52,7 @@ export class UdpListener implements FlowHost {
     this.#aim = new Aim(rule, ground);
     this.#onGone = onGone;
     this.#allowed = allowedSources(rule.sourceRanges);
+    this.#loop = new Loop(rule.id, ground);
   }
 
   /** What receives for it, by `keyOfSocket`. */
@@ -121,6 +124,7 @@ export class UdpListener implements FlowHost {
   /** Flows to targets that are no more leave them, at the latest after the drain time; the others are not touched. */
   retarget(): void {
     if (this.#isClosed()) return;
+    if (this.#loop.over() && this.#phase === 'listening') this.#tellListening();
     const { nodeSet, nodePort, drainMs } = this.#rule;
     const members = new Set(this.#ground.nodes.set(nodeSet));
     this.#aim.retarget(members);
@@ -198,7 +202,7 @@ export class UdpListener implements FlowHost {
       this.#counters.refusedByRange++;
       return undefined;
     }
-    const target = this.#aim.choose(address);
+    const target = this.#chooseFor(mouth, address);
     if (!target || !this.#makeRoom(now)) {
       this.#counters[target ? 'refusedByLimit' : 'failures']++;
       if (target) this.#ground.turnedAway++;
@@ -211,6 +215,16 @@ export class UdpListener implements FlowHost {
     this.#ground.flows.add(flow, now);
     this.#ground.wakeSweep();
     return flow;
+  }
+
+  /** What would come back to this very port would begin another flow, and so on. */
+  #chooseFor(mouth: Mouth, client: string): Attempt | undefined {
+    const isItself = ({ endpoint }: Attempt) => endpoint.port === mouth.port && endpoint.address === mouth.address;
+    const first = this.#aim.choose(client);
+    if (!first || !isItself(first)) return first;
+    this.#loop.met(first.endpoint, this.#ground.nodes.set(this.#rule.nodeSet).length);
+    const other = this.#aim.choose(client, new Set([first.node]));
+    return other && isItself(other) ? undefined : other;
   }
 
   /** @returns false when there is no flow whose place could be had, or too many have just begun */
@@ -242,11 +256,16 @@ export class UdpListener implements FlowHost {
     this.#backoff.succeeded();
     this.#mouths = mouths;
     for (const mouth of mouths) this.#listenAt(mouth);
-    const { address } = this.#rule;
-    if (isWildcard(address)) this.#follow = setInterval(() => void this.#followAddresses(), LOOK_AT_ADDRESSES_MS);
-    const at = { address, port: mouths[0]?.port ?? 0 };
-    this.#ground.reports.listener(this.#rule.id, { state: 'listening', ...at, ...this.#ground.pathOf(this.#rule) });
+    if (isWildcard(this.#rule.address)) {
+      this.#follow = setInterval(() => void this.#followAddresses(), LOOK_AT_ADDRESSES_MS);
+    }
+    this.#tellListening();
     this.#tellRoom(mouths[0]?.receiveBytes ?? RECEIVE_BYTES);
+  }
+
+  #tellListening(): void {
+    const at = { address: this.#rule.address, port: this.#mouths[0]?.port ?? 0 };
+    this.#ground.reports.listener(this.#rule.id, { state: 'listening', ...at, ...this.#ground.pathOf(this.#rule) });
   }
 
   #tellRoom(bytes: number): void {

@@ -19,12 +19,16 @@ import {
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
+let aheadMs = 0;
+
 function start(nodePort: number, maxConnections: number) {
   const known = new Known();
   const told: { level: string; fields: object; message: string }[] = [];
   const tell = (level: string) => (fields: object, message: string) => void told.push({ level, fields, message });
   const log: ForwarderLog = { ...quiet, info: tell('info'), warn: tell('warn') };
-  const forwarder = cleanup.forwarder(startForwarder({ onReport: known.take, log, maxConnections }));
+  const forwarder = cleanup.forwarder(
+    startForwarder({ onReport: known.take, log, maxConnections, nowMs: () => performance.now() + aheadMs }),
+  );
   forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort, idleMs: 0 })] }));
   const warning = () =>
     known.history.reduce<string | null | undefined>(
@@ -60,6 +64,7 @@ test('idle connections up to the limit are kept, one more is turned away and tha
   expect(await firstLine(first)).toBe('still here');
   for (const client of idle.slice(0, limit / 2)) client.destroy();
   await Promise.all(idle.slice(0, limit / 2).map(closed));
+  aheadMs += 60_000;
   await until('the end of the warning', () => warning() === null);
   expect(await whoAnswers(port)).toBe('127.0.0.1');
   expect((await forwarder.counters()).sum.refusedByLimit).toBe(1);

@@ -1,0 +1,31 @@
+import type { Ground } from './ground.ts';
+import { formatEndpoint } from './problems.ts';
+import type { Endpoint } from './targets.ts';
+
+/** Tells that a listener's target is the listener itself: once for each set of targets that has it. */
+export class Loop {
+  readonly #id: string;
+  readonly #ground: Ground;
+  #isTold = false;
+
+  constructor(id: string, ground: Ground) {
+    this.#id = id;
+    this.#ground = ground;
+  }
+
+  /** A client would have been sent to this target. @param targets of the listener; as long as there are others, they serve */
+  met({ address, port }: Endpoint, targets: number): void {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    const message = `its target ${formatEndpoint(address, port)} is this listener itself`;
+    this.#ground.log.warn({ listener: this.#id }, `${message}, and is passed over`);
+    if (targets === 1) this.#ground.reports.listener(this.#id, { state: 'failed', code: 'TargetLoops', message });
+  }
+
+  /** The targets may be others. @returns whether something was told */
+  over(): boolean {
+    const wasTold = this.#isTold;
+    this.#isTold = false;
+    return wasTold;
+  }
+}
