@@ -17,7 +17,7 @@ import type { Inventory } from './inventory.ts';
 import { TAG } from './names.ts';
 import { sayOthers, sortAgain, sortTargets } from './own-targets.ts';
 import type { SeenTarget } from './picture.ts';
-import { targetId } from './plan-groups.ts';
+import { targetId } from './room.ts';
 
 /** Resources that AWS tags with one call. */
 const ARNS_MAX = 20;

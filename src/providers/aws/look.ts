@@ -6,8 +6,8 @@ import { isCalled } from './failures.ts';
 import { TAG } from './names.ts';
 import { isRecorded, sortTargets } from './own-targets.ts';
 import type { SeenBalancer, SeenGroup, SeenListener } from './picture.ts';
-import { wantedTargets } from './plan-groups.ts';
 import { isChangingZones } from './plan-zones.ts';
+import { wantedTargets } from './room.ts';
 
 /** Listeners, attributes and targets are read only where the tags do not prove that they are as they should be. */
 export async function lookIfNeeded(bench: Bench, desired: Desired): Promise<void> {
@@ -28,10 +28,14 @@ export async function lookIfNeeded(bench: Bench, desired: Desired): Promise<void
   }
 }
 
-/** Reads what an identity sweep does not show of one balancer, as far as it is not known and matters. */
+/** Reads what an identity sweep does not show of one balancer, as far as it is not known and matters; what is to be replaced included. */
 async function lookCloser(bench: Bench, desired: Desired, { balancer, name }: Current): Promise<void> {
   const wanted = new Map(desired.listeners.map(({ group }) => [groupName(desired, name, group), group]));
-  const groups = bench.inventory.of(desired.key).groups.filter((group) => wanted.has(group.name));
+  const groups = bench.inventory
+    .of(desired.key)
+    .groups.filter(
+      ({ name: own, balancerArns, tags }) => wanted.has(own) || (balancerArns.length > 0 && tags[TAG.retired] === undefined),
+    );
   await Promise.all([
     ...(balancer ? [lookAtBalancer(bench, desired, balancer.arn)] : []),
     ...groups.map((group) => lookAtGroup(bench, group, Object.keys(wanted.get(group.name)?.attributes ?? {}).length > 0)),

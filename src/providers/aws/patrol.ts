@@ -1,6 +1,7 @@
 import { explain } from '../../errors.ts';
 import type { Log } from '../provider.ts';
 import { readBalancer } from './answers.ts';
+import { findAwaited } from './awaited.ts';
 import { isCalled } from './failures.ts';
 import type { Inventory } from './inventory.ts';
 import { TAG } from './names.ts';
@@ -110,16 +111,17 @@ export class Patrol {
     }
   }
 
-  /** AWS checks targets only of a group that a listener uses. Slower each time, and given up after ten minutes. */
+  /** AWS checks targets only of a group that a listener uses. Slower each time, and given up after ten minutes if no change waits for it. */
   async #lookAtGroups(): Promise<void> {
     const { inventory, now, tickMs } = this.#parts;
-    const open = [...inventory.groups.values()].filter(isOpen);
+    const awaited = findAwaited(inventory);
+    const open = [...inventory.groups.values()].filter((group) => isOpen(group) || awaited.has(group.arn));
     const names = new Set(open.map(({ arn }) => arn));
     for (const arn of this.#watches.keys()) if (!names.has(arn)) this.#watches.delete(arn);
     for (const { arn } of open)
       if (!this.#watches.has(arn)) this.#watches.set(arn, { since: Number.POSITIVE_INFINITY, nextAt: now(), pauseMs: tickMs });
     const due = open
-      .filter(({ arn }) => isDue(this.#watches.get(arn)!, now()))
+      .filter(({ arn }) => isDue(this.#watches.get(arn)!, now(), awaited.has(arn)))
       .sort((a, b) => this.#watches.get(a.arn)!.nextAt - this.#watches.get(b.arn)!.nextAt) // who waits longest
       .slice(0, GROUPS_PER_TICK);
     await Promise.all(due.map((group) => this.#lookAtGroup(group)));
@@ -188,6 +190,6 @@ function isOpen({ targets, balancerArns }: SeenGroup): boolean {
   return balancerArns.length > 0 && (targets ?? []).some(({ state }) => UNDECIDED.includes(state));
 }
 
-function isDue({ since, nextAt }: Watch, now: number): boolean {
-  return nextAt <= now && now - since < WATCH_MS;
+function isDue({ since, nextAt }: Watch, now: number, isAwaited: boolean): boolean {
+  return nextAt <= now && (isAwaited || now - since < WATCH_MS);
 }

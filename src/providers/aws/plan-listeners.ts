@@ -5,15 +5,16 @@ import type { Desired } from './desired.ts';
 import { TAG } from './names.ts';
 import { sayOthers } from './own-targets.ts';
 import type { Observed, SeenGroup, SeenListener } from './picture.ts';
-import { isWarm, type Planned } from './plan-groups.ts';
-import type { DesiredListener } from './ports.ts';
+import type { Planned } from './plan-groups.ts';
+import { type DesiredListener, LISTENERS_MAX } from './ports.ts';
+import { isReady } from './readiness.ts';
 import { type AwsStep, type ListenerSpec, step } from './steps.ts';
 
 /**
  * AWS checks the targets of a group only once a listener uses it. A group that shall take a port over is therefore first given a
  * port up here, which no security group of ours opens, until its targets have been checked.
  */
-const WARM_UP_PORTS = { from: 65_000, to: 65_100 } as const;
+export const WARM_UP_PORTS = { from: 65_000, to: 65_100 } as const;
 
 /** Listeners of the NLB: new ones, then changes, then what goes. */
 export function planListeners(
@@ -27,10 +28,11 @@ export function planListeners(
   const seen = new Map((balancer?.listeners ?? []).map((listener) => [listener.port, listener]));
   const ours = new Set(observed.groups.map(({ arn }) => arn));
   const steps: AwsStep[] = [];
+  const ends: AwsStep[] = [];
   const waiting: AwsStep[] = [];
   const kept = new Set<number>();
   const freed = new Set<string>();
-  const taken = new Set(seen.keys());
+  const taken = new Set([...seen.keys(), ...desired.listeners.map(({ port }) => port)]);
   for (const listener of desired.listeners) {
     kept.add(listener.port);
     const spec = specOf(listener, desired, name);
@@ -40,7 +42,7 @@ export function planListeners(
     }
     if (!had) steps.push(...createListener(name, listener, spec));
     else {
-      const change = changeListener({ name, listener, spec, had, observed, seen, taken });
+      const change = changeListener({ name, listener, spec, had, observed, seen, taken, desired });
       steps.push(...change.steps);
       waiting.push(...change.waiting);
       if (change.warmUp !== undefined) kept.add(change.warmUp);
@@ -49,10 +51,11 @@ export function planListeners(
   }
   for (const [port, listener] of seen) {
     if (kept.has(port) || (desired.adoptArn !== undefined && !ours.has(listener.groupArn))) continue;
-    steps.push(deleteListener(name, listener, observed.groups.find(({ arn }) => arn === listener.groupArn)?.others));
+    ends.push(deleteListener(name, listener, observed.groups.find(({ arn }) => arn === listener.groupArn)?.others));
     freed.add(listener.groupArn);
   }
-  return { steps, waiting, freed };
+  const isFull = seen.size + steps.filter(({ kind }) => kind === 'create-listener').length > LISTENERS_MAX;
+  return { steps: isFull ? [...ends, ...steps] : [...steps, ...ends], waiting, freed };
 }
 
 function specOf(listener: DesiredListener, desired: Desired, balancerName: string): ListenerSpec {
@@ -93,6 +96,7 @@ interface Change {
   readonly seen: ReadonlyMap<number, SeenListener>;
   /** Ports of this NLB, those for warming up that this plan gives out included. */
   readonly taken: Set<number>;
+  readonly desired: Desired;
 }
 
 function changeListener(change: Change): Planned & { readonly warmUp?: number; readonly freed?: string } {
@@ -109,11 +113,20 @@ function changeListener(change: Change): Planned & { readonly warmUp?: number; r
   );
   if (had.groupArn === group?.arn) return { steps: [act, ...extras], waiting: [] };
   const warm = [...change.seen.values()].find((one) => one.groupArn === group?.arn);
-  if (group && warm && isWarm(group)) {
+  const old = observed.groups.find(({ arn }) => arn === had.groupArn);
+  if (group && warm && isReady(group, old, change.desired)) {
     return { steps: [act, deleteListener(name, warm), ...extras], waiting: [], warmUp: warm.port, freed: had.groupArn };
   }
   const waits = { ...act, waitsFor: { what: 'healthy' } as const };
   if (warm) return { steps: [], waiting: [waits], warmUp: warm.port };
+  if (change.taken.size >= LISTENERS_MAX) {
+    if (change.desired.allowDisruption) return { steps: [act, ...extras], waiting: [], freed: had.groupArn };
+    const full = `NLB ${name} has ${change.taken.size} listeners, as many as it takes: no room for one by which new targets are checked`;
+    throw new Refusal(
+      'DisruptionNotAllowed',
+      `Port ${spec.port} would have to move to targets that have not been checked (${full})`,
+    );
+  }
   const port = freePort(change.taken);
   change.taken.add(port);
   return { steps: [warmUp(name, spec, port)], waiting: [waits], warmUp: port };

@@ -7,7 +7,9 @@ import type { Desired } from './desired.ts';
 import { CHANGING, SHARED, SHARED_GROUP, TAG } from './names.ts';
 import { isRecorded, recordNames, sayOthers } from './own-targets.ts';
 import type { Observed, SeenBalancer, SeenGroup, SeenSecurityGroup } from './picture.ts';
-import { deregister, isWarm, type Planned } from './plan-groups.ts';
+import type { Planned } from './plan-groups.ts';
+import { deregister } from './plan-targets.ts';
+import { isReady } from './readiness.ts';
 import { sayRule } from './rules.ts';
 import { type AwsStep, step } from './steps.ts';
 
@@ -111,13 +113,14 @@ export function planLeftovers(desired: Desired, current: Current, observed: Obse
   const steps: AwsStep[] = [];
   const waiting: AwsStep[] = [];
   const wanted = new Set(desired.listeners.map(({ group }) => groupName(desired, current.name, group)));
-  const isServing = !busy && isComplete(observed, current, wanted);
+  const isBuilt = isComplete(observed, current, wanted);
+  const isServing = !busy && isBuilt && takesOver(desired, current, observed, wanted);
   const sort = (one: AwsStep): unknown => (one.waitsFor ? waiting : steps).push(one);
   const stale = current.stale.filter((one) => !current.inTheWay.includes(one));
   const going = new Set(current.inTheWay.map(({ arn }) => arn));
   for (const old of stale) {
     const groups = observed.groups.filter(({ balancerArns }) => balancerArns.includes(old.arn));
-    for (const one of retire(old, groups, { isServing, now, desired })) {
+    for (const one of retire(old, groups, { isBuilt, isServing, now, desired })) {
       sort(one);
       if (one.kind === 'delete-balancer' && !one.waitsFor) going.add(old.arn);
     }
@@ -145,17 +148,35 @@ function isAttached(group: SeenGroup, { balancer }: Current): boolean {
 function isComplete(observed: Observed, { balancer }: Current, wanted: ReadonlySet<string>): boolean {
   if (balancer?.state !== 'active') return false;
   const groups = observed.groups.filter(({ name }) => wanted.has(name));
-  return groups.length === wanted.size && groups.every((group) => group.balancerArns.includes(balancer.arn) && isWarm(group));
+  return groups.length === wanted.size && groups.every((group) => group.balancerArns.includes(balancer.arn));
+}
+
+/** Whether each target group of the successor serves, or as much as the one did from which its clients come. */
+function takesOver(desired: Desired, { stale }: Current, { groups }: Observed, wanted: ReadonlySet<string>): boolean {
+  const living = new Set(stale.flatMap(({ arn, tags }) => (tags[TAG.retired] === undefined ? [arn] : [])));
+  const before = groups.filter(({ balancerArns }) => balancerArns.some((arn) => living.has(arn)));
+  const words = ({ tags }: SeenGroup): readonly string[] => tags[TAG.listener]?.split(' ') ?? [];
+  return groups.every((group) => {
+    const old = before.find((one) => words(one).some((word) => words(group).includes(word)));
+    return !wanted.has(group.name) || isReady(group, old, desired);
+  });
 }
 
 interface Succession {
+  /** The successor is there, with all its listeners. */
+  readonly isBuilt: boolean;
+  /** And clients may go there. */
   readonly isServing: boolean;
   readonly now: number;
   readonly desired: Desired;
 }
 
 /** The status moves when the old NLB is marked; clients that know the old name have the grace time to look it up again. */
-function retire(old: SeenBalancer, groups: readonly SeenGroup[], { isServing, now, desired }: Succession): readonly AwsStep[] {
+function retire(
+  old: SeenBalancer,
+  groups: readonly SeenGroup[],
+  { isBuilt, isServing, now, desired }: Succession,
+): readonly AwsStep[] {
   const since = old.tags[TAG.retired];
   if (since === undefined) {
     const resources = [...groups, old].map(({ name }) => name);
@@ -169,6 +190,7 @@ function retire(old: SeenBalancer, groups: readonly SeenGroup[], { isServing, no
   }
   const until = Number(since) + desired.graceSeconds * 1_000;
   const steps = removals(old, groups, { desired, now });
+  if (!isBuilt) return steps.map((one) => ({ ...one, waitsFor: { what: 'healthy' } as const })); // it may be wanted after all
   return now >= until ? steps : later(steps, until);
 }
 

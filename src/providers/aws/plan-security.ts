@@ -9,16 +9,21 @@ import { type AwsStep, step } from './steps.ts';
 /** Marks the rules that are ours on our own groups; what others add there stays. */
 const DESCRIPTION = 'nodeport-lb';
 
-/** The groups and rules that must be there before the NLB is made; rules that nobody wants any more go at once. */
-export function planSecurity(desired: Desired, balancerName: string, observed: Observed): readonly AwsStep[] {
-  const { security } = desired;
-  return [
-    ...(security.kind === 'managed' ? planFrontend(desired, frontendName(desired, balancerName), observed) : []),
-    ...(security.backend ? planBackend(desired, observed) : []),
-  ];
+export interface PlannedSecurity {
+  /** The groups and rules that must be there before the NLB is made; rules that nobody wants any more go at once. */
+  readonly steps: readonly AwsStep[];
+  /** What admits clients to a listener that is about to become another one: it goes when that has happened. */
+  readonly last: readonly AwsStep[];
 }
 
-function planFrontend(desired: Desired, name: string, observed: Observed): readonly AwsStep[] {
+export function planSecurity(desired: Desired, current: Current, observed: Observed): PlannedSecurity {
+  const { security } = desired;
+  const frontend = security.kind === 'managed' ? planFrontend(desired, current, observed) : { steps: [], last: [] };
+  return { steps: [...frontend.steps, ...(security.backend ? planBackend(desired, observed) : [])], last: frontend.last };
+}
+
+function planFrontend(desired: Desired, current: Current, observed: Observed): PlannedSecurity {
+  const name = frontendName(desired, current.name);
   const seen = observed.securityGroups.find((group) => group.name === name);
   const rules = desired.security.rules.map((rule) => ({ ...rule, description: DESCRIPTION }));
   const wanted = new Set(rules.map(ruleId));
@@ -38,13 +43,23 @@ function planFrontend(desired: Desired, name: string, observed: Observed): reado
   }
   if (seen) steps.push(...retagGroup(desired, seen));
   if (missing.length > 0) steps.push(allow(name, missing, 'listeners and source ranges of the Service'));
-  if (extra.length > 0) {
-    const summary = `no longer allow ${extra.map(sayRule).join(', ')} in ${name}`;
-    steps.push(
-      step({ kind: 'revoke-traffic', group: name, rules: extra }, summary, 'the Service does not ask for it', { disrupts: true }),
-    );
-  }
-  return steps;
+  const used = extra.filter((rule) => isUsed(rule, desired, current));
+  const revoke = (list: readonly Rule[]): readonly AwsStep[] => {
+    if (list.length === 0) return [];
+    const summary = `no longer allow ${list.map(sayRule).join(', ')} in ${name}`;
+    const act = { kind: 'revoke-traffic', group: name, rules: list } as const;
+    return [step(act, summary, 'the Service does not ask for it', { disrupts: true })];
+  };
+  return { steps: [...steps, ...revoke(extra.filter((rule) => !used.includes(rule)))], last: revoke(used) };
+}
+
+/** Whether the rule is of a transport that its port still has, and shall have no longer. */
+function isUsed({ protocol, from, to }: Rule, { listeners }: Desired, { balancer }: Current): boolean {
+  const carries = (of: string): boolean => (protocol === 'udp' ? ['UDP', 'TCP_UDP'] : ['TCP', 'TLS', 'TCP_UDP']).includes(of);
+  if (from !== to || !['tcp', 'udp'].includes(protocol)) return false;
+  const had = balancer?.listeners?.find(({ port }) => port === from);
+  const next = listeners.find(({ port }) => port === from);
+  return had !== undefined && next !== undefined && carries(had.protocol) && !carries(next.protocol);
 }
 
 /** Tags that others gave it stay. */

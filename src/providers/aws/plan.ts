@@ -22,13 +22,15 @@ export function planBalancer(desired: Desired, observed: Observed, now: number):
   const gaps = current.inTheWay.flatMap((old) => deleteBalancer(old, 'its successor cannot stand beside it', desired));
   const groups = planGroups(desired, current, observed);
   const listeners = planListeners(desired, current, observed);
+  const security = planSecurity(desired, current, observed);
   const zones = planZonesIfOurs(desired, current, observed, now);
   const steps = [
     ...gaps,
-    ...planSecurity(desired, current.name, observed),
+    ...security.steps,
     ...groups.steps,
     ...planCurrent(desired, current, observed, zones.steps),
     ...listeners.steps,
+    ...(listeners.waiting.length > 0 ? [] : security.last),
   ];
   const waiting = [...groups.waiting, ...listeners.waiting];
   const records = waiting.length > 0 ? [] : planRecord(desired, current);

@@ -36,7 +36,7 @@ const TLS_POLICY = 'ELBSecurityPolicy-2016-08';
 const PROXY_PROTOCOL = 'proxy_protocol_v2.enabled';
 const CLIENT_IP = 'preserve_client_ip.enabled';
 /** @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html */
-const LISTENERS_MAX = 50;
+export const LISTENERS_MAX = 50;
 
 /** The listeners in the order of their ports in the Services. @throws {Refusal} for what an NLB cannot serve */
 export function describeListeners(balancer: Balancer): readonly DesiredListener[] {

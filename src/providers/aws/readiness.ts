@@ -1,4 +1,5 @@
-import type { SeenTarget } from './picture.ts';
+import type { Desired } from './desired.ts';
+import type { SeenGroup, SeenTarget } from './picture.ts';
 
 /** States in which AWS has not made up its mind about a target. `unread`: registered by us and not looked at yet. */
 const UNDECIDED = ['initial', 'unread'];
@@ -16,6 +17,12 @@ export function isServing({ state }: SeenTarget): boolean {
 /** Every target has been checked, whatever came of it; where there is none there is nothing to wait for. */
 export function isChecked(targets: readonly SeenTarget[] | undefined): boolean {
   return targets?.every((one) => one.state !== 'proven' && !isUndecided(one)) ?? false;
+}
+
+/** Whether a target group may take clients over from another one. @param old undefined: there is none from which they would come */
+export function isReady(fresh: SeenGroup, old: SeenGroup | undefined, { targets: { ids } }: Pick<Desired, 'targets'>): boolean {
+  if (fresh.targets?.length === 0 && ids.length > 0) return false; // they come next
+  return mayTakeOver(fresh.targets, old ? old.targets : []);
 }
 
 /**

@@ -6,7 +6,7 @@ import type { Desired } from './desired.ts';
 import { instanceIdOf } from './instances.ts';
 import { TAG } from './names.ts';
 import type { Facts, Goal, Observed } from './picture.ts';
-import { hasJust, wantedTargets } from './plan-groups.ts';
+import { hasJust, wantedTargets } from './room.ts';
 
 /** What is wanted of a key, as the controller said last. */
 export interface Wish {
