@@ -11,6 +11,8 @@ import { heldAddresses } from './claim.ts';
 export interface Carriers {
   /** What the key may carry from now on, before anything is made for it. */
   expect(key: string, wanted: Balancer): void;
+  /** Whether the key may carry anything. */
+  carries(key: string): boolean;
   /** What the key carries now. */
   note(key: string, report: Report): void;
   /** Whether a Service whose balancer `key` is must wait until another balancer has let go of it. */
@@ -75,6 +77,7 @@ export function makeCarriers({ find, freed }: CarrierOptions): Carriers {
 
   return {
     expect,
+    carries: (key) => loads.has(key),
     note,
     holdsBack(key, service, leaves) {
       const others = [...(keysOf.get(service.uid) ?? [])].filter((other) => other !== key);

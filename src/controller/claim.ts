@@ -2,7 +2,7 @@ import { ownAnnotations } from '../config/annotation-table.ts';
 import { OUR_CLASS } from '../config/options.ts';
 import { at, type Service } from '../kube/objects.ts';
 
-/** Held before the first provider write, dropped only when nothing of the balancer is left. */
+/** Held before the first provider write (of an ephemeral provider: from when the address is published), dropped only when nothing of the balancer is left. */
 export const FINALIZER = 'nodeport-lb.io/cleanup';
 /** Type of our condition in `status.conditions`. */
 export const CONDITION = 'nodeport-lb.io/Ready';

@@ -22,7 +22,7 @@ export interface Decision {
 
 /** Who decides about addresses and refuses what he cannot do. */
 export interface Decider {
-  readonly provider: Pick<Provider, 'adjust'>;
+  readonly provider: Pick<Provider, 'adjust' | 'ephemeral'>;
   readonly surroundings: Surroundings;
 }
 
@@ -30,7 +30,8 @@ export interface Decider {
 export function decide(input: IntentInput, decider: Decider, last: Balancer | undefined): Decision {
   const intent = decideIntent(input); // pure
   const { adjusted, served, refused } = adjust(intent, decider);
-  const wanted = keepRefused(adjusted, last, refused, input); // pure
+  const kept = decider.provider.ephemeral ? refused.filter(isOnRecord) : refused;
+  const wanted = keepRefused(adjusted, last, kept, input); // pure
   const blind = !wanted && (intent.heldElsewhere || refused.some(isHeldHere));
   const idle = !wanted && (blind || refused.length > 0) && intent.leaving.length === 0;
   return { intent, ...(wanted ? { wanted } : {}), served, refused, blind, idle };
@@ -48,6 +49,11 @@ function adjust({ wanted, served, refused }: Intent, { provider, surroundings }:
     if (!(thrown instanceof Refusal)) throw thrown;
     return { served: [], refused: [...refused, ...served.map((service) => ({ service, refusal: thrown }))] };
   }
+}
+
+/** Whether somebody may have been told of what was made for it: else it was not made for long enough to be kept. */
+function isOnRecord({ service }: RefusedService): boolean {
+  return holds(service) || service.ingress.length > 0;
 }
 
 /** Whether a refused Service may have something at this provider. */

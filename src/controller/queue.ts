@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 /** What a worker answers when it is done with a key. */
 export interface Next {
   /** Look at the key again after this many milliseconds, though nothing may have changed; undefined or Infinity: do not. */
@@ -34,7 +36,15 @@ export interface Queue {
   pause(): Promise<void>;
   /** Resolves when nothing waits and nothing is under way (delayed keys do not count). */
   idle(): Promise<void>;
+  /**
+   * Resolves when it has been idle for CALM_MS, or is paused: a burst has gaps. There is no limit to how long that may take; whoever
+   * waits sets one.
+   */
+  calm(): Promise<void>;
 }
+
+/** Between two changes of one burst there is less: 1,000 Services made by 32 clients come some 4 ms apart, and a slow disk takes 100. */
+const CALM_MS = 200;
 
 /** First and longest pause after a failure. */
 const BACKOFF_MIN_MS = 250;
@@ -55,6 +65,8 @@ export function makeQueue(options: QueueOptions): Queue {
   const idlers = new Set<() => void>();
   const random = options.random ?? Math.random;
   let started = false;
+  let idleSince: number | undefined = performance.now(); // undefined: it is not idle
+  let calming: Promise<void> | undefined;
 
   function add(key: string): void {
     failures.delete(key);
@@ -141,15 +153,28 @@ export function makeQueue(options: QueueOptions): Queue {
   }
 
   function tellIdlers(): void {
-    const quiet = running.size === 0 && (waiting.size === 0 || !started);
-    if (!quiet) return;
+    idleSince = isIdle() ? (idleSince ?? performance.now()) : undefined;
+    if (idleSince === undefined) return;
     for (const tell of idlers) tell();
     idlers.clear();
   }
 
-  async function whenQuiet(): Promise<void> {
-    if (running.size === 0 && (waiting.size === 0 || !started)) return;
-    await new Promise<void>((resolve) => idlers.add(resolve));
+  function isIdle(): boolean {
+    return running.size === 0 && (waiting.size === 0 || !started);
+  }
+
+  async function whenIdle(): Promise<void> {
+    if (!isIdle()) await new Promise<void>((resolve) => idlers.add(resolve));
+  }
+
+  async function calmDown(): Promise<void> {
+    for (;;) {
+      await whenIdle();
+      if (!started) return;
+      const leftMs = CALM_MS - (performance.now() - (idleSince ?? performance.now()));
+      if (leftMs <= 0) return;
+      await sleep(leftMs, undefined, { ref: false });
+    }
   }
 
   return {
@@ -165,8 +190,14 @@ export function makeQueue(options: QueueOptions): Queue {
         cancelDelay(key);
         waiting.set(key, performance.now()); // not forgotten: looked at again after the next start
       }
-      await whenQuiet();
+      await whenIdle();
     },
-    idle: whenQuiet,
+    idle: whenIdle,
+    calm() {
+      calming ??= calmDown().finally(() => {
+        calming = undefined;
+      });
+      return calming;
+    },
   };
 }

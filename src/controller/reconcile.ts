@@ -4,10 +4,12 @@ import { type Balancer, nameOf, type Report, type Step } from '../model.ts';
 import type { Provider, Surroundings } from '../providers/provider.ts';
 import type { Carriers } from './carriers.ts';
 import { FINALIZER, foreignFinalizer } from './claim.ts';
-import { decide } from './decision.ts';
+import { type Decision, decide } from './decision.ts';
+import { forAll } from './for-all.ts';
 import type { Intent, IntentInput } from './intent.ts';
+import { type Held, hold } from './marks.ts';
 import type { Next } from './queue.ts';
-import { type Said, sayGone, sayHeld, sayNotes, sayRefused, sayServed, type Verdict } from './status.ts';
+import { type Said, sayBoth, sayGone, sayMarks, sayNotes, sayRefused, sayServed, type Verdict } from './status.ts';
 import type { Truce } from './truce.ts';
 import { conditionOf, isReady, NotLeader, type Writer } from './writer.ts';
 
@@ -40,29 +42,45 @@ const POLL_MS = 5_000;
 
 /** Brings one balancer from what is to what is wanted. Handed a key, never an event; a second run changes nothing. */
 export async function reconcile<O>(key: string, desk: Desk<O>): Promise<Next> {
-  const { provider } = desk;
-  const { intent, wanted, served, refused, blind, idle } = decide(desk.inputFor(key), desk, desk.lastWanted(key));
+  const decision = decide(desk.inputFor(key), desk, desk.lastWanted(key));
+  const { intent, wanted, served, refused, blind } = decision;
   tellWarnings(intent, desk.writer);
   if (wanted && !desk.dryRun) desk.carriers.expect(key, wanted);
   const told = await outcomeOf(refuseAll(refused, desk)); // a refusal that cannot be written holds up nobody
-  let renewMs = told.value ?? Number.POSITIVE_INFINITY;
-  if (idle) return finish(told, renewMs);
+  const renewMs = told.value ?? Number.POSITIVE_INFINITY;
+  if (decision.idle && !hasStrays(key, decision, desk)) return finish(told, renewMs);
   if (wanted) tellClashes(served, wanted, desk);
   tellRivals(served, desk.writer);
   if (desk.dryRun) return blind ? {} : await rehearse(key, wanted, intent.leaving, desk);
-  const held = wanted ? await holdAll(served, wanted, desk) : [];
+  return finish(told, Math.min(renewMs, await carryOut(key, decision, desk)));
+}
+
+/** @returns ms until the key must be looked at again */
+async function carryOut<O>(key: string, decision: Decision, desk: Desk<O>): Promise<number> {
+  const { provider } = desk;
+  const { intent, served, blind } = decision;
+  const { services, wanted, thrown } = decision.wanted ? await hold(served, decision.wanted, desk) : NOTHING_HELD;
   const applied = blind ? NOTHING_APPLIED : await applySteps(key, wanted, intent.leaving, desk);
   const report = provider.report(await provider.observe(key)); // believe the provider, not the plan
   desk.carriers.note(key, report);
   const { sameNodes } = desk.passed(key, wanted, report);
   const choices = applied.steps.flatMap(({ choice }) => choice ?? []);
   const news = { steps: sameNodes ? applied.steps : [], choices }; // a node's coming would be an event for each of a thousand Services
+  let renewMs = Number.POSITIVE_INFINITY;
   try {
-    if (wanted) renewMs = Math.min(renewMs, await publish(held, wanted, report, intent, news, desk));
+    if (wanted) renewMs = await publish(services, wanted, report, intent, news, desk);
   } finally {
     await releaseAll(intent.leaving, report, desk); // a member whose status cannot be written holds up nobody who leaves
   }
-  return finish(told, Math.min(renewMs, applied.waitMs, report.settled || report.gone ? Number.POSITIVE_INFINITY : POLL_MS));
+  if (thrown !== undefined) throw thrown;
+  return Math.min(renewMs, applied.waitMs, report.settled || report.gone ? Number.POSITIVE_INFINITY : POLL_MS);
+}
+
+const NOTHING_HELD: Held = { services: [], wanted: undefined };
+
+/** Whether something was made for Services that have nothing on record, and that cannot be served as they are now. */
+function hasStrays<O>(key: string, { wanted, blind }: Decision, { provider, carriers, dryRun }: Desk<O>): boolean {
+  return provider.ephemeral === true && !wanted && !blind && !dryRun && carriers.carries(key);
 }
 
 interface Outcome<T> {
@@ -82,13 +100,6 @@ async function outcomeOf<T>(act: Promise<T>): Promise<Outcome<T>> {
 function finish(told: Outcome<number>, afterMs: number): Next {
   if (told.value === undefined) throw told.thrown;
   return { afterMs };
-}
-
-/** At once for all; when one fails the others are done nevertheless, and no write is under way when the pass has ended. */
-async function forAll<T, R>(items: readonly T[], act: (item: T) => Promise<R>): Promise<readonly R[]> {
-  const acts = items.map(act);
-  await Promise.allSettled(acts);
-  return await Promise.all(acts);
 }
 
 async function rehearse<O>(key: string, wanted: Balancer | undefined, leaving: Intent['leaving'], desk: Desk<O>): Promise<Next> {
@@ -147,19 +158,6 @@ async function applyStep<O>(step: Step, desk: Desk<O>): Promise<void> {
   }
 }
 
-/** Finalizer, holder and addresses are on record before the first provider write, or a crash could leak what it makes. */
-async function holdAll<O>(services: readonly Service[], wanted: Balancer, desk: Desk<O>): Promise<readonly Service[]> {
-  const held = sayHeld(desk.holder, wanted.address.held);
-  const answers = await forAll(services, (service) => {
-    const { condition, ...marks } = held;
-    return desk.writer.say(
-      service,
-      service.finalizers.includes(FINALIZER) ? marks : { ...marks, ...(condition ? { condition } : {}) },
-    );
-  });
-  return answers.filter((service) => service !== undefined);
-}
-
 async function refuseAll<O>(refused: Intent['refused'], desk: Desk<O>): Promise<number> {
   let renewMs = Number.POSITIVE_INFINITY;
   for (const { service, refusal } of refused) {
@@ -188,10 +186,11 @@ async function publish<O>(
   news: News,
   desk: Desk<O>,
 ): Promise<number> {
+  const marks = sayMarks(desk.holder, wanted.address.held);
   const renewals = await forAll(services, async (service) => {
-    const said = sayServed(service, wanted, report, intent.portRefusals);
+    const said = sayBoth(marks, sayServed(service, wanted, report, intent.portRefusals));
     const rival = desk.truce.yieldTo(service, said);
-    if (rival) return await yieldTo(rival, service, desk);
+    if (rival) return await yieldTo(rival, service, marks, desk);
     const answer = await desk.writer.say(service, said);
     if (!answer) return Number.POSITIVE_INFINITY;
     if (said.condition?.status === 'True') tellState(service, answer, said.condition, report, desk);
@@ -204,11 +203,12 @@ async function publish<O>(
 async function yieldTo<O>(
   rival: { readonly manager: string; readonly forMs: number },
   service: Service,
+  marks: Said,
   desk: Desk<O>,
 ): Promise<number> {
   const subject = `${rival.manager} writes the status of this Service, too, again and again, so that its address is left to it`;
   const refusal = new Refusal('RivalController', subject);
-  const answer = await desk.writer.say(service, sayRefused(refusal));
+  const answer = await desk.writer.say(service, sayBoth(marks, sayRefused(refusal)));
   if (!answer) return Number.POSITIVE_INFINITY;
   return Math.min(rival.forMs, desk.writer.sayNotReady(answer, refusal));
 }

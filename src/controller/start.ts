@@ -67,7 +67,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const inputFor = describeInput({ provider: provider.name, config, cluster, claims, carriers });
   const leadership = chooseLeadership(options);
   const mayWrite = (): boolean => !config.dryRun && leadership.holds();
-  const recorder = config.dryRun ? undefined : recordFor(options, () => queue.idle(), mayWrite);
+  const recorder = config.dryRun ? undefined : recordFor(options, () => queue.calm(), mayWrite);
   const events = recorder ? whileLeading(logWarnings(recorder, log), mayWrite) : logEvents(log);
   const isOurs = (service: Service): boolean => claim(service, claimOptions(config, claims)).kind === 'ours';
   const tally = makeTally(options.metrics, services, provider, isOurs);
@@ -186,7 +186,7 @@ async function pass(key: string, desk: Desk<unknown>, tally: Tally): Promise<Nex
   }
 }
 
-/** Statuses go before events. */
+/** Statuses go before events: a burst of them, too. */
 function recordFor({ api, log }: ControllerOptions, turn: () => Promise<void>, may: () => boolean): EventRecorder {
   return recordEvents({ api, component: FIELD_MANAGER, now: Date.now, log, turn, may });
 }

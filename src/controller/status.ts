@@ -39,13 +39,22 @@ const NAMED_TARGETS = 3;
 /** How many data paths of one Service are told. */
 const NAMED_PATHS = 4;
 
+/** Said of every Service that has a balancer, no later than its address. */
+export function sayMarks(holder: string, addresses: readonly string[]): Said {
+  return { finalizer: true, annotations: { [HELD_BY]: holder, [HELD_ADDRESSES]: addresses.join(',') || null } };
+}
+
 /** Said in one patch before the first provider write, so that a crash cannot leak what is made next. */
 export function sayHeld(holder: string, addresses: readonly string[]): Said {
   return {
-    finalizer: true,
-    annotations: { [HELD_BY]: holder, [HELD_ADDRESSES]: addresses.join(',') || null },
+    ...sayMarks(holder, addresses),
     condition: { status: 'False', reason: 'Provisioning', message: 'The load balancer is being made.' },
   };
+}
+
+/** Both in one patch. */
+export function sayBoth(one: Said, other: Said): Said {
+  return { ...one, ...other, annotations: { ...one.annotations, ...other.annotations } };
 }
 
 /** Said once nothing of the balancer is left. Addresses that another controller has published meanwhile stay. */

@@ -50,6 +50,8 @@ export interface WriterOptions {
 export interface Writer {
   /** Patches what differs. @returns the Service as it is now; undefined when it has vanished */
   say(service: Service, said: Said): Promise<Service | undefined>;
+  /** Whether the API server refused the last patch of this Service for what it is (rights, an admission policy), so that another try is of no use yet. */
+  isRefused(uid: string): boolean;
   /** Tells why the Service has no address, when that is news or its event is about to die. @returns ms until it must be renewed */
   sayNotReady(service: Service, why: { readonly code: string; readonly message: string }): number;
   event(service: Service, type: 'Normal' | 'Warning', reason: EventReason, message: string): void;
@@ -75,6 +77,7 @@ export function makeWriter(options: WriterOptions): Writer {
   const { api, services, events, now } = options;
   const told = new Map<string, { text: string; at: number }>(); // by UID: at most one entry a Service
   const toldOnce = new Map<string, Map<string, EventReason>>(); // by UID, by text
+  const refused = new Set<string>(); // UIDs
 
   async function say(service: Service, said: Said): Promise<Service | undefined> {
     const patch = patchFor(service, said, new Date(now()).toISOString().replace(/\.\d+Z$/, 'Z'));
@@ -84,6 +87,7 @@ export function makeWriter(options: WriterOptions): Writer {
       const answer = readService(
         await api.patch('patchServiceStatus', service.namespace, service.name, patch, 'strategic', options.mayWrite),
       );
+      refused.delete(service.uid);
       if (!answer) return undefined;
       services.put(answer);
       return answer;
@@ -92,6 +96,7 @@ export function makeWriter(options: WriterOptions): Writer {
       if (thrown.status === 404) return undefined;
       if (thrown.reason === 'Withheld') throw new NotLeader(thrown.message, { cause: thrown });
       if (thrown.status === 409) throw new Stale(`${nameOf(service)} was changed by somebody else meanwhile`, { cause: thrown });
+      if (isRefusal(thrown)) refused.add(service.uid);
       throw thrown;
     }
   }
@@ -113,6 +118,7 @@ export function makeWriter(options: WriterOptions): Writer {
 
   return {
     say,
+    isRefused: (uid) => refused.has(uid),
     sayNotReady,
     event,
     eventOnce(service, type, reason, message) {
@@ -131,8 +137,14 @@ export function makeWriter(options: WriterOptions): Writer {
     forget(uid) {
       told.delete(uid);
       toldOnce.delete(uid);
+      refused.delete(uid);
     },
   };
+}
+
+/** Not 408 and 429, which are about the moment: nothing was judged. */
+function isRefusal({ status }: KubeError): boolean {
+  return status >= 400 && status < 500 && status !== 408 && status !== 429;
 }
 
 function eventFor(why: { readonly code: string }): ['Normal' | 'Warning', EventReason] {

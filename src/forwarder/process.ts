@@ -26,10 +26,12 @@ const forwarder = openForwarder({
   },
   log,
 });
-if (isPrivate && asked !== 'userspace') void removeOrphans();
 
-/** Rules wait until the sockets of the forwarder before this one are here, and it is clear which of them they want. */
-let ready: Promise<void> | undefined;
+/**
+ * Rules wait until the sockets of the forwarder before this one are here, and it is clear which of them they want; or until the kernel
+ * forwards nothing any more for processes that were killed, of whose addresses nobody may know.
+ */
+let ready: Promise<void> | undefined = isPrivate ? removeOrphans() : undefined;
 let path: string | undefined;
 
 process.on('message', (message: ToForwarder) => {
@@ -60,7 +62,7 @@ function apply(next: Extract<ToForwarder, { type: 'apply' }>['next']): void {
 
 /** What a process that was killed together with its forwarder has left in the kernel. */
 async function removeOrphans(): Promise<void> {
-  const removed = await cleanUpOrphans(PRIVATE_TABLES);
+  const removed = await cleanUpOrphans(PRIVATE_TABLES).catch(() => []); // never a reason to forward nothing
   if (removed.length > 0) log.info({ removed }, 'tables of processes that were killed are gone from the kernel');
 }
 

@@ -36,6 +36,8 @@ export interface EventOptions {
 
 /** Events not yet written; when it is full the oldest is dropped and counted. 1,000 Services tell about three each. */
 const QUEUE_LIMIT = 4096;
+/** With more than these none waits for its turn, so that none is dropped for having waited. */
+const PRESSING = QUEUE_LIMIT / 2;
 /** Events remembered, so that a repeat is a count; when it is full the one not told for longest is forgotten (client-go: 4096). */
 const TABLE_LIMIT = 4096;
 /** Writes at a time: few, so that the status patches go first. */
@@ -75,6 +77,8 @@ class Recorder implements EventRecorder {
   readonly #table = new Map<string, Entry>();
   readonly #queue = new Set<Entry>();
   readonly #idle = new Set<() => void>();
+  /** Writers that wait for their turn. */
+  readonly #patient = new Set<() => void>();
   #writing = 0;
   /** Repeats that are gathered before they are written. */
   readonly #waiting = new Set<Entry>();
@@ -97,6 +101,7 @@ class Recorder implements EventRecorder {
 
   async flush(): Promise<void> {
     this.#flushing = true;
+    this.#hurry();
     for (const entry of [...this.#waiting]) this.#enqueue(entry);
     if (this.#writing > 0) await this.#drained();
     this.#flushing = false;
@@ -144,6 +149,7 @@ class Recorder implements EventRecorder {
     this.#waiting.delete(entry);
     entry.state = 'queued';
     this.#queue.add(entry);
+    if (this.#queue.size > PRESSING) this.#hurry();
     if (this.#queue.size > QUEUE_LIMIT) this.#drop(this.#queue.values().next().value!);
     if (this.#writing >= WRITERS) return;
     this.#writing += 1;
@@ -177,9 +183,22 @@ class Recorder implements EventRecorder {
   }
 
   async #takeTurn(entry: Entry): Promise<void> {
+    const { turn } = this.#options;
     const leftMs = entry.last + PATIENCE_MS - this.#now();
-    if (!this.#options.turn || this.#flushing || leftMs <= 0) return;
-    await Promise.race([this.#options.turn(), this.#sleep(leftMs)]);
+    if (!turn || this.#flushing || leftMs <= 0 || this.#queue.size > PRESSING) return;
+    await new Promise<void>((resolve) => {
+      this.#patient.add(resolve);
+      void Promise.race([turn(), this.#sleep(leftMs)]).then(() => {
+        this.#patient.delete(resolve);
+        resolve();
+      });
+    });
+  }
+
+  /** Nobody waits for his turn any longer. */
+  #hurry(): void {
+    for (const resolve of this.#patient) resolve();
+    this.#patient.clear();
   }
 
   async #write(entry: Entry): Promise<void> {

@@ -11,6 +11,14 @@ export interface Provider<O = unknown> {
   readonly name: string;
 
   /**
+   * Nothing that `apply` makes outlives this process, or else it is gone before the next one here makes anything; and nobody but the
+   * cluster has a memory of what `adjust` has given out. What a crash takes was then told to nobody, so the marks of a Service
+   * (finalizer, holder, addresses) go on record in one write with its address, after `apply`. Absent: they go first, in a write of
+   * their own, since a crash behind `apply` would leave what nobody finds again.
+   */
+  readonly ephemeral?: boolean;
+
+  /**
    * Called once, before anything else, with every balancer that the cluster wants and the addresses that each holds, oldest
    * first: state in memory is rebuilt from it before the first allocation.
    * @throws {import('../errors.ts').UsageError} when the provider cannot work with its configuration
@@ -39,7 +47,8 @@ export interface Provider<O = unknown> {
 
   /**
    * Fills in the provider's own defaults and choices (addresses above all), so that they neither look like drift nor change
-   * from pass to pass. The addresses in `address.held` of the answer are recorded in the cluster before the first `apply`.
+   * from pass to pass. The addresses in `address.held` of the answer are recorded in the cluster before the first `apply`; of an
+   * ephemeral provider, with the status that publishes them.
    * Called again with the same input it gives the same answer.
    * @throws {import('../errors.ts').Refusal} when this provider cannot do what is asked
    */

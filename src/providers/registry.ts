@@ -130,6 +130,7 @@ function readProvider(name: string, provider: unknown): Provider {
 function acceptRefusals(provider: Provider): Provider {
   return {
     name: provider.name,
+    ...(provider.ephemeral === true ? { ephemeral: true } : {}),
     ...(typeof provider.connections === 'function' ? { connections: () => provider.connections!() } : {}),
     ...(typeof provider.lead === 'function'
       ? { lead: (start: Parameters<typeof provider.lead>[0]) => provider.lead!(start) }

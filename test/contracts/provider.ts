@@ -254,6 +254,18 @@ const promises: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     expect((await stage.want(recorded)).address.held).toEqual(wanted.address.held);
   },
 
+  'what a crash leaves, of which nothing is on record, is nothing or is found again, as the provider declares': async (stage) => {
+    const wanted = await stage.want(stage.web());
+    await stage.crash([]);
+    const isLeft = (await stage.provider.keys()).includes(wanted.key);
+    expect(isLeft).toBe(stage.provider.ephemeral !== true);
+    expect((await stage.report(wanted.key)).gone).toBe(!isLeft);
+    await stage.drop(wanted.key);
+    const next = await stage.want(stage.web({ name: 'next' }));
+    const { settled, listeners } = await stage.report(next.key);
+    expect([settled, listeners.filter(({ error }) => error)]).toEqual([true, []]);
+  },
+
   'two balancers do not disturb each other': async (stage) => {
     const [, second] = stage.world.ports;
     const web = await stage.want(stage.web());

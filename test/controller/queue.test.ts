@@ -158,4 +158,30 @@ describe('the queue of balancer keys', () => {
     await queue.pause();
     expect(passes).toBe(2);
   });
+
+  test('is calm when it has been idle for a while, not in a gap of a burst, and at once when it is paused', async () => {
+    let endedAt = 0;
+    const queue = queueOf(async () => {
+      endedAt = performance.now();
+      return {};
+    });
+    queue.add('first');
+    await queue.idle();
+    const idleMs = queue.calm().then(() => performance.now() - endedAt);
+    for (let i = 0; i < 5; i += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      queue.add(`key ${i}`);
+    }
+    expect(await idleMs).toBeGreaterThan(150);
+    const busy = gate();
+    const slow = queueOf(async () => {
+      await busy.passed;
+      return {};
+    });
+    slow.add('a');
+    const paused = slow.calm();
+    const end = slow.pause();
+    busy.open();
+    await Promise.all([paused, end]);
+  });
 });

@@ -6,7 +6,7 @@ import { API_SERVER, kubeconfigText } from './lab/control-plane.ts';
 import { type Lab, startLab } from './lab/lab.ts';
 import { HUB_ADDRESS } from './lab/network.ts';
 import type { Process } from './lab/process.ts';
-import { enteredBy, type LabService, makeService, startController } from './lab/product.ts';
+import { enteredBy, FINALIZER, type LabService, makeService, startController } from './lab/product.ts';
 import { until } from './lab/until.ts';
 
 const GATE_PORT = 16_443;
@@ -49,9 +49,9 @@ describe('crash', () => {
     for (const controller of started.splice(0)) if (controller.alive) await controller.kill();
   });
 
-  /** Kills the controller when the API server has acted on a patch of the Service, `after` others, and it does not know. */
-  async function killUnaware(controller: Process, service: string, act: () => Promise<unknown>, after = 0): Promise<void> {
-    await lab.client.gateKeep({ method: 'PATCH', path: `/services/${service}(/status)?(\\?|$)`, after });
+  /** Kills the controller when the API server has acted on a patch of the Service, and it does not know; or before it has heard of it. */
+  async function killUnaware(controller: Process, service: string, act: () => Promise<unknown>, unheard = false): Promise<void> {
+    await lab.client.gateKeep({ method: 'PATCH', path: `/services/${service}(/status)?(\\?|$)`, unheard });
     await act();
     await until(async () => (await lab.client.gateKept()) > 0, { withinMs: 20_000, what: 'an answer is kept back' });
     await controller.kill();
@@ -69,36 +69,45 @@ describe('crash', () => {
     return (await service.read()).metadata.annotations?.[HELD];
   }
 
-  test('killed after the finalizer was written and before it knew: same address, no second allocation', async () => {
+  test('killed when it listened, and before the API server heard of it: nothing is left, and it gets one address', async () => {
     const controller = start();
     let service: LabService | undefined;
-    await killUnaware(controller, 'first-write', async () => {
+    const create = async () => {
       await controller.logged(/./, 20_000);
-      service = await makeService(lab, namespace, 'first-write');
-    });
+      service = await makeService(lab, namespace, 'unheard');
+    };
+    await killUnaware(controller, 'unheard', create, true);
     if (!service) throw new Error('no Service');
-    const held = await heldBy(service);
-    expect(held).toMatch(/^127\.0\.0\.\d+$/);
+    const { metadata, status } = await service.read();
+    expect([metadata.finalizers, metadata.annotations?.[HELD], status.loadBalancer.ingress]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    await until(async () => (await listening()).length === 0, { withinMs: 20_000, what: 'nobody listens any more' });
     const next = start();
-    expect(await service.address()).toBe(held);
-    await service.answers(held ?? '', 80);
-    expect(await listening()).toEqual([held]);
+    const ip = await service.address();
+    await service.answers(ip, 80);
+    expect(await heldBy(service)).toBe(ip);
+    expect(await listening()).toEqual([ip]);
     await next.kill();
     await lab.api.patch(service.path, { spec: { type: 'ClusterIP' } });
   });
 
-  test('killed after the status was published and before it knew: same address, and others keep theirs', async () => {
+  test('killed after the address was written and before it knew: same address, no second allocation, others keep theirs', async () => {
     const controller = start();
     const other = await makeService(lab, namespace, 'neighbour');
     const otherIp = await other.address();
     let service: LabService | undefined;
     const create = async () => {
-      service = await makeService(lab, namespace, 'second-write');
+      service = await makeService(lab, namespace, 'only-write');
     };
-    await killUnaware(controller, 'second-write', create, 1);
+    await killUnaware(controller, 'only-write', create);
     if (!service) throw new Error('no Service');
     const held = await heldBy(service);
-    expect((await service.read()).status.loadBalancer.ingress?.[0]?.ip).toBe(held);
+    expect(held).toMatch(/^127\.0\.0\.\d+$/);
+    const { metadata, status } = await service.read();
+    expect([metadata.finalizers, status.loadBalancer.ingress?.[0]?.ip]).toEqual([[FINALIZER], held]);
     start();
     await service.answers(held ?? '', 80);
     await other.answers(otherIp, 80);

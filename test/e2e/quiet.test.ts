@@ -36,7 +36,7 @@ describe('quiet', () => {
     return lab.productWrites({ since });
   }
 
-  test('Services that are served: three writes each to get there, events included, and then none', async () => {
+  test('Services that are served: two writes each to get there, the event included, and then none', async () => {
     const services = await Promise.all(
       ['a', 'b', 'c', 'd'].map((name) => makeService(lab, namespace, name, { type: 'NodePort' })),
     );
@@ -48,7 +48,7 @@ describe('quiet', () => {
       what: 'every Service has its event',
     });
     expect(await writesWhileQuiet()).toEqual([]);
-    expect(lab.productWrites({ namespace }).length).toBeLessThanOrEqual(3 * services.length);
+    expect(lab.productWrites({ namespace }).length).toBeLessThanOrEqual(2 * services.length);
   });
 
   test('a Service without a single pod says so once, and then nothing is written', async () => {

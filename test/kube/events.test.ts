@@ -233,6 +233,22 @@ describe('what is more urgent', () => {
     expect(counts()).toEqual([1]);
   });
 
+  test('holds up neither the end nor so many that some would be dropped', async () => {
+    const never = () => new Promise<void>(() => {});
+    const patient = record(never, never);
+    patient.tell(SERVICE, 'Normal', 'EnsuredLoadBalancer', 'x');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(counts()).toEqual([]);
+    await patient.flush();
+    expect(counts()).toEqual([1]);
+    for (let i = 0; i < 2_500; i += 1) patient.tell({ ...SERVICE, uid: `u${i}` }, 'Normal', 'A', 'x');
+    const deadline = Date.now() + 20_000;
+    while (events().length < 400 && Date.now() < deadline) await new Promise((resolve) => setImmediate(resolve));
+    expect(events().length).toBeGreaterThanOrEqual(400);
+    await patient.flush();
+    expect(events().length).toBe(2_501);
+  });
+
   test('holds an event up for half a minute at most', async () => {
     const patient = record(
       () => new Promise(() => {}),

@@ -15,6 +15,7 @@ const makes = [
   'what nobody wants any more goes, also what was adjusted and never made',
   'after a crash the addresses are the same',
   'after a crash between any two steps the work is taken up',
+  'what a crash leaves, of which nothing is on record, is nothing or is found again, as the provider declares',
   'two balancers do not disturb each other',
   'listeners come and go, and the address stays',
   'nodes come, go and move',

@@ -145,8 +145,7 @@ export class Allocator implements AddressBook {
 
   /** Takes everything from the key; what it still has open stays taken until it is settled. @returns as `settle` */
   release(key: string, bound: readonly Bound[]): readonly string[] {
-    this.#waiting.delete(key);
-    this.#holdings.delete(key);
+    this.#holdings.delete(key); // if it waits it still does: what it asks for now may be something else than what it had
     return this.settle(key, bound);
   }
 

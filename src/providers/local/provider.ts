@@ -43,6 +43,8 @@ export function createLocalProvider(context: ProviderContext, parts: LocalParts)
  */
 class LocalProvider implements Provider<Observed> {
   readonly name = 'local';
+  /** Sockets end with the forwarder, which ends with this process; kernel tables of a forwarder that was killed go before the next begins. */
+  readonly ephemeral = true;
   readonly #context: ProviderContext;
   readonly #parts: LocalParts;
   #options: LocalOptions;

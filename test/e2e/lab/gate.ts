@@ -17,11 +17,14 @@ export interface GateRule {
   readonly path: string;
   /** So many that fit are answered before; default 0. */
   readonly after?: number;
+  /** The request is not passed on either: the API server never hears of it. Default false. */
+  readonly unheard?: boolean;
 }
 
 /**
  * Stands between a client and the API server with that server's own certificate. While a rule is set, a request that fits is
- * passed on and acted upon, and its answer never comes back: what a client meets that dies, or loses the network, just then.
+ * passed on and acted upon, and its answer never comes back: what a client meets that dies, or loses the network, just then. With
+ * `unheard` it is lost on the way there.
  */
 export class Gate {
   readonly #server: https.Server;
@@ -34,6 +37,10 @@ export class Gate {
     const cert = readFileSync(options.certificateFile);
     this.#server = https.createServer({ key, cert }, (request, response) => {
       const keep = this.#fits(request.method ?? '', request.url ?? '');
+      if (keep && this.#rule?.unheard) {
+        request.resume().on('end', () => this.#kept++);
+        return;
+      }
       const passed = https.request(`${options.target}${request.url}`, {
         method: request.method,
         headers: request.headers,
@@ -69,7 +76,7 @@ export class Gate {
     this.#seen = 0;
   }
 
-  /** How many answers were kept back since the rule was set: the API server has acted on each. */
+  /** How many answers were kept back since the rule was set: the API server has acted on each, unless they are `unheard`. */
   get kept(): number {
     return this.#kept;
   }
