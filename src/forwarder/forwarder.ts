@@ -132,7 +132,7 @@ class LocalForwarder implements Forwarder, Estate {
     for (const id of revision.listeners) this.#openOrUpdate(id);
     const moved = revision.nodes.size > 0 || revision.nodeSets.size > 0;
     if (moved) this.#tellKernel(before, revision);
-    if (moved) this.#changePaths();
+    if (moved) this.#changePaths(revision.listeners);
     for (const listener of this.#listeners.values()) {
       if (moved) listener.retarget();
       void listener.open();
@@ -229,7 +229,7 @@ class LocalForwarder implements Forwarder, Estate {
   /** All that must go is closed before anything is opened, so that a port can pass from one listener to another. */
   #closeUnlessSame(before: RuleListener | undefined, after: RuleListener | undefined): void {
     if (!before) return;
-    const stays = after && isSameSocket(before, after) && this.#faultOf(after) === undefined && this.#isOnItsPath(after);
+    const stays = after && isSameSocket(before, after) && this.#choiceOf(after).fault === undefined && this.#isOnItsPath(after);
     if (!stays) this.#closeListener(before.id);
   }
 
@@ -239,11 +239,11 @@ class LocalForwarder implements Forwarder, Estate {
     for (const address of departed(before, this.#table, revision)) this.#kernel.left({ address });
   }
 
-  /** With its targets a rule may have come to need another data path. */
-  #changePaths(): void {
+  /** With its targets a rule may have come to need another data path. @param fresh ids whose path has just been chosen */
+  #changePaths(fresh: ReadonlySet<string>): void {
     if (!this.#paths) return;
     for (const rule of this.#table.listeners.values()) {
-      if (!this.#listeners.has(rule.id) || this.#isOnItsPath(rule)) continue;
+      if (fresh.has(rule.id) || !this.#listeners.has(rule.id) || this.#isOnItsPath(rule)) continue;
       this.#closeListener(rule.id);
       this.#openOrUpdate(rule.id);
     }
@@ -261,8 +261,10 @@ class LocalForwarder implements Forwarder, Estate {
     return choosePath(this.#paths, rule, this.#ground.nodes.set(rule.nodeSet), machine);
   }
 
-  #faultOf(rule: RuleListener): ReturnType<typeof listenerFault> {
-    return listenerFault(rule, this.#paths !== undefined) ?? this.#pathOf(rule).fault;
+  /** What is wrong with the rule itself counts first. */
+  #choiceOf(rule: RuleListener): PathChoice {
+    const fault = listenerFault(rule, this.#paths !== undefined);
+    return fault ? { datapath: 'userspace', fault } : this.#pathOf(rule);
   }
 
   /** A generation is in force when the kernel has it. */
@@ -300,26 +302,25 @@ class LocalForwarder implements Forwarder, Estate {
   #openOrUpdate(id: string): void {
     const rule = this.#table.listeners.get(id);
     if (!rule) return;
-    const fault = this.#faultOf(rule);
+    const path = this.#choiceOf(rule);
     const had = this.#listeners.get(id);
-    if (fault) this.#ground.reports.listener(id, { state: 'failed', ...fault });
+    if (path.fault) this.#ground.reports.listener(id, { state: 'failed', ...path.fault });
     else if (had) had.update(rule);
-    else this.#listeners.set(id, this.#newListener(rule));
+    else this.#listeners.set(id, this.#newListener(rule, path));
   }
 
-  #newListener(rule: RuleListener): PortListener {
-    const path = this.#pathOf(rule);
+  #newListener(rule: RuleListener, path: PathChoice): PortListener {
     this.#tellPath(rule, path);
-    const gone = () => this.#gone(rule.id, listener);
-    if (this.#kernel && path.datapath === 'nftables') {
-      const listener: PortListener = new KernelListener(rule, this.#ground, this.#kernel, () => this.#gone(rule.id, listener));
-      return listener;
-    }
+    const listener: PortListener = this.#makeListener(rule, path, () => this.#gone(rule.id, listener));
+    if (listener instanceof KernelListener) return listener;
     this.#hasMoved = true;
-    const listener: PortListener =
-      rule.protocol === 'UDP' ? new UdpListener(rule, this.#ground, gone) : new TcpListener(rule, this.#ground, gone);
-    if (rule.protocol === 'UDP') this.#freePort(rule);
+    if (listener instanceof UdpListener) this.#freePort(rule);
     return listener;
+  }
+
+  #makeListener(rule: RuleListener, { datapath }: PathChoice, gone: () => void): PortListener {
+    if (this.#kernel && datapath === 'nftables') return new KernelListener(rule, this.#ground, this.#kernel, gone);
+    return rule.protocol === 'UDP' ? new UdpListener(rule, this.#ground, gone) : new TcpListener(rule, this.#ground, gone);
   }
 
   /** Each reason once: there may be thousands of listeners. */

@@ -76,17 +76,16 @@ export class Health implements PatrolHost<Watch> {
   /** Begins to watch a listener's targets, or takes over its new rule. */
   watch(rule: RuleListener): Watch {
     const specs = specsOf(rule);
+    const nodePort = this.#check(specs.nodePort);
+    const own = specs.own && this.#check(specs.own);
     const had = this.#watches.get(rule.id);
-    const watch: Watch = had ?? { rule, nodePort: this.#check(specs.nodePort), own: undefined, ...nothingYet };
-    const before = had ? checksOf(had) : [];
-    watch.rule = rule;
-    watch.nodePort = this.#check(specs.nodePort);
-    watch.own = specs.own && this.#check(specs.own);
-    watch.prospects = undefined;
-    this.#watches.set(rule.id, watch);
-    for (const check of checksOf(watch)) check.users.add(watch);
-    for (const check of before) if (!checksOf(watch).includes(check)) this.#leave(watch, check);
-    for (const check of checksOf(watch)) this.#meetUser(check, rule);
+    const watch = had ?? { rule, nodePort, own, prospects: undefined, nodesEpoch: -1, nodePortEpoch: -1, ownEpoch: undefined };
+    const before = had && checksOf(had);
+    if (had) Object.assign(had, { rule, nodePort, own, prospects: undefined });
+    else this.#watches.set(rule.id, watch);
+    this.#join(watch, nodePort);
+    if (own) this.#join(watch, own);
+    for (const check of before ?? []) if (check !== nodePort && check !== own) this.#leave(watch, check);
     return watch;
   }
 
@@ -292,8 +291,9 @@ export class Health implements PatrolHost<Watch> {
   }
 
   /** With thousands of listeners on one check most come with its very members. */
-  #meetUser(check: Check<Watch>, { nodeSet }: RuleListener): void {
-    if (this.#nodes.set(nodeSet) !== check.members) this.#refreshMembers(check);
+  #join(watch: Watch, check: Check<Watch>): void {
+    check.users.add(watch);
+    if (this.#nodes.set(watch.rule.nodeSet) !== check.members) this.#refreshMembers(check);
   }
 
   #refreshMembers(check: Check<Watch>): void {
@@ -340,8 +340,6 @@ export class Health implements PatrolHost<Watch> {
     }
   }
 }
-
-const nothingYet = { prospects: undefined, nodesEpoch: -1, nodePortEpoch: -1, ownEpoch: undefined };
 
 /** Of several node sets a new list is made each time, and a check whose members are others is looked at by all its listeners. */
 function sameNodes(a: readonly NodeEntry[], b: readonly NodeEntry[]): boolean {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { delimiter } from 'node:path';
 
 export interface Output {
@@ -24,20 +24,54 @@ export interface CommandOptions {
 
 /** Runs a command to its end, whatever that is; it is killed after `timeoutMs`. Never rejects. */
 export function runCommand(command: string, args: readonly string[], options: CommandOptions = {}): Promise<Output> {
-  const { input = '', timeoutMs = 10_000 } = options;
-  return new Promise((resolve) => {
-    const child = spawn(command, [...args], { env: commandEnvironment, timeout: timeoutMs, killSignal: 'SIGKILL' });
+  return new WaitingCommand(command, args).run(options);
+}
+
+/** A command that has been started and waits for what it shall read. To be run or ended. */
+export class WaitingCommand {
+  readonly #child: ChildProcessWithoutNullStreams;
+  #ended: number | string | undefined;
+  #onEnd: (code: number | string) => void = () => {};
+
+  constructor(command: string, args: readonly string[]) {
+    this.#child = spawn(command, [...args], { env: commandEnvironment });
+    this.#child.on('error', (error: NodeJS.ErrnoException) => this.#end(error.code ?? 'unknown'));
+    this.#child.on('close', (code) => this.#end(code ?? -1));
+    this.#child.stdin.on('error', () => {}); // a command need not read what it is given
+  }
+
+  /** It has not waited. */
+  get isOver(): boolean {
+    return this.#ended !== undefined || this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  /** Once. Never rejects. */
+  run({ input = '', timeoutMs = 10_000, onStdout }: CommandOptions): Promise<Output> {
     const text = { stdout: '', stderr: '' };
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      if (options.onStdout) options.onStdout(chunk);
+    this.#child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      if (onStdout) onStdout(chunk);
       else text.stdout += chunk;
     });
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    this.#child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
       text.stderr += chunk;
     });
-    child.on('error', (error: NodeJS.ErrnoException) => resolve({ ...text, code: error.code ?? 'unknown' }));
-    child.on('close', (code) => resolve({ ...text, code: code ?? -1 }));
-    child.stdin.on('error', () => {}); // a command need not read what it is given
-    child.stdin.end(input);
-  });
+    const timer = setTimeout(() => this.end(), timeoutMs);
+    return new Promise((resolve) => {
+      this.#onEnd = (code) => {
+        clearTimeout(timer);
+        resolve({ ...text, code });
+      };
+      if (this.#ended !== undefined) this.#onEnd(this.#ended);
+      this.#child.stdin.end(input);
+    });
+  }
+
+  end(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  #end(code: number | string): void {
+    this.#ended ??= code;
+    this.#onEnd(this.#ended);
+  }
 }

@@ -84,19 +84,26 @@ export function forgets(stale: readonly Tracked[]): readonly Forget[] {
 
 /** Talks to the kernel's connection tracking by the command conntrack. */
 export class Conntrack {
-  /** Undefined: not tried yet. */
-  #isMissing: boolean | undefined;
+  #isMissing = false;
+  /** The command has been looked for. */
+  readonly looked: Promise<void>;
 
-  get isMissing(): boolean {
-    return this.#isMissing ?? false;
+  constructor() {
+    this.looked = this.#look();
   }
 
-  async look(): Promise<void> {
+  /** False while that is not known. */
+  get isMissing(): boolean {
+    return this.#isMissing;
+  }
+
+  async #look(): Promise<void> {
     this.#isMissing = (await runCommand('conntrack', ['--version'])).code === 'ENOENT';
   }
 
   /** @param keys of the listeners whose connections are wanted */
   async list(family: Family, protocol: string, keys: ReadonlySet<string>): Promise<readonly Tracked[]> {
+    await this.looked;
     if (this.#isMissing) return [];
     const reader = new TrackedReader(keys);
     const onStdout = (chunk: string) => reader.read(chunk);
@@ -105,6 +112,7 @@ export class Conntrack {
   }
 
   async forget({ protocol, address, port, target }: Forget): Promise<void> {
+    await this.looked;
     if (this.#isMissing) return;
     const family: Family = address.includes(':') ? 6 : 4;
     const to = ['--orig-dst', address, ...(port === 0 ? [] : ['--orig-port-dst', String(port)])];

@@ -320,7 +320,6 @@ export class Kernel {
   async #dropLeftovers(): Promise<void> {
     if (this.#hasLooked) return;
     this.#hasLooked = true;
-    await this.#sweeper.look();
     if (this.#listeners.size > 0 || !(await this.#isThere())) return;
     await this.#nft.apply(`delete table inet ${this.#options.table}`);
   }

@@ -109,7 +109,7 @@ export class KernelListener {
   }
 
   retarget(): void {
-    if (!this.#isClosed) this.#kernel.touch(this);
+    if (this.#isOpen && !this.#isClosed) this.#kernel.touch(this);
   }
 
   /** Takes no new connection from now on. What is established may live on for the rule's drain time, and for at most `mostMs`. */

@@ -10,8 +10,9 @@ import { canonical, type Family, familyOf } from './plan.ts';
 export function needOfUserspace(rule: RuleListener, nodes: readonly NodeEntry[], own: ReadonlySet<string>): string | undefined {
   if (rule.proxyProtocol !== undefined) return 'the PROXY protocol is written by userspace';
   if (rule.port === 0) return 'a port that the kernel shall choose needs a socket';
-  if (isIP(rule.address) === 0 || rule.address.includes('%')) return 'an address of one link alone needs a socket';
-  if (/^(0\.0\.0\.0|[0:]+)$/.test(rule.address)) return 'every address at once needs sockets';
+  if (rule.address.includes('%') || isIP(rule.address) === 0) return 'an address of one link alone needs a socket';
+  if (rule.address === '0.0.0.0' || (rule.address.includes(':') && canonical(rule.address) === '::'))
+    return 'every address at once needs sockets';
   if (isLoopback(rule.address)) return 'the kernel does not send on what comes for a loopback address';
   return nodes.length === 0 ? undefined : needOfTargets(rule, nodes, own);
 }
@@ -38,7 +39,7 @@ export function isHere(node: NodeEntry, address: string, own: ReadonlySet<string
 }
 
 export function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || canonical(address) === '::1';
+  return address.includes(':') ? canonical(address) === '::1' : address.startsWith('127.');
 }
 
 /** Pure. The source ranges of one family, each as a CIDR; undefined: all clients are let in. */

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import type { ListenFailure } from '../rules.ts';
-import { commandEnvironment, runCommand } from './command.ts';
+import { commandEnvironment, runCommand, WaitingCommand } from './command.ts';
 import { Session } from './session.ts';
 
 /** Why the kernel path cannot be had, or did not take something. */
@@ -14,9 +14,13 @@ const MAX_SESSION_CHARACTERS = 60_000;
 /** Of the list of chains: kube-proxy has several for each Service, of some 100 bytes. */
 const MAX_CHAINS_BYTES = 64 * 1024 * 1024;
 
+const LOAD = ['-f', '-'];
+
 /** Talks to the kernel by the command nft. */
 export class Nft {
   #session: Session | undefined = new Session();
+  /** For the first load, whose rules may be many: it is started while nobody waits for it. */
+  #first: WaitingCommand | undefined = new WaitingCommand('nft', LOAD);
 
   /** One transaction: all of it or nothing. @returns why nothing of it was done, or undefined */
   async apply(commands: string): Promise<KernelFault | undefined> {
@@ -26,7 +30,7 @@ export class Nft {
       this.#session.end();
       this.#session = undefined; // this nft is no interactive one
     }
-    const { code, stderr } = await runCommand('nft', ['-f', '-'], { input: commands, timeoutMs: 60_000 });
+    const { code, stderr } = await this.#takeFirst().run({ input: commands, timeoutMs: 60_000 });
     return code === 0 ? undefined : faultOf(stderr, code);
   }
 
@@ -38,6 +42,13 @@ export class Nft {
 
   end(): void {
     this.#session?.end();
+    this.#first?.end();
+  }
+
+  #takeFirst(): WaitingCommand {
+    const first = this.#first;
+    this.#first = undefined;
+    return first && !first.isOver ? first : new WaitingCommand('nft', LOAD);
   }
 }
 

@@ -115,12 +115,12 @@ export function countingMap({ chain, rule }: Entry): string {
 }
 
 /** What stands in each map for an entry; undefined: nothing. */
-const places: Readonly<Record<string, (entry: Entry, plan: Plan) => string | undefined>> = {
-  targets: ({ chain }) => (isRest(chain) ? undefined : `goto ${chain}`),
-  ports: ({ rule }) => String(rule.nodePort),
-  guards: ({ guard }) => guard && `jump ${guard}`,
-  via: ({ rule }, plan) => (plan.exclusive.has(rule.address) ? undefined : ''),
-};
+const places: readonly (readonly [string, (entry: Entry, plan: Plan) => string | undefined])[] = [
+  ['targets', ({ chain }) => (isRest(chain) ? undefined : `goto ${chain}`)],
+  ['ports', ({ rule }) => String(rule.nodePort)],
+  ['guards', ({ guard }) => guard && `jump ${guard}`],
+  ['via', ({ rule }, plan) => (plan.exclusive.has(rule.address) ? undefined : '')],
+];
 
 interface Elements {
   readonly gone: string[];
@@ -129,21 +129,23 @@ interface Elements {
 
 /** By the map that they are in. */
 function changedElements(before: Plan, after: Plan, keys: readonly string[]): ReadonlyMap<string, Elements> {
-  const maps = new Map<string, Elements>();
-  for (const [name, of] of Object.entries(places)) {
-    const byFamily = { 4: { gone: [], come: [] } as Elements, 6: { gone: [], come: [] } as Elements };
-    for (const family of families) maps.set(`${name}${family}`, byFamily[family]);
-    for (const key of keys) {
-      const [had, has] = [before.entries.get(key), after.entries.get(key)];
+  const make = (family: Family) => places.map(([name]) => [`${name}${family}`, { gone: [], come: [] } as Elements] as const);
+  const maps = { 4: make(4), 6: make(6) };
+  for (const key of keys) {
+    const [had, has] = [before.entries.get(key), after.entries.get(key)];
+    const mine = maps[(has ?? had)!.rule.family];
+    const anew = isCountedAnew(had, has);
+    for (let i = 0; i < places.length; i++) {
+      const [name, of] = places[i]!;
       const old = had && of(had, before);
       const now = has && of(has, after);
-      if (old === now && !(name === 'ports' && isCountedAnew(had, has))) continue;
-      const { gone, come } = byFamily[(has ?? had)!.rule.family];
+      if (old === now && !(anew && name === 'ports')) continue;
+      const { gone, come } = mine[i]![1];
       if (old !== undefined) gone.push(key);
       if (now !== undefined) come.push(now === '' ? key : `${key} : ${now}`);
     }
   }
-  return maps;
+  return new Map(families.flatMap((family) => maps[family]));
 }
 
 function addresses(set: ReadonlySet<string>, family: Family): readonly string[] {

@@ -47,18 +47,11 @@ export class Sweeper {
     this.#reports = reports;
     this.#nowMs = nowMs;
     this.#listeners = listeners;
+    void this.#conntrack.looked.then(() => this.#tellMissing());
   }
 
   get isMissing(): boolean {
     return this.#conntrack.isMissing;
-  }
-
-  async look(): Promise<void> {
-    await this.#conntrack.look();
-    if (!this.#conntrack.isMissing) return;
-    const message =
-      'the command conntrack is missing: flows of UDP stay at targets that went, and drained connections are not cut';
-    this.#reports.warning('ConntrackMissing', message);
   }
 
   /** These listeners' rules or targets may have changed, and the kernel has the new ones. */
@@ -91,6 +84,13 @@ export class Sweeper {
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#timer);
+  }
+
+  #tellMissing(): void {
+    if (!this.#conntrack.isMissing || this.#isStopped) return;
+    const message =
+      'the command conntrack is missing: flows of UDP stay at targets that went, and drained connections are not cut';
+    this.#reports.warning('ConntrackMissing', message);
   }
 
   #wake(inMs: number): void {
