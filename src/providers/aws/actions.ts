@@ -12,6 +12,7 @@ export const elbActions = {
   DescribeTargetGroupAttributes: 'describe',
   DescribeTargetHealth: 'describe',
   DescribeCapacityReservation: 'describe',
+  DescribeAccountLimits: 'describe',
   CreateLoadBalancer: 'create',
   CreateTargetGroup: 'create',
   CreateListener: 'create',

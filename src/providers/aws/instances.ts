@@ -24,6 +24,8 @@ export interface Targets {
 const PER_ZONE = 500;
 const PER_BALANCER = 3_000;
 const ACROSS_ZONES = 500;
+/** Targets that a target group takes. */
+const PER_GROUP = 1_000;
 
 /** Whether an NLB takes so many registrations, each counted by the zone of its instance. */
 export function fitsQuota(byZone: ReadonlyMap<string, number>, isAcrossZones: boolean): boolean {
@@ -52,7 +54,7 @@ export interface Room {
  * and go: each has a rank of its own for this balancer (rendezvous hashing).
  */
 export function limitTargets(targets: Targets, facts: Pick<Facts, 'instances'>, { key, groups, isAcrossZones }: Room): Targets {
-  const most = Math.floor((isAcrossZones ? ACROSS_ZONES : PER_BALANCER) / Math.max(1, groups));
+  const most = Math.min(PER_GROUP, Math.floor((isAcrossZones ? ACROSS_ZONES : PER_BALANCER) / Math.max(1, groups)));
   const perZone = isAcrossZones ? most : Math.floor(PER_ZONE / Math.max(1, groups));
   const byZone = new Map<string, number>();
   const chosen = new Set<string>();
@@ -68,7 +70,7 @@ export function limitTargets(targets: Targets, facts: Pick<Facts, 'instances'>, 
   if (leftOut === 0) return targets;
   const limit = isAcrossZones
     ? `Only ${most} nodes are targets: with cross-zone balancing an NLB takes ${ACROSS_ZONES} registrations`
-    : `At most ${perZone} nodes of a zone and ${most} in all are targets: an NLB takes ${PER_ZONE} registrations a zone and ${PER_BALANCER} in all`;
+    : `At most ${perZone} nodes of a zone and ${most} in all are targets: an NLB takes ${PER_ZONE} registrations a zone and ${PER_BALANCER} in all, and a target group ${PER_GROUP}`;
   const why = groups > 1 ? `${limit}, and each node counts once for each of its ${groups} target groups` : limit;
   return { ...targets, ids: targets.ids.filter((id) => chosen.has(id)), leftOut, limit: why };
 }

@@ -190,6 +190,8 @@ export interface Observed {
   /** Node names by instance id, and nodes that cannot be targets. */
   readonly nodes: Readonly<Record<string, string>>;
   readonly skipped: readonly SkippedNode[];
+  /** Why the account has no room for what is still to be made. */
+  readonly shortage?: string;
   /** Why some nodes are no targets, where an NLB takes no more. */
   readonly limit?: string;
 }

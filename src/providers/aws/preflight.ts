@@ -13,6 +13,7 @@ import {
   RevokeSecurityGroupIngressCommand,
 } from '@aws-sdk/client-ec2';
 import {
+  DescribeAccountLimitsCommand,
   DescribeCapacityReservationCommand,
   DescribeListenerAttributesCommand,
   DescribeListenerCertificatesCommand,
@@ -57,7 +58,7 @@ const NOTHING = '0000000000000000';
 /**
  * Tries what the program has not done yet, what exists does not prove, and what it will want to do: EC2 answers with DryRun whether it would, and reads of Elastic Load
  * Balancing are made about things that do not exist. Its writes cannot be tried; they are named when they are denied.
- * One call after the other, at most 23 in all. Whatever is answered but a denial says nothing.
+ * One call after the other, at most 24 in all. Whatever is answered but a denial says nothing.
  * @returns the actions that are denied, sorted; empty too when the credentials are not valid, which every call says
  */
 export async function findDenied(calls: AwsCalls, ground: Ground): Promise<readonly string[]> {
@@ -176,6 +177,10 @@ function elbLists(calls: AwsCalls): readonly Trial[] {
     {
       action: 'elasticloadbalancing:DescribeTargetGroups',
       run: () => calls.elb('DescribeTargetGroups', (elb) => elb.send(new DescribeTargetGroupsCommand(one))),
+    },
+    {
+      action: 'elasticloadbalancing:DescribeAccountLimits',
+      run: () => calls.elb('DescribeAccountLimits', (elb) => elb.send(new DescribeAccountLimitsCommand(one))),
     },
   ];
 }

@@ -21,6 +21,7 @@ import type { Observed } from './picture.ts';
 import { planBalancer } from './plan.ts';
 import { planRemoval } from './plan-removal.ts';
 import { findDenied } from './preflight.ts';
+import { type Census, needsOf, Quotas } from './quota.ts';
 import { Reader } from './reader.ts';
 import { findRegion } from './region.ts';
 import { reportObserved } from './report.ts';
@@ -61,6 +62,9 @@ const NOT_THERE = [
   'InvalidTargetException',
 ];
 
+/** A quota of the account, of which more seemed to be left. */
+const USED_UP = ['TooManyLoadBalancersException', 'TooManyTargetGroupsException', 'TooManyCertificatesException'];
+
 /** Somebody else has switched the protection on. */
 const PROTECTED = 'OperationNotPermittedException';
 
@@ -94,6 +98,7 @@ class AwsProvider implements Provider<Observed> {
   readonly #bench: Bench;
   readonly #surveyor: Surveyor;
   readonly #sweep: Sweep;
+  readonly #quotas: Quotas;
   readonly #patrol: Patrol;
   /** As many as there are wanted balancers. */
   readonly #wishes = new Map<string, Wish>();
@@ -132,6 +137,8 @@ class AwsProvider implements Provider<Observed> {
     this.#abandoned = new Abandoned({ bench: this.#bench, log, picture, wishOf: (key) => this.#wishes.get(key)?.balancer });
     this.#surveyor = new Surveyor({ reader, inventory, clusterName, now, ...(vpcId === undefined ? {} : { vpcId }) });
     this.#sweep = new Sweep({ reader, inventory, clusterName, now });
+    const census = (): Census => this.#sweep.census;
+    this.#quotas = new Quotas({ reader, inventory, log, now, census, count: () => this.#sweep.count() });
     const changed = (key: string): void => this.#changed(key);
     this.#patrol = new Patrol({
       reader,
@@ -224,6 +231,7 @@ class AwsProvider implements Provider<Observed> {
     const wish = makeWish(balancer);
     this.#wishes.set(balancer.key, wish);
     this.#bench.ledger.stirs(balancer.key);
+    this.#quotas.release(balancer.key);
     const abandoned = this.#abandoned.refusalFor(balancer);
     if (abandoned) throw abandoned;
     const known = this.#surveyor.knows([], wish.names) ? this.#surveyor.facts() : undefined;
@@ -255,18 +263,21 @@ class AwsProvider implements Provider<Observed> {
     const desired = wish && this.#describeIfPossible(wish.balancer);
     if (desired) await lookIfNeeded(this.#bench, desired);
     if (desired || !wish) await lookAtOthers(this.#bench, key, desired);
+    const shortage =
+      desired && wish?.isNew ? await this.#quotas.admit(key, needsOf(desired, this.#bench.inventory.of(key))) : undefined;
     const picture = await this.#withAddresses(this.#picture(key, wish, desired), () => this.#picture(key, wish, desired));
     if (wish?.isNew) this.#wishes.set(key, { ...wish, isNew: false });
     else if (reportObserved(picture).gone) this.#drop(key); // what is wanted is said anew in each pass
     if (wish) this.#bench.ledger.stands(key, picture.goal);
     if (reportObserved(picture).settled) this.#abandoned.complete(key);
-    return picture;
+    return shortage === undefined ? picture : { ...picture, shortage };
   }
 
   #drop(key: string): void {
     this.#wishes.delete(key);
     this.#abandoned.forget(key);
     this.#bench.ledger.stirs(key);
+    this.#quotas.release(key);
   }
 
   async #withAddresses(picture: Observed, again: () => Observed): Promise<Observed> {
@@ -311,6 +322,7 @@ class AwsProvider implements Provider<Observed> {
     if (!observed.facts) {
       throw new Refusal('AwsResourceUnknown', 'No node has an EC2 instance that would tell the VPC, and --aws-vpc-id is not set');
     }
+    if (observed.shortage !== undefined) throw new Refusal('QuotaExceeded', observed.shortage);
     return planBalancer(describe(wanted, observed.facts, this.#describing), observed, now);
   }
 
@@ -324,6 +336,8 @@ class AwsProvider implements Provider<Observed> {
     } catch (thrown) {
       if (isCalled(thrown, ...NOT_THERE)) await this.#forget(step as AwsStep);
       if (isCalled(thrown, PROTECTED) && 'balancer' in step) this.#bench.inventory.doubtAttributes(String(step.balancer));
+      if (isCalled(thrown, ...USED_UP)) this.#quotas.doubt();
+      if (thrown instanceof Refusal && 'key' in step) this.#quotas.release(String(step.key));
       if (thrown instanceof Refusal) await this.#abandoned.consider(step as AwsStep, thrown);
       throw thrown;
     }

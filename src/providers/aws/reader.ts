@@ -10,6 +10,7 @@ import {
   type Subnet,
 } from '@aws-sdk/client-ec2';
 import {
+  DescribeAccountLimitsCommand,
   DescribeCapacityReservationCommand,
   DescribeListenerAttributesCommand,
   DescribeListenerCertificatesCommand,
@@ -109,7 +110,7 @@ export class Reader {
     });
     const first = Certificates?.[0]?.CertificateArn;
     const more = all.filter(({ IsDefault }) => !IsDefault).flatMap(({ CertificateArn }) => CertificateArn ?? []);
-    return [...(first === undefined ? [] : [first]), ...more.filter((arn) => arn !== first)];
+    return [...(first === undefined ? [] : [first]), ...more];
   }
 
   async listenerAttributes(ListenerArn: string): Promise<Tags> {
@@ -131,6 +132,17 @@ export class Reader {
       elb.send(new DescribeTargetGroupAttributesCommand({ TargetGroupArn })),
     );
     return readTags(answer.Attributes);
+  }
+
+  /** The quotas of the account in this region, by the names that AWS gives them. */
+  async limits(): Promise<ReadonlyMap<string, number>> {
+    const found = await everyPage(async (Marker) => {
+      const input = { PageSize: PAGE, ...(Marker ? { Marker } : {}) };
+      const answer = await this.#calls.elb('DescribeAccountLimits', (elb) => elb.send(new DescribeAccountLimitsCommand(input)));
+      return { items: answer.Limits ?? [], next: answer.NextMarker };
+    });
+    const known = found.flatMap(({ Name = '', Max }) => (/^\d+$/.test(Max ?? '') ? [[Name, Number(Max)] as const] : []));
+    return new Map(known);
   }
 
   async capacity(LoadBalancerArn: string): Promise<number> {

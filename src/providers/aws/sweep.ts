@@ -1,7 +1,9 @@
+import type { LoadBalancer, TargetGroup } from '@aws-sdk/client-elastic-load-balancing-v2';
 import { readBalancer, readGroup } from './answers.ts';
 import type { Inventory } from './inventory.ts';
 import { SHARED, TAG } from './names.ts';
 import type { SeenSecurityGroup, Tags } from './picture.ts';
+import type { Census } from './quota.ts';
 import type { Reader } from './reader.ts';
 
 /** Our target groups and security groups are called so; an NLB may have a name that its Service chose. */
@@ -18,6 +20,8 @@ export class Sweep {
   readonly #now: () => number;
   /** ARNs of others; as many as the account has NLBs, and target groups that are called like ours. */
   #foreign = new Set<string>();
+  /** What others have of what there is a quota for. */
+  census: Census = { balancers: 0, groups: 0, interfaces: new Map(), at: Number.NEGATIVE_INFINITY };
 
   constructor(parts: { readonly reader: Reader; readonly inventory: Inventory; readonly clusterName: string; now(): number }) {
     this.#reader = parts.reader;
@@ -40,6 +44,7 @@ export class Sweep {
     const tags = await this.#reader.tags(arns.filter((arn) => !this.#foreign.has(arn)));
     for (const [arn, found] of tags) if (this.#isOurs(found)) ours.set(arn, found);
     this.#foreign = new Set(arns.filter((arn) => !ours.has(arn) && (tags.has(arn) || this.#foreign.has(arn))));
+    this.census = takeCensus(balancers, groups, { at: startedAt, isOurs: (arn) => ours.has(arn) });
     await this.#takeNodeGroups(securityGroups, startedAt);
     this.#inventory.take(
       {
@@ -51,6 +56,14 @@ export class Sweep {
       },
       startedAt,
     );
+  }
+
+  /** Counts alone: what is ours is known. */
+  async count(): Promise<void> {
+    const at = this.#now();
+    const [balancers, groups] = await Promise.all([this.#reader.balancers(), this.#reader.groups()]);
+    const isOurs = (arn: string): boolean => this.#inventory.balancers.has(arn) || this.#inventory.groups.has(arn);
+    this.census = takeCensus(balancers, groups, { at, isOurs });
   }
 
   #isOurs(tags: Tags): boolean {
@@ -68,4 +81,18 @@ export class Sweep {
       startedAt,
     );
   }
+}
+
+function takeCensus(
+  balancers: readonly LoadBalancer[],
+  groups: readonly TargetGroup[],
+  { at, isOurs }: { readonly at: number; isOurs(arn: string): boolean },
+): Census {
+  const others = balancers.filter(({ Type, LoadBalancerArn }) => Type === 'network' && !isOurs(LoadBalancerArn ?? ''));
+  const interfaces = new Map<string, number>();
+  for (const { VpcId = '', AvailabilityZones = [] } of others) {
+    interfaces.set(VpcId, (interfaces.get(VpcId) ?? 0) + AvailabilityZones.length);
+  }
+  const otherGroups = groups.filter(({ TargetGroupArn }) => !isOurs(TargetGroupArn ?? ''));
+  return { balancers: others.length, groups: otherGroups.length, interfaces, at };
 }

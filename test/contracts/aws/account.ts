@@ -7,8 +7,18 @@ export const accountPromises: Promises = {
     const byName = Object.fromEntries((Limits ?? []).map(({ Name, Max }) => [Name, Max]));
     expect(byName).toMatchObject({
       'network-load-balancers': '50',
+      'target-groups': '3000',
       'listeners-per-network-load-balancer': '50',
       'targets-per-network-load-balancer': '3000',
+    });
+  },
+  'the quotas that the API names and its reference does not': async (stage) => {
+    const { Limits } = await stage.elb.describeAccountLimits({});
+    const byName = Object.fromEntries((Limits ?? []).map(({ Name, Max }) => [Name, Max]));
+    expect(byName).toMatchObject({
+      'certificates-per-network-load-balancer': '25',
+      'network-load-balancer-enis-per-vpc': '1200',
+      'targets-per-target-group': '1000',
     });
   },
   'capacity is reserved and given back': async (stage) => {

@@ -50,6 +50,8 @@ function limitsOf({ limits }: World): readonly (readonly [string, number])[] {
     ['targets-per-network-load-balancer', limits.targetsPerLoadBalancer],
     ['targets-per-availability-zone-per-network-load-balancer', limits.targetsPerZone],
     ['certificates-per-network-load-balancer', limits.certificatesPerLoadBalancer],
+    ['targets-per-target-group', limits.targetsPerTargetGroup],
+    ['network-load-balancer-enis-per-vpc', limits.interfacesPerVpc],
   ];
 }
 
