@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { AddressWatch } from './address-watch.ts';
 import { addCounters, zeroCounters } from './counters.ts';
 import type { Ground } from './ground.ts';
 import type { Estate } from './handover.ts';
@@ -107,6 +108,7 @@ class LocalForwarder implements Forwarder, Estate {
       reports,
       log: options.log,
       inheritance: options.inheritance ?? new Inheritance(),
+      addresses: new AddressWatch((address) => this.#table.exclusive.includes(address)),
       maxConnections,
       active: 0,
       flows: new FlowTable(options.maxFlows ?? flowLimit(maxConnections)),
@@ -372,7 +374,7 @@ class LocalForwarder implements Forwarder, Estate {
       for (const listener of this.#listeners.values()) listener.sweep(now);
       for (const listener of this.#draining) listener.sweep(now);
       this.#room.look();
-      if (this.#ground.active > 0 || this.#ground.flows.size > 0) return;
+      if (this.#ground.active > 0 || this.#ground.flows.size > 0 || this.#room.isTold) return;
       clearInterval(this.#sweep);
       this.#sweep = undefined;
     }, SWEEP_MS);

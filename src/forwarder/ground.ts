@@ -1,3 +1,4 @@
+import type { AddressWatch } from './address-watch.ts';
 import type { Health } from './health.ts';
 import type { Inheritance } from './inheritance.ts';
 import type { Reports } from './reports.ts';
@@ -16,6 +17,7 @@ export interface Ground {
   readonly log: ForwarderLog;
   /** Sockets of the forwarder before this one. */
   readonly inheritance: Inheritance;
+  readonly addresses: AddressWatch;
   /** Client connections that may be open at once, over all listeners. */
   readonly maxConnections: number;
   /** Client connections that are open now, over all listeners. */

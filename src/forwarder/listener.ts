@@ -128,6 +128,7 @@ export class TcpListener implements DialHost {
   close(mostMs = Number.POSITIVE_INFINITY): void {
     const drainMs = Math.min(mostMs, this.#rule.drainMs);
     this.#phase = 'closed';
+    this.#ground.addresses.remove(this);
     this.#backoff.stop();
     this.#server?.close();
     this.#server = undefined;
@@ -228,7 +229,19 @@ export class TcpListener implements DialHost {
     this.#port = at.port;
     this.#backoff.succeeded();
     server.on('error', (error) => this.#ground.log.warn({ listener: this.#rule.id, error: error.message }, 'accepting failed'));
+    this.#ground.addresses.add(this);
     this.#tellListening();
+  }
+
+  get address(): string {
+    return this.#rule.address;
+  }
+
+  addressIs(here: boolean): void {
+    if (this.#phase !== 'listening') return;
+    const message = `${this.address} is no address of this machine any more`;
+    if (here) this.#tellListening();
+    else this.#ground.reports.listener(this.#rule.id, { state: 'failed', code: 'AddressUnavailable', message });
   }
 
   #tellListening(): void {

@@ -28,6 +28,30 @@ export function showsSockets(platform: Platform = process.platform): boolean {
   return platform === 'linux';
 }
 
+/**
+ * How often a new connection found the queue of a listening socket full, whosever it was, in this network namespace since it began.
+ * @returns undefined where that is not told @see https://docs.kernel.org/networking/snmp_counter.html (TcpExtListenOverflows)
+ */
+export function queueOverflows(platform: Platform = process.platform): number | undefined {
+  if (platform !== 'linux') return undefined;
+  try {
+    return overflowsIn(readFileSync('/proc/self/net/netstat', 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Pure. Of /proc/net/netstat, whose lines come in pairs: names, then numbers. */
+export function overflowsIn(netstat: string): number | undefined {
+  const [names = [], numbers = []] = netstat
+    .split('\n')
+    .filter((line) => line.startsWith('TcpExt:'))
+    .map((line) => line.split(' '));
+  const at = names.indexOf('ListenOverflows');
+  const count = Number(numbers[at]);
+  return at > 0 && Number.isSafeInteger(count) ? count : undefined;
+}
+
 /** How many files this process may have open; Node has raised the soft limit to the hard one. @returns infinity where there is no limit */
 export function openFilesLimit(platform: Platform = process.platform): number {
   if (platform === 'win32') return Number.POSITIVE_INFINITY; // sockets are no files there

@@ -1,10 +1,14 @@
 import type { Ground } from './ground.ts';
+import { queueOverflows } from './platform.ts';
 
 /** Fewer connections than this are worth a warning at the start. */
 const FEW = 1_000;
 /** Once no more than this is taken, and nobody was turned away for so long, the warning goes. */
 const ROOM_AGAIN = 0.9;
 const QUIET_MS = 10_000;
+/** How often the queues of new connections are looked at while there are clients, and how long it is told that one was full. */
+const LOOK_AT_QUEUES_MS = 1_000;
+const QUEUE_QUIET_MS = 60_000;
 
 /** Says how many clients there may be, and when no more find a place. */
 export class Room {
@@ -12,9 +16,17 @@ export class Room {
   #turnedAway = 0;
   #isTold = false;
   #lastMs = 0;
+  readonly #overflows: () => number | undefined;
+  #queue: { count: number; lookedMs: number; fullMs: number };
 
-  constructor(ground: Ground) {
+  constructor(ground: Ground, overflows: () => number | undefined = queueOverflows) {
     this.#ground = ground;
+    this.#overflows = overflows;
+    this.#queue = { count: overflows() ?? 0, lookedMs: ground.nowMs(), fullMs: Number.NEGATIVE_INFINITY };
+  }
+
+  get isTold(): boolean {
+    return this.#isTold;
   }
 
   /** At the start: what is refused later is known from now on. */
@@ -30,6 +42,7 @@ export class Room {
   look(): void {
     const { turnedAway, reports, maxConnections, active, flows } = this.#ground;
     const now = this.#ground.nowMs();
+    if (now - this.#queue.lookedMs >= LOOK_AT_QUEUES_MS) this.#lookAtQueues(now);
     if (turnedAway > this.#turnedAway) {
       this.#turnedAway = turnedAway;
       this.#lastMs = now;
@@ -41,6 +54,19 @@ export class Room {
     } else if (this.#isTold && now - this.#lastMs >= QUIET_MS && active + flows.size / 2 < maxConnections * ROOM_AGAIN) {
       this.#isTold = false;
       reports.warning('ConnectionsFull', null);
+    }
+  }
+
+  /** Whoever finds the queue full tries again after 1 s and more, by himself (RFC 6298). */
+  #lookAtQueues(now: number): void {
+    const { count, fullMs } = this.#queue;
+    const found = this.#overflows() ?? count;
+    this.#queue = { count: found, lookedMs: now, fullMs: found > count ? now : fullMs };
+    const message = 'new connections came faster than they were accepted: some found the queue of a listening socket full';
+    if (found > count) this.#ground.reports.warning('BacklogFull', message);
+    else if (fullMs > 0 && now - fullMs >= QUEUE_QUIET_MS) {
+      this.#queue = { ...this.#queue, fullMs: Number.NEGATIVE_INFINITY };
+      this.#ground.reports.warning('BacklogFull', null);
     }
   }
 }

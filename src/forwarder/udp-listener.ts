@@ -140,6 +140,7 @@ export class UdpListener implements FlowHost {
   /** Begins no flow from now on. Those that there are may live on for the rule's drain time, and for at most `mostMs`. */
   close(mostMs = Number.POSITIVE_INFINITY): void {
     this.#phase = 'closed';
+    this.#ground.addresses.remove(this);
     this.#backoff.stop();
     clearInterval(this.#follow);
     const drainMs = Math.min(mostMs, this.#rule.drainMs);
@@ -259,8 +260,20 @@ export class UdpListener implements FlowHost {
     if (isWildcard(this.#rule.address)) {
       this.#follow = setInterval(() => void this.#followAddresses(), LOOK_AT_ADDRESSES_MS);
     }
+    this.#ground.addresses.add(this);
     this.#tellListening();
     this.#tellRoom(mouths[0]?.receiveBytes ?? RECEIVE_BYTES);
+  }
+
+  get address(): string {
+    return this.#rule.address;
+  }
+
+  addressIs(here: boolean): void {
+    if (this.#phase !== 'listening') return;
+    const message = `${this.address} is no address of this machine any more`;
+    if (here) this.#tellListening();
+    else this.#ground.reports.listener(this.#rule.id, { state: 'failed', code: 'AddressUnavailable', message });
   }
 
   #tellListening(): void {

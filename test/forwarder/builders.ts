@@ -90,11 +90,14 @@ function merge<T>(into: Map<string, T>, news: Readonly<Record<string, T | null>>
   }
 }
 
+/** What takes a second or two may take ten on a busy machine. */
+const PATIENCE_MS = 15_000;
+
 /** Polls until the answer is neither undefined nor false. */
 export async function until<T>(
   what: string,
   look: () => Promise<T | undefined | false> | T | undefined | false,
-  withinMs = 4_000,
+  withinMs = PATIENCE_MS,
 ): Promise<T> {
   const deadline = performance.now() + withinMs;
   for (;;) {

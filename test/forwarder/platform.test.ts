@@ -5,7 +5,9 @@ import {
   hasWholeLoopback,
   inheritsNoDelay,
   openFilesLimit,
+  overflowsIn,
   passesSockets,
+  queueOverflows,
   showsSockets,
 } from '../../src/forwarder/platform.ts';
 import { describePortHolder } from '../../src/forwarder/port-holder.ts';
@@ -42,4 +44,19 @@ describe('the limit of open files', () => {
     { report: { userLimits: {} }, files: Number.POSITIVE_INFINITY },
     { report: {}, files: Number.POSITIVE_INFINITY },
   ])('of $report is $files', ({ report, files }) => expect(filesInReport(report)).toBe(files));
+});
+
+describe('queues of new connections that were full', () => {
+  test('are counted on Linux alone', () => {
+    expect(queueOverflows('darwin')).toBeUndefined();
+    expect(queueOverflows('win32')).toBeUndefined();
+    expect(typeof queueOverflows()).toBe(process.platform === 'linux' ? 'number' : 'undefined');
+  });
+
+  test.each<{ netstat: string; count: number | undefined }>([
+    { netstat: 'TcpExt: A ListenOverflows B\nTcpExt: 1 23 4\nIpExt: C\nIpExt: 5\n', count: 23 },
+    { netstat: 'TcpExt: A B\nTcpExt: 1 2\n', count: undefined },
+    { netstat: 'TcpExt: ListenOverflows\nTcpExt: many\n', count: undefined },
+    { netstat: '', count: undefined },
+  ])('$count in $netstat', ({ netstat, count }) => expect(overflowsIn(netstat)).toBe(count));
 });

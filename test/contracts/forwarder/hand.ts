@@ -24,6 +24,8 @@ export interface Orders {
   flow: [to: Place, result: number];
   /** Sends over it: the name that answers, or `timeout`. */
   ask: [id: number, result: string];
+  /** Sends so many bytes, datagrams again and again until one is answered: how many tries it took, or what went wrong. */
+  bulk: [to: Place & { bytes: number }, result: number | string];
 }
 
 export interface Place {
@@ -32,9 +34,14 @@ export interface Place {
   readonly port: number;
   /** The client's own address. */
   readonly from?: string;
+  /** How long a connection may take; default TIMEOUT_MS. */
+  readonly withinMs?: number;
+  /** Whether the client says something first, as in HTTP. */
+  readonly speaks?: boolean;
 }
 
 const TIMEOUT_MS = 1_500;
+const MOST_TRIES = 10;
 let forwarder: Forwarder | undefined;
 let last = 0;
 const held = new Map<number, Socket>();
@@ -61,16 +68,17 @@ async function serve(address: string, port: number): Promise<number> {
   return at;
 }
 
-function dial({ address, port, from }: Place): Promise<{ socket: Socket; line: string }> {
+function dial({ address, port, from, withinMs = TIMEOUT_MS, speaks = false }: Place): Promise<{ socket: Socket; line: string }> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: address, port, ...(from === undefined ? {} : { localAddress: from }) });
-    const timer = setTimeout(() => end('timeout'), TIMEOUT_MS);
+    const timer = setTimeout(() => end('timeout'), withinMs);
     const end = (why: string) => {
       clearTimeout(timer);
       socket.destroy();
       reject(new Error(why));
     };
     let text = '';
+    if (speaks) socket.write('hello\n');
     socket.on('error', (error: NodeJS.ErrnoException) => end(error.code ?? 'error'));
     socket.on('close', () => end('closed'));
     socket.on('data', function take(chunk: Buffer) {
@@ -101,6 +109,31 @@ function ask(socket: UdpSocket): Promise<string> {
     socket.once('message', (datagram) => end(datagram.toString().split(' ')[0]!));
     socket.send('who', () => {});
   });
+}
+
+/** The server answers with its address, a blank and the same. */
+async function sendDatagrams(to: Place, bytes: number): Promise<number | string> {
+  const socket = await flow(to);
+  let heard: number | undefined;
+  socket.on('message', (datagram) => {
+    heard = datagram.length - datagram.indexOf(' ') - 1;
+  });
+  let tries = 0;
+  for (; heard === undefined && tries < MOST_TRIES; tries++) {
+    socket.send(Buffer.alloc(bytes, 'x'));
+    for (let i = 0; heard === undefined && i < 40; i++) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  socket.close();
+  if (heard === undefined) return 'timeout';
+  return heard === bytes ? tries : `${heard} of ${bytes} bytes`;
+}
+
+async function sendStream(to: Place, bytes: number): Promise<number | string> {
+  const { socket } = await dial(to);
+  socket.end(Buffer.alloc(bytes, 'x'));
+  let heard = 0;
+  for await (const chunk of socket) heard += (chunk as Buffer).length;
+  return heard === bytes ? 1 : `${heard} of ${bytes} bytes`;
 }
 
 const orders: { [K in keyof Orders]: (what: Orders[K][0]) => Promise<Orders[K][1]> } = {
@@ -189,6 +222,7 @@ const orders: { [K in keyof Orders]: (what: Orders[K][0]) => Promise<Orders[K][1
     return last;
   },
   ask: async (id) => ask(flows.get(id)!),
+  bulk: async ({ bytes, ...to }) => (to.protocol === 'UDP' ? sendDatagrams(to, bytes) : sendStream(to, bytes)),
 };
 
 process.on('message', async ({ id, order, what }: { id: number; order: keyof Orders; what: never }) => {
