@@ -29,7 +29,11 @@ function timeFigures(bursts: readonly Burst[]): readonly Figure[] {
     { ...ratio('first creation -> last IP, of baseline', (b) => b.totalMs), aim: { atMost: 1.2 } },
     {
       ...ratio('the same by a bare client, of baseline', (_, bare) => bare.floorMs),
-      note: 'creating and two status patches each, no controller: the floor on this machine',
+      note: 'creating and one status patch each, no controller: the floor on this machine',
+    },
+    {
+      ...ratio('the same with two patches each, of baseline', (_, bare) => bare.twoPatchesMs),
+      note: 'where a provider makes what outlives the controller',
     },
     figure('deleting them -> all gone', (b) => b.deleteMs),
   ];
