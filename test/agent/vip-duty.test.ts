@@ -6,8 +6,10 @@ import type { Vips, VipWish } from '../../src/agent/vips/face.ts';
 import type { Holding } from '../../src/agent/vips/stage.ts';
 import type { PoolConfig } from '../../src/config/config.ts';
 import { at, text } from '../../src/kube/objects.ts';
+import type { Provider } from '../../src/providers/provider.ts';
 import { MemoryApi } from '../kube/memory-api.ts';
-import { balancer } from '../providers/builders.ts';
+import { balancer, nothingReserved } from '../providers/builders.ts';
+import { pass, reportOf } from '../providers/drive.ts';
 import { openProvider, putHeld, putNode, startTestAgent, type TestAgent, until } from './parts.ts';
 
 const orders: Orders = {
@@ -108,12 +110,13 @@ describe('an agent with addresses that move', () => {
   let api: MemoryApi;
   let vips: FakeVips;
   let one: TestAgent;
+  let provider: Provider;
   const toEnd: (() => Promise<unknown>)[] = [];
 
   beforeEach(async () => {
     api = new MemoryApi();
     putNode(api, 'n1', '192.168.1.11');
-    const { provider } = await openProvider(api, { pools: [lan] });
+    ({ provider } = await openProvider(api, { pools: [lan] }));
     one = await startTestAgent(api, 'n1', {
       node: 'n1',
       addresses: ['192.168.1.11', '192.168.1.240'],
@@ -187,6 +190,19 @@ describe('an agent with addresses that move', () => {
     one.forwarder().report({ listeners: { [id]: { state: 'listening', address, port } } });
     await until('it is served', () => note().at(-1) === 'served');
     expect(told).toEqual(['pending', 'served']);
+  });
+
+  test('an address that a stranger has is given to nobody who did not ask for it', async () => {
+    const wish = balancer({ name: 'web', namespace: 'shop' });
+    const wanted = provider.adjust(wish, nothingReserved);
+    await pass(provider, wanted.key, wanted);
+    expect(wanted.address.held).toEqual(['192.168.1.241']);
+    await until('it can serve', () => serve() === true);
+    vips.hold('192.168.1.241', { state: 'failed', code: 'AddressDuplicate', message: 'answered for by 02:00:00:00:00:09' });
+    await until('it is told', async () => JSON.stringify(await reportOf(provider, wanted.key)).includes('02:00:00:00:00:09'));
+    const asking = { ...wish, address: { ...wish.address, requested: ['192.168.1.241'] } };
+    expect(provider.adjust(asking, nothingReserved).address.held).toEqual(['192.168.1.241']);
+    expect(provider.adjust(wish, nothingReserved).address.held).toEqual(['192.168.1.242']);
   });
 
   test('cannot serve what its forwarder cannot open, but can what is only not here yet', async () => {

@@ -41,6 +41,7 @@ const rooms: readonly { readonly room: string; readonly may: readonly string[] }
       'forwarder/rules.ts',
       'forwarder/forwarder.ts',
       'forwarder/child.ts',
+      'forwarder/neighbours.ts',
       'forwarder/platform.ts',
       'agent/report.ts',
       'providers/provider.ts',

@@ -37,18 +37,6 @@ function readAddress(info: unknown): LinkAddress[] {
   return [{ address, prefix, ...(typeof label === 'string' ? { label } : {}) }];
 }
 
-/** Reads `ip -j neigh show`: who answers for an address, by hardware address; whoever did not answer is not in it. */
-export function readNeighbours(json: string): ReadonlyMap<string, string> {
-  return new Map(
-    listOf(parse(json)).flatMap((entry) => {
-      const [address, hardware] = [fieldOf(entry, 'dst'), fieldOf(entry, 'lladdr')];
-      const states = listOf(fieldOf(entry, 'state'));
-      const silent = states.includes('FAILED') || states.includes('INCOMPLETE');
-      return typeof address === 'string' && typeof hardware === 'string' && !silent ? [[address, hardware] as const] : [];
-    }),
-  );
-}
-
 /** The interface that has the address, whatever else it has. */
 export function interfaceOf(links: readonly Link[], address: string): string | undefined {
   return links.find((link) => link.addresses.some((own) => own.address === address))?.name;

@@ -11,6 +11,7 @@ import { type LocalStep, type Observed, type ObservedListener, type ObservedTarg
 import { describePools, readPools } from './pools.ts';
 import { reportObserved } from './report.ts';
 import { isServed, type RenderOptions, renderListeners, type WantedListener } from './rules.ts';
+import { Strangers } from './strangers.ts';
 import { refuseUncarried, withDefaults } from './wish.ts';
 
 export interface AgentsParts {
@@ -35,6 +36,7 @@ export class AgentsProvider implements Provider<Observed> {
   /** Listeners that nobody wants, and that agents may still have open, by id. */
   readonly #leaving = new Map<string, WantedListener>();
   #start: ProviderStart | undefined;
+  readonly #strangers = new Strangers(() => this.#wake(this.#book.waiting()));
   /** Where kube-proxy delivers. */
   readonly #locals = new LocalOnes();
 
@@ -52,7 +54,7 @@ export class AgentsProvider implements Provider<Observed> {
     });
     this.#allocator = this.#options.ofNodes
       ? undefined
-      : new Allocator(readPools(options.pools), { ...options, keepsOutside: true });
+      : new Allocator(readPools(options.pools), { ...options, keepsOutside: true, strangers: () => this.#strangers.all() });
     this.#book = this.#allocator ?? new NodeBook((node) => this.#link.publishedAt(node));
   }
 
@@ -95,6 +97,7 @@ export class AgentsProvider implements Provider<Observed> {
 
   async close(): Promise<void> {
     this.#start = undefined;
+    this.#strangers.close();
     await this.#link.close();
   }
 
@@ -106,11 +109,20 @@ export class AgentsProvider implements Provider<Observed> {
     const { delivery } = this.#options;
     refuseUncarried(balancer, delivery);
     if (delivery !== undefined) refuseUndelivered(balancer);
+    this.#noteStrangers(balancer.key);
     const before = this.#book.addressesOf(balancer.key);
     const held = this.#book.assign(balancer, (address) => surroundings.reservedBy(address), this.#boundOf(balancer.key));
     if (delivery !== undefined) this.#enterLocal(balancer, held, before.length === 0);
     const adjusted = withDefaults(balancer, held);
     return this.#options.ofNodes ? { ...adjusted, address: { ...adjusted.address, ofNodes: true } } : adjusted;
+  }
+
+  /** What a machine answers for that is no agent is given to nobody who did not ask for it. */
+  #noteStrangers(key: string): void {
+    for (const { listener } of this.#link.entriesOf(key)) {
+      const state = this.#link.state(listener.id);
+      if (state?.state === 'failed' && state.code === 'AddressDuplicate') this.#strangers.note(listener.address, state.message);
+    }
   }
 
   /** What was given for the first time, and cannot be used so, is given back. */

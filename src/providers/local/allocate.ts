@@ -41,6 +41,17 @@ export interface AddressBook {
   outsideOf(key: string): readonly string[];
 }
 
+export interface AllocatorOptions {
+  /** Ports that clash at a shared address are served on other ones, so they keep nobody away. */
+  readonly portFallback: boolean;
+  /** What is held stays held though the pools have changed, unless its Service allows disruption; default: false. */
+  readonly keepsOutside?: boolean;
+  /** What machines answer for that are none of ours, by address: what was seen. Default: nothing. */
+  strangers?(): ReadonlyMap<string, string>;
+}
+
+const noStrangers = (): ReadonlyMap<string, string> => new Map();
+
 interface Holding {
   readonly owner: string;
   readonly ips: readonly Ip[];
@@ -60,6 +71,7 @@ export class Allocator implements AddressBook {
   #pools: readonly Pool[];
   readonly #portFallback: boolean;
   readonly #keepsOutside: boolean;
+  readonly #strangers: () => ReadonlyMap<string, string>;
   readonly #ledger: Ledger;
   readonly #holdings = new Map<string, Holding>();
   /** What each key has in the ledger: what it holds, and what it still has open. */
@@ -69,17 +81,12 @@ export class Allocator implements AddressBook {
   /** Refused balancers; one entry a key, gone when it is woken. */
   readonly #waiting = new Set<string>();
 
-  /**
-   * @param portFallback ports that clash at a shared address are served on other ones, so they keep nobody away
-   * @param keepsOutside what is held stays held though the pools have changed, unless its Service allows disruption; default: false
-   */
-  constructor(
-    pools: readonly Pool[],
-    { portFallback, keepsOutside = false }: { readonly portFallback: boolean; readonly keepsOutside?: boolean },
-  ) {
+  /** @param pools in the order in which they are tried */
+  constructor(pools: readonly Pool[], { portFallback, keepsOutside = false, strangers = noStrangers }: AllocatorOptions) {
     this.#pools = pools;
     this.#portFallback = portFallback;
     this.#keepsOutside = keepsOutside;
+    this.#strangers = strangers;
     this.#ledger = new Ledger(pools);
   }
 
@@ -161,6 +168,7 @@ export class Allocator implements AddressBook {
         ledger: this.#ledger,
         mine: this.#holdings.get(balancer.key)?.ips ?? [],
         reservedBy,
+        strangers: this.#strangers(),
         portFallback: this.#portFallback,
         keepsOutside: this.#keepsOutside,
         nameHolder: (key) => this.#holdings.get(key)?.owner ?? key,

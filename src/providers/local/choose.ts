@@ -16,6 +16,8 @@ export interface Ask {
   /** What the balancer has in memory. */
   readonly mine: readonly Ip[];
   readonly reservedBy: ReservedBy;
+  /** What machines answer for that are none of ours, by address: given to nobody who did not ask for it. */
+  readonly strangers: ReadonlyMap<string, string>;
   /** A port that somebody else has at a shared address is no obstacle: the younger is served on another port. */
   readonly portFallback: boolean;
   /** An address that is held is kept though no pool that admits the balancer has it any more, until somebody consents to a move. */
@@ -143,6 +145,7 @@ function keepHeld(ask: Ask, family: IpFamily, pools: readonly Pool[], ports: Rea
     const stays = staysOutside(ask) && (includesIp(ask.mine, ip) || isPublished(ask.balancer, ip));
     if (ip.family !== family || !(stays || pools.some((pool) => poolHolds(pool, ip)))) continue;
     if (!includesIp(ask.mine, ip) && ask.reservedBy(formatIp(ip)) !== undefined) continue;
+    if (ask.strangers.has(formatIp(ip)) && !isPublished(ask.balancer, ip)) continue;
     const clash = obstacle(ask, ip, ports);
     if (!clash) return ip;
     // A new port that somebody else has at this address: told, and not solved by moving a balancer that people use.
@@ -186,7 +189,9 @@ function findFree(ask: Ask, family: IpFamily, pools: readonly Pool[], ports: Rea
     if (free) return free;
   }
   const full = candidates.map((pool) => `${pool.name}: ${ledger.usedIn(pool, family)} of ${pool.sizes[family]} in use`);
-  return new Refusal('PoolExhausted', `No ${family} address is free for ${ownerOf(balancer)} (pool ${full.join(', ')})`);
+  const none = `No ${family} address is free for ${ownerOf(balancer)} (pool ${full.join(', ')})`;
+  const strange = [...ask.strangers].find(([address]) => candidates.some((pool) => poolHolds(pool, parseIp(address)!)));
+  return strange ? new Refusal('AddressDuplicate', `${none}: ${strange[1]}`) : new Refusal('PoolExhausted', none);
 }
 
 /** Walks the pool once round from where the last search ended, so that an address rests before it is given out again. */
@@ -197,7 +202,8 @@ function search(ask: Ask, pool: Pool, family: IpFamily, accepts: (ip: Ip) => boo
   const steps = size < SEARCH_LIMIT ? size : SEARCH_LIMIT;
   for (let i = 0n; i < steps; i += 1n) {
     const ip = addressAt(pool, family, (start + i) % size);
-    if (accepts(ip) && ask.reservedBy(formatIp(ip)) === undefined) return ip;
+    const address = formatIp(ip);
+    if (accepts(ip) && ask.reservedBy(address) === undefined && !ask.strangers.has(address)) return ip;
   }
   return undefined;
 }

@@ -9,7 +9,8 @@ import { differingOptions, type LocalOptions, readOptions } from './options.ts';
 import { type LocalStep, type Observed, type ObservedListener, type ObservedTarget, planSteps } from './plan.ts';
 import { describePools, type Pool, readPools } from './pools.ts';
 import { reportObserved } from './report.ts';
-import { isCarried, renderListeners, type WantedListener } from './rules.ts';
+import { isCarried, renderListeners, type ServedState, type WantedListener } from './rules.ts';
+import { findStranger, Strangers } from './strangers.ts';
 import { refuseUncarried, withDefaults } from './wish.ts';
 
 /** What the provider takes from outside; the tests give a forwarder of this process. */
@@ -21,6 +22,8 @@ export interface LocalParts {
   readonly inCluster: boolean;
   /** How long a step waits for the forwarder; default 5 s. */
   readonly answerMs?: number;
+  /** Who else has an address; default: `findStranger`. */
+  findStranger?(address: string): Promise<string | undefined>;
 }
 
 /** The provider as the program uses it: with a forwarder in a process of its own. */
@@ -51,6 +54,7 @@ class LocalProvider implements Provider<Observed> {
   #pools: readonly Pool[];
   readonly #allocator: Allocator;
   readonly #link: Link;
+  readonly #strangers: Strangers;
   /** Every listener that is wanted or not yet closed, by balancer key and id. */
   readonly #listeners = new Map<string, Map<string, WantedListener>>();
   /** A node port belongs to one Service, so to one balancer, of which several listeners may send to it. */
@@ -62,7 +66,9 @@ class LocalProvider implements Provider<Observed> {
     this.#parts = parts;
     this.#options = options;
     this.#pools = readPools(this.#options.pools);
-    this.#allocator = new Allocator(this.#pools, { ...this.#options, keepsOutside: true });
+    this.#strangers = new Strangers((addresses) => this.#seekAgain(addresses));
+    const strangers = () => this.#strangers.all();
+    this.#allocator = new Allocator(this.#pools, { ...this.#options, keepsOutside: true, strangers });
     this.#link = new Link(context.log, (news) => this.#pass(news), parts.answerMs);
   }
 
@@ -104,6 +110,7 @@ class LocalProvider implements Provider<Observed> {
 
   async close(drainMs: number): Promise<void> {
     this.#changed = () => {};
+    this.#strangers.close();
     await this.#link.close(drainMs);
   }
 
@@ -126,7 +133,7 @@ class LocalProvider implements Provider<Observed> {
     const closing: WantedListener[] = [];
     for (const listener of this.#listeners.get(key)?.values() ?? []) {
       const entry = this.#link.entry(listener.id);
-      const state = this.#link.state(listener.id);
+      const state = this.#stateOf(listener);
       if (!entry) closing.push(listener);
       else listeners.push({ listener, nodes: entry.nodes, ...(state === undefined ? {} : { state }) });
     }
@@ -160,7 +167,36 @@ class LocalProvider implements Provider<Observed> {
   /** An open socket stays open while its listener changes, so only what is new has an answer to wait for. */
   async #serve({ kind, listener, nodes }: Extract<LocalStep, { nodes: unknown }>): Promise<void> {
     this.#note(listener, nodes);
-    if (kind === 'open-listener') await this.#link.opened(listener.id);
+    if (kind !== 'open-listener') return;
+    await this.#link.opened(listener.id);
+    await this.#seekStranger(listener);
+  }
+
+  /** An address that is none of this machine, though it is of its link, may be another machine's: then the balancer gets another one. */
+  async #seekStranger({ id, key, address }: WantedListener): Promise<void> {
+    const state = this.#link.state(id);
+    if (state?.state !== 'failed' || state.code !== 'AddressUnavailable' || this.#strangers.at(address) !== undefined) return;
+    const what = await (this.#parts.findStranger ?? findStranger)(address).catch(() => undefined); // then it stays as it was reported
+    if (what === undefined) return;
+    this.#strangers.note(address, what);
+    this.#changed(key);
+  }
+
+  /** Who waits for an address may get one of these now; where one is still asked for, so is whoever has it. */
+  #seekAgain(addresses: readonly string[]): void {
+    this.#wake(this.#allocator.waiting());
+    const all = [...this.#listeners.values()].flatMap((ofKey) => [...ofKey.values()]);
+    for (const address of addresses) {
+      const listener = all.find((one) => one.address === address);
+      if (listener) void this.#seekStranger(listener);
+    }
+  }
+
+  #stateOf({ id, address }: WantedListener): ServedState | undefined {
+    const state = this.#link.state(id);
+    const message = this.#strangers.at(address);
+    if (message === undefined || state?.state !== 'failed' || state.code !== 'AddressUnavailable') return state;
+    return { state: 'failed', code: 'AddressDuplicate', message };
   }
 
   #note(listener: WantedListener, nodes: readonly NodeTarget[]): void {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { type Link, leftoversOf, placeVip, readLinks, readNeighbours } from '../../../src/agent/vips/links.ts';
+import { type Link, leftoversOf, placeVip, readLinks } from '../../../src/agent/vips/links.ts';
+import { readNeighbours } from '../../../src/forwarder/neighbours.ts';
 
 const link = (name: string, ...addresses: string[]): Link => ({
   name,

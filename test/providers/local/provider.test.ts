@@ -35,14 +35,16 @@ interface Opening {
   readonly start?: StartForwarder;
   readonly balancers?: readonly Balancer[];
   readonly answerMs?: number;
+  readonly strangers?: Readonly<Record<string, string>>;
 }
 
 async function open(
   options: object = {},
-  { start = startForwarder, balancers = [], answerMs = 5_000 }: Opening = {},
+  { start = startForwarder, balancers = [], answerMs = 5_000, strangers = {} }: Opening = {},
 ): Promise<Provider> {
   const context = { clusterName: 'c', log: quiet, options: { pools: shared, ...options } };
-  const parts = { startForwarder: start, now: Date.now, inCluster: false, answerMs };
+  const findStranger = async (address: string) => strangers[address];
+  const parts = { startForwarder: start, now: Date.now, inCluster: false, answerMs, findStranger };
   const provider: Provider = createLocalProvider(context, parts);
   await provider.open({ balancers, surroundings: nothingReserved, changed: (key) => changed.push(key) });
   toEnd.push(() => provider.close(0));
@@ -104,6 +106,44 @@ describe('traffic', () => {
     expect(changed).toContain('default/b');
     await want(provider, b);
     expect(await greetings(port!, 4)).toEqual(['n2']);
+  });
+});
+
+describe('an address that another machine has', () => {
+  const seen = '192.0.2.1 is answered for by 02:00:00:00:00:09 on eth0, which is none of ours'; // 192.0.2.0/24 is nobody's (RFC 5737)
+  const pools = [pool('lan', ['192.0.2.1']), pool('here', ['127.0.0.1'], { priority: 1 })];
+
+  test('is named, and given to nobody who did not ask for it: the balancer gets another one', async () => {
+    const [port] = await freePorts(1);
+    const provider = await open({ pools }, { strangers: { '192.0.2.1': seen } });
+    const wish = balancer({ ports: [{ port: port!, nodePort: 30_080 }], nodes: nodes() });
+    const first = await want(provider, wish);
+    expect(first.address.held).toEqual(['192.0.2.1']);
+    const [listener] = (await reportOf(provider, first.key)).listeners;
+    expect(listener?.error).toMatchObject({ code: 'AddressDuplicate', message: expect.stringContaining('02:00:00:00:00:09') });
+    expect(changed).toContain(first.key);
+    const second = await want(provider, wish);
+    expect(second.address.held).toEqual(['127.0.0.1']);
+    expect(await greetings(port!, 3)).not.toEqual([]);
+    const other = balancer({ name: 'other', ports: [{ port: port!, nodePort: 30_081 }], nodes: nodes() });
+    const refusal = refusalOf(() => provider.adjust(other, nothingReserved));
+    expect(refusal).toMatchObject({ code: 'AddressDuplicate', message: expect.stringContaining('02:00:00:00:00:09') });
+  });
+
+  test('stays with a Service that asks for it, or is published with it, and is told', async () => {
+    const [port] = await freePorts(1);
+    const provider = await open({ pools }, { strangers: { '192.0.2.1': seen } });
+    const ports = [{ port: port!, nodePort: 30_080 }];
+    for (const wish of [
+      balancer({ ports, requested: ['192.0.2.1'], nodes: nodes() }),
+      balancer({ ports, held: ['192.0.2.1'], published: ['192.0.2.1'], nodes: nodes() }),
+    ]) {
+      await want(provider, wish);
+      expect((await want(provider, wish)).address.held).toEqual(['192.0.2.1']);
+      const [listener] = (await reportOf(provider, wish.key)).listeners;
+      expect(listener?.error?.code).toBe('AddressDuplicate');
+      await drop(provider, wish.key);
+    }
   });
 });
 
