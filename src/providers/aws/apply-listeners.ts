@@ -95,13 +95,13 @@ export async function changeListenerParts(
     await bench.calls.elb('AddListenerCertificates', (elb) => elb.send(new AddListenerCertificatesCommand(input)));
     return replaceListener(bench, act.balancer, {
       ...had,
-      certificates: [...new Set([...had.certificates, ...act.certificates])],
+      certificates: [...had.certificates.slice(0, 1), ...new Set([...had.certificates.slice(1), ...act.certificates])],
     });
   }
   await bench.calls.elb('RemoveListenerCertificates', (elb) => elb.send(new RemoveListenerCertificatesCommand(input)));
   return replaceListener(bench, act.balancer, {
     ...had,
-    certificates: had.certificates.filter((arn) => !act.certificates.includes(arn)),
+    certificates: had.certificates.filter((arn, at) => at === 0 || !act.certificates.includes(arn)),
   });
 }
 

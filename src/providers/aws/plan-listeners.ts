@@ -102,25 +102,31 @@ interface Change {
 function changeListener(change: Change): Planned & { readonly warmUp?: number; readonly freed?: string } {
   const { name, listener, spec, had, observed } = change;
   const group = observed.groups.find((one) => one.name === spec.group);
-  const extras = [...certificateSteps(name, spec, had), ...setAttributes(name, listener, had.attributes)];
+  const { before, after } = certificateSteps(name, spec, had);
+  const extras = [...after, ...setAttributes(name, listener, had.attributes)];
   const differences = findDifferences(spec, had, group?.arn);
-  if (differences.length === 0) return { steps: extras, waiting: [] };
+  if (differences.length === 0) return { steps: [...before, ...extras], waiting: [] };
   const act = step(
     { kind: 'change-listener', balancer: name, spec },
     `change port ${spec.port} of NLB ${name}: ${differences.join(', ')}`,
     'the Service has changed',
     { disrupts: had.protocol !== spec.protocol && !(had.protocol === 'TCP' && spec.protocol === 'TCP_UDP') },
   );
-  if (had.groupArn === group?.arn) return { steps: [act, ...extras], waiting: [] };
+  if (had.groupArn === group?.arn) return { steps: [...before, act, ...extras], waiting: [] };
   const warm = [...change.seen.values()].find((one) => one.groupArn === group?.arn);
   const old = observed.groups.find(({ arn }) => arn === had.groupArn);
   if (group && warm && isReady(group, old, change.desired)) {
-    return { steps: [act, deleteListener(name, warm), ...extras], waiting: [], warmUp: warm.port, freed: had.groupArn };
+    return {
+      steps: [...before, act, deleteListener(name, warm), ...extras],
+      waiting: [],
+      warmUp: warm.port,
+      freed: had.groupArn,
+    };
   }
   const waits = { ...act, waitsFor: { what: 'healthy' } as const };
   if (warm) return { steps: [], waiting: [waits], warmUp: warm.port };
   if (change.taken.size >= LISTENERS_MAX) {
-    if (change.desired.allowDisruption) return { steps: [act, ...extras], waiting: [], freed: had.groupArn };
+    if (change.desired.allowDisruption) return { steps: [...before, act, ...extras], waiting: [], freed: had.groupArn };
     const full = `NLB ${name} has ${change.taken.size} listeners, as many as it takes: no room for one by which new targets are checked`;
     throw new Refusal(
       'DisruptionNotAllowed',
@@ -156,14 +162,19 @@ function findDifferences(spec: ListenerSpec, had: SeenListener, groupArn: string
   ];
 }
 
-function certificateSteps(balancer: string, spec: ListenerSpec, had: SeenListener): readonly AwsStep[] {
+/** What is served by name is there before another certificate becomes the default, which the one before may have been. */
+function certificateSteps(
+  balancer: string,
+  spec: ListenerSpec,
+  had: SeenListener,
+): { readonly before: readonly AwsStep[]; readonly after: readonly AwsStep[] } {
   const wanted = spec.certificates.slice(1);
-  const more = wanted.filter((arn) => !had.certificates.includes(arn));
+  const more = wanted.filter((arn) => !had.certificates.slice(1).includes(arn));
   const gone = had.protocol === 'TLS' ? had.certificates.slice(1).filter((arn) => !spec.certificates.includes(arn)) : [];
-  return [
-    ...(more.length > 0 ? [certificates('add-certificates', balancer, spec.port, more)] : []),
-    ...(gone.length > 0 && spec.protocol === 'TLS' ? [certificates('remove-certificates', balancer, spec.port, gone)] : []),
-  ];
+  const add = more.length > 0 ? [certificates('add-certificates', balancer, spec.port, more)] : [];
+  const remove =
+    gone.length > 0 && spec.protocol === 'TLS' ? [certificates('remove-certificates', balancer, spec.port, gone)] : [];
+  return had.protocol === 'TLS' ? { before: add, after: remove } : { before: [], after: [...add, ...remove] };
 }
 
 function certificates(

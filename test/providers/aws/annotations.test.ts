@@ -464,7 +464,7 @@ test('certificates beside the first come and go in place', async () => {
   for (const numbers of [[1, 2], [2, 1], [2]]) {
     await want(provider, asking(numbers));
     const [listener] = aws.listeners();
-    expect([listener!.arn, listener!.certificates]).toEqual([arn, numbers.map(certificate)]);
+    expect([listener!.arn, [...new Set(listener!.certificates)]]).toEqual([arn, numbers.map(certificate)]); // the default one may be in the list, too
   }
 });
 

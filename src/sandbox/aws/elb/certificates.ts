@@ -16,25 +16,26 @@ export const certificateActions: Actions = {
     for (const arn of asked) {
       if (!world.certificates.has(arn)) throw new AwsFailure('CertificateNotFound', `Certificate '${arn}' not found`);
     }
-    const after = [...new Set([...one.certificates, ...asked])];
-    checkCount(world, one, after.length - one.certificates.length);
-    one.certificates = after;
-    return { Certificates: asked.map((CertificateArn) => ({ CertificateArn, IsDefault: CertificateArn === after[0] })) };
+    const [asDefault = '', ...present] = one.certificates;
+    const after = [...new Set([...present, ...asked])]; // the default one may be among them, too
+    checkCount(world, one, after.length - present.length);
+    one.certificates = [asDefault, ...after];
+    return { Certificates: asked.map((CertificateArn) => ({ CertificateArn, IsDefault: false })) };
   }),
   RemoveListenerCertificates: action(change, (world, { ListenerArn, Certificates }) => {
     const one = tlsListener(world, ListenerArn);
     const asked = arnsOf(Certificates);
-    const [asDefault] = one.certificates;
-    if (asDefault !== undefined && asked.includes(asDefault)) {
+    const [asDefault = '', ...present] = one.certificates;
+    if (asked.includes(asDefault) && !present.includes(asDefault)) {
       throw new AwsFailure('OperationNotPermitted', 'Default certificate cannot be removed from the listener');
     }
-    one.certificates = one.certificates.filter((arn) => !asked.includes(arn));
+    one.certificates = [asDefault, ...present.filter((arn) => !asked.includes(arn))];
     return {};
   }),
   DescribeListenerCertificates: action(find, (world, input) => {
     const one = tlsListener(world, input.ListenerArn);
-    const { page, next } = pageOf(one.certificates, (arn) => arn, input);
-    const told = page.map((CertificateArn) => ({ CertificateArn, IsDefault: CertificateArn === one.certificates[0] }));
+    const listed = one.certificates.map((CertificateArn, at) => ({ CertificateArn, IsDefault: at === 0 }));
+    const { page: told, next } = pageOf(listed, ({ CertificateArn, IsDefault }) => `${CertificateArn} ${IsDefault}`, input);
     return { Certificates: told, NextMarker: next };
   }),
 };

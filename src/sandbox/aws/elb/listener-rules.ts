@@ -157,7 +157,7 @@ function checkTls(world: World, protocol: NlbProtocol, present: Listener | undef
   if (!world.certificates.has(asDefault)) {
     throw new AwsFailure('CertificateNotFound', `Certificate '${asDefault}' not found`);
   }
-  const others = (before?.certificates ?? []).filter((arn, index) => index > 0 && arn !== asDefault);
+  const others = (before?.certificates ?? []).slice(1);
   return { sslPolicy, certificates: [asDefault, ...others], alpn: checkAlpn(asked.alpn, before?.alpn) };
 }
 
