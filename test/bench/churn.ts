@@ -13,7 +13,7 @@ import { canMeasure, makeGrounds, startIn } from './forwarder/grounds.ts';
 /**
  * An hour of changes in minutes: listeners, nodes and clients come and go, and what the forwarder holds of memory and descriptors
  * stays flat, in userspace and, as root on Linux, in the kernel path. Alone:
- * `node test/bench/churn.ts [--short] [--seconds N] [--json FILE]`.
+ * `node test/bench/churn.ts [--short] [--seconds N] [--only userspace|nftables] [--json FILE]`.
  */
 const TARGET_PORT = 30_080;
 /** Listeners at one time, and how many of them each cycle replaces. */
@@ -83,13 +83,14 @@ interface Given {
   readonly short: boolean;
   /** For each data path. */
   readonly seconds?: number;
+  readonly only?: Place['path'];
 }
 
 /** @throws {Error} when something grew beyond its bound, after all has been measured */
-export async function benchChurn({ short, seconds = short ? 6 : 150 }: Given): Promise<Section> {
+export async function benchChurn({ short, seconds = short ? 6 : 150, only }: Given): Promise<Section> {
   const ms = seconds * 1_000;
-  const outcomes = [await churn(onLoopback(), ms)];
-  if (await canMeasure()) outcomes.push(await churn(await inNamespaces(), ms));
+  const outcomes = only === 'nftables' ? [] : [await churn(onLoopback(), ms)];
+  if (only !== 'userspace' && (await canMeasure())) outcomes.push(await churn(await inNamespaces(), ms));
   const section = describe(outcomes, ms);
   const grown = outcomes.flatMap((outcome) => excesses(outcome));
   if (grown.length > 0) throw new Error(`${renderSection(section)}\nthe forwarder grew under churn: ${grown.join('; ')}`);
@@ -103,7 +104,7 @@ interface Outcome {
   readonly after: Look;
   readonly cycles: number;
   readonly asked: number;
-  readonly answered: number;
+  readonly unanswered: readonly string[];
 }
 
 async function churn(place: Place, ms: number): Promise<Outcome> {
@@ -124,7 +125,8 @@ async function churn(place: Place, ms: number): Promise<Outcome> {
     await apply(empty);
     const before = await look();
     const looks: Look[] = [];
-    let [cycles, asked, answered] = [0, 0, 0];
+    let [cycles, asked] = [0, 0];
+    const unanswered: string[] = [];
     const begunMs = performance.now();
     while (looks.length < LOOKS) {
       const rules = rulesOf(cycles++, place);
@@ -132,13 +134,13 @@ async function churn(place: Place, ms: number): Promise<Outcome> {
       const ports = (protocol: string) => rules.listeners.filter((one) => one.protocol === protocol).map(({ port }) => port);
       const heard = await tell<Answered>(clients, { address: place.address, tcp: ports('TCP'), udp: ports('UDP') });
       asked += heard.asked;
-      answered += heard.answered;
+      unanswered.push(...heard.unanswered.map((how) => `change ${cycles}, ${how}`));
       if (performance.now() - begunMs >= ((looks.length + 1) * ms) / LOOKS) looks.push(await look());
     }
     await tell<Answered>(clients, { address: place.address, tcp: [], udp: [] }); // those who stayed leave
     await apply(empty);
     const after = await settled(look);
-    return { path: place.path, looks, before, after, cycles, asked, answered };
+    return { path: place.path, looks, before, after, cycles, asked, unanswered };
   } finally {
     await place.end();
   }
@@ -201,8 +203,13 @@ function excesses({ path, looks, before, after }: Outcome): readonly string[] {
     .map(([what, value, most]) => `${path}: ${value.toFixed(1)} ${what}, allowed ${most}`);
 }
 
+function noteOf(unanswered: readonly string[]): string {
+  if (unanswered.length === 0) return 'all of them answered';
+  return `${unanswered.length} not answered: ${unanswered.slice(0, 5).join('; ')}`;
+}
+
 function describe(outcomes: readonly Outcome[], ms: number): Section {
-  const figures = outcomes.flatMap(({ path, looks, before, after, cycles, asked, answered }): Figure[] => {
+  const figures = outcomes.flatMap(({ path, looks, before, after, cycles, asked, unanswered }): Figure[] => {
     const over = (name: string, unit: string, of: (look: Look) => number, most: number): Figure => ({
       name: `${path}: ${name}`,
       value: growth(looks, of),
@@ -217,7 +224,7 @@ function describe(outcomes: readonly Outcome[], ms: number): Section {
         unit: '',
         note: `${REPLACED} listeners go and ${REPLACED} come with each`,
       },
-      { name: `${path}: clients`, value: asked, unit: '', note: `${answered} of them answered` },
+      { name: `${path}: clients`, value: asked, unit: '', note: noteOf(unanswered) },
       over('resident memory grows by', 'MB', ({ rss }) => rss, MOST_RSS_GROWTH),
       over('heap and buffers grow by', 'MB', ({ heap }) => heap, MOST_HEAP_GROWTH),
       ...(path === 'nftables' ? [over('memory of nft grows by', 'MB', ({ childrenRss }) => childrenRss, MOST_RSS_GROWTH)] : []),
@@ -244,10 +251,21 @@ function describe(outcomes: readonly Outcome[], ms: number): Section {
 
 if (process.argv[1] === import.meta.filename) {
   const { values } = parseArgs({
-    options: { short: { type: 'boolean', default: false }, seconds: { type: 'string' }, json: { type: 'string' } },
+    options: {
+      short: { type: 'boolean', default: false },
+      seconds: { type: 'string' },
+      only: { type: 'string' },
+      json: { type: 'string' },
+    },
   });
-  const { short, seconds } = values;
-  const section = await benchChurn({ short, ...(seconds === undefined ? {} : { seconds: Number(seconds) }) });
+  const { short, seconds, only } = values;
+  if (only !== undefined && only !== 'userspace' && only !== 'nftables')
+    throw new Error(`--only ${only} must be userspace or nftables`);
+  const given: Omit<Given, 'short'> = {
+    ...(seconds === undefined ? {} : { seconds: Number(seconds) }),
+    ...(only === undefined ? {} : { only }),
+  };
+  const section = await benchChurn({ short, ...given });
   console.log(renderSection(section));
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(section, null, 2)}\n`);
 }

@@ -11,43 +11,58 @@ export interface Burst {
 
 export interface Answered {
   readonly asked: number;
-  readonly answered: number;
+  /** Who got no answer, and how it ended. */
+  readonly unanswered: readonly string[];
 }
 
 const PATIENCE_MS = 1_000;
 const question = Buffer.alloc(1_200, 46);
 let staying: Socket[] = [];
 
-function askTcp(address: string, port: number, leave: 'ends' | 'resets' | 'stays'): Promise<boolean> {
+/** @returns how it ended, when not with an answer */
+function askTcp(address: string, port: number, leave: 'ends' | 'resets' | 'stays'): Promise<string | undefined> {
   return new Promise((resolve) => {
+    let stage = 'not connected';
+    let from = 0;
+    const over = (how: string) => resolve(`TCP ${from} -> ${port}: ${stage}, ${how}`);
     const socket = connect({ host: address, port });
-    socket.setTimeout(PATIENCE_MS, () => socket.destroy());
-    socket.on('connect', () => socket.write(question));
+    socket.setTimeout(PATIENCE_MS, () => {
+      over(`silence for ${PATIENCE_MS} ms`);
+      socket.destroy();
+    });
+    socket.on('connect', () => {
+      stage = 'connected';
+      from = socket.localPort ?? 0;
+      socket.write(question);
+    });
     socket.once('data', () => {
-      resolve(true);
+      resolve(undefined);
       socket.setTimeout(0);
       if (leave === 'ends') socket.end();
       else if (leave === 'resets') socket.resetAndDestroy();
       else staying.push(socket);
     });
     socket.on('data', () => {});
-    socket.on('error', () => {});
-    socket.on('close', () => resolve(false));
+    socket.on('error', (error: NodeJS.ErrnoException) => over(error.code ?? error.message));
+    socket.on('close', () => over('closed'));
   });
 }
 
-function askUdp(address: string, port: number): Promise<boolean> {
+function askUdp(address: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = createSocket('udp4');
-    const over = (isAnswered: boolean) => {
+    let from = 0;
+    const over = (how: string | undefined) => {
       clearTimeout(timer);
       socket.close();
-      resolve(isAnswered);
+      resolve(how && `UDP ${from} -> ${port}: ${how}`);
     };
-    const timer = setTimeout(over, PATIENCE_MS, false);
-    socket.once('message', () => over(true));
+    const timer = setTimeout(over, PATIENCE_MS, `silence for ${PATIENCE_MS} ms`);
+    socket.once('message', () => over(undefined));
     socket.on('error', () => {});
-    socket.send(question, port, address);
+    socket.send(question, port, address, () => {
+      from = socket.address().port;
+    });
   });
 }
 
@@ -60,7 +75,7 @@ process.on('message', ({ address, tcp, udp }: Burst) => {
   ];
   void Promise.all(asked).then((answers) => {
     for (const socket of old) socket.destroy();
-    process.send?.({ asked: answers.length, answered: answers.filter(Boolean).length } satisfies Answered);
+    process.send?.({ asked: answers.length, unanswered: answers.filter((one) => one !== undefined) } satisfies Answered);
   });
 });
 process.on('disconnect', () => process.exit());
