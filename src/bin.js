@@ -11,9 +11,14 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const LEAST = [22, 19];
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'];
 
-/** Processes that live for long: V8's young generation is kept to 1 MB and its code small, which halves what it adds to Node itself. */
+/**
+ * Processes that live for long are kept small. V8's young generation of 1 MB and less code halve what it adds to Node itself. WebAssembly,
+ * of which there is only the HTTP client's parser, is compiled once and quickly: to make it fast takes 10 MB, which stay, and more time
+ * than it saves. And threads share one malloc, lest each keeps what it has freed.
+ */
 const LONG_LIVED = ['controller', 'forwarder'];
-const FRUGAL = '--optimize-for-size'; // implies --max-semi-space-size=1
+const FRUGAL = ['--optimize-for-size', '--liftoff-only']; // the first implies --max-semi-space-size=1
+const FRUGAL_MALLOC = { MALLOC_ARENA_MAX: '1' }; // glibc's; mallopt(3)
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -55,7 +60,7 @@ function findPinnedNode() {
 /** The child sees by its channel that this process has gone, so that it is never left alone. */
 function handOver(node) {
   const args = [...flags(), ...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2)];
-  const child = spawn(node, args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
+  const child = spawn(node, args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'], env: environment() });
   for (const signal of SIGNALS) process.on(signal, () => child.kill(signal));
   child.on('error', (error) => fail(`${node} cannot be started: ${error.message}`));
   child.on('exit', (code, signal) => {
@@ -65,8 +70,16 @@ function handOver(node) {
   });
 }
 
+function isLongLived() {
+  return LONG_LIVED.includes(process.argv[2]);
+}
+
 function flags() {
-  return LONG_LIVED.includes(process.argv[2]) && !process.execArgv.includes(FRUGAL) ? [FRUGAL] : [];
+  return isLongLived() ? FRUGAL.filter((flag) => !process.execArgv.includes(flag)) : [];
+}
+
+function environment() {
+  return isLongLived() ? { ...FRUGAL_MALLOC, ...process.env } : process.env;
 }
 
 /** V8 takes such flags at its start only, so the process starts again in place: the same pid, open files and environment. */
@@ -76,7 +89,7 @@ function beFrugal() {
   const emitWarning = process.emitWarning;
   process.emitWarning = () => {}; // that execve is experimental
   try {
-    process.execve(process.execPath, [process.execPath, ...more, ...process.execArgv, ...process.argv.slice(1)], process.env);
+    process.execve(process.execPath, [process.execPath, ...more, ...process.execArgv, ...process.argv.slice(1)], environment());
   } catch {
     process.emitWarning = emitWarning; // not everywhere; then it is only larger
   }

@@ -77,7 +77,9 @@ describe.each(nodes)('bin.js on Node $version', ({ node }) => {
   test('a controller is started with the flags that keep V8 small, and is one process', async () => {
     const running = start(['controller', '--kubeconfig', kube.kubeconfig, '--http', 'off', '--dry-run'], { node });
     await running.said(/provider none/);
-    const programs = processes().filter(({ args }) => args.includes(` --optimize-for-size ${root}src/bin.js controller `));
+    const programs = processes().filter(({ args }) =>
+      args.includes(` --optimize-for-size --liftoff-only ${root}src/bin.js controller `),
+    );
     const mine = programs.filter(({ pid, parent }) => [pid, parent].includes(running.child.pid!));
     expect(mine).toHaveLength(1);
     if (node === pinnedNode) expect(mine[0]!.pid).toBe(running.child.pid);
