@@ -186,6 +186,7 @@ export const motoDeviations: readonly Deviation[] = [
     reason: 'the quotas are those of years ago, there are no capacity reservations, and a missing parameter is not missed',
     tests: [
       'the quotas are told by name',
+      'the quotas that the API names and its reference does not',
       'capacity is reserved and given back',
       'a parameter that must be there is missed by name',
     ],

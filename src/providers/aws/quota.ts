@@ -79,6 +79,12 @@ function chooseOrNot(desired: Desired, balancers: readonly SeenBalancer[]): Retu
   }
 }
 
+interface Use {
+  readonly there: number;
+  /** With what is being made. */
+  readonly has: number;
+}
+
 export interface QuotaParts {
   readonly reader: Reader;
   readonly inventory: Inventory;
@@ -148,43 +154,48 @@ export class Quotas {
       const { name, what } = QUOTAS[kind];
       const most = this.#limits?.get(name);
       const one = wanted[kind];
-      if (!one || most === undefined || one.end <= most) continue;
+      if (!one || most === undefined || one.end <= most || one.there > most) continue; // nobody has more than the quota: it is not what counts
       const more = one.end - one.has;
       return `${one.has} ${what} are there or being made, ${more} more ${more === 1 ? 'is' : 'are'} needed, and the account may have ${most} (quota ${name})`;
     }
     return undefined;
   }
 
-  /** Of each kind that is needed, how many there are and how many there would be. */
-  #wanted(needs: Needs): Readonly<Partial<Record<Kind, { readonly has: number; readonly end: number }>>> {
+  /** Of each kind that is needed, how many there are, with those that are being made, and how many there would be. */
+  #wanted(needs: Needs): Readonly<Partial<Record<Kind, Use & { readonly end: number }>>> {
     const { balancer, groups, certificates } = needs;
-    const from = (has: number, more: number) => (more > 0 ? { has, end: has + more } : undefined);
-    const has = this.#usage(balancer?.vpcId);
+    const from = (use: Use, more: number) => (more > 0 ? { ...use, end: use.has + more } : undefined);
+    const uses = this.#usage(balancer?.vpcId);
     const found = {
-      balancers: from(has.balancers, balancer ? 1 : 0),
-      groups: from(has.groups, groups.length),
-      interfaces: from(has.interfaces, balancer?.zones ?? 0),
-      certificates: from(0, certificates),
+      balancers: from(uses.balancers, balancer ? 1 : 0),
+      groups: from(uses.groups, groups.length),
+      interfaces: from(uses.interfaces, balancer?.zones ?? 0),
+      certificates: from({ there: 0, has: 0 }, certificates),
     };
     return Object.fromEntries(Object.entries(found).filter(([, one]) => one !== undefined));
   }
 
-  #usage(vpcId: string | undefined): Readonly<Record<'balancers' | 'groups' | 'interfaces', number>> {
+  #usage(vpcId: string | undefined): Readonly<Record<'balancers' | 'groups' | 'interfaces', Use>> {
     const { inventory } = this.#parts;
     const census = this.#parts.census();
     const ours = [...inventory.balancers.values()];
     const names = new Set([...ours, ...inventory.groups.values()].map(({ name }) => name));
     const claims = [...this.#claims.values()];
     const making = claims.flatMap(({ balancer }) => (balancer && !names.has(balancer.name) ? balancer : []));
-    const inVpc = (one: { readonly vpcId: string }): boolean => one.vpcId === vpcId;
+    const zonesOf = (list: readonly { readonly vpcId: string; readonly zones: number }[]): number =>
+      list.filter((one) => one.vpcId === vpcId).reduce((sum, { zones }) => sum + zones, 0);
+    const use = (there: number, more: number): Use => ({ there, has: there + more });
+    const others = census.interfaces.get(vpcId ?? '') ?? 0;
     return {
-      balancers: census.balancers + ours.length + making.length,
-      groups:
-        census.groups + inventory.groups.size + claims.flatMap(({ groups }) => groups.filter((one) => !names.has(one))).length,
-      interfaces:
-        (census.interfaces.get(vpcId ?? '') ?? 0) +
-        ours.filter(inVpc).reduce((sum, { zones }) => sum + zones.length, 0) +
-        making.filter(inVpc).reduce((sum, { zones }) => sum + zones, 0),
+      balancers: use(census.balancers + ours.length, making.length),
+      groups: use(
+        census.groups + inventory.groups.size,
+        claims.flatMap(({ groups }) => groups.filter((one) => !names.has(one))).length,
+      ),
+      interfaces: use(
+        others + zonesOf(ours.map(({ vpcId: id, zones }) => ({ vpcId: id, zones: zones.length }))),
+        zonesOf(making),
+      ),
     };
   }
 

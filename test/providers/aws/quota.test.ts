@@ -157,6 +157,13 @@ describe('NLBs of the Region', () => {
     expect(aws.loadBalancers()).toHaveLength(41);
   });
 
+  test('an account that has more than it says that it may have, as emulators do, is asked all the same', async () => {
+    await othersMake(45);
+    Object.assign(aws.world, { limits: { ...aws.world.limits, loadBalancers: 20 } });
+    await expect(want(provider, nlb())).rejects.toMatchObject({ message: expect.stringContaining('TooManyLoadBalancers') });
+    expect(asked()).toBe(1);
+  });
+
   test('another scheme needs a second NLB for a while: refused, and the one that serves serves on', async () => {
     await again({ loadBalancers: 41 });
     await othersMake(40);
