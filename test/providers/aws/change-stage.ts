@@ -9,11 +9,12 @@ import { credentials, makeAws, makeProvider } from './stage.ts';
 const ACTIVE_MS = 60_000;
 const HEALTHY_MS = 30_000;
 export const GRACE_SECONDS = 120;
-/** A change that has not come to its end after so many looks never will. */
-const LOOKS_MAX = 200;
-const LOOK_MS = 20_000;
-/** The patrol looks at AWS so often, in real time. */
+/** The clock is moved so far when AWS is waited for: whatever takes its time there has happened then. */
+const LOOK_MS = 60_000;
+/** In real time: how often the patrol looks at AWS, how long it is waited for, and when a change never comes to its end. */
 const TICK_MS = 1;
+const PATROL_MS = 100;
+const DEADLINE_MS = 25_000;
 
 /** An account whose clock stands still until it is moved, a provider at it, and everything that a client would have met. */
 export class ChangeStage {
@@ -82,7 +83,7 @@ export class ChangeStage {
   }
 
   #judgeDeletion(name: string, now: number): void {
-    for (const [hostname, since] of this.#left) {
+    for (const [hostname, since] of this.#doors.length > 0 ? this.#left : []) {
       if (hostname.startsWith(name) && now < since + GRACE_SECONDS * 1_000) {
         this.gaps.push(`NLB ${name} was deleted ${(now - since) / 1_000} s after it left the status`);
       }
@@ -153,7 +154,7 @@ export class ChangeStage {
   /** Works as the controller does until all is as it is wanted and nothing waits. @returns whether the process died on the way */
   async bring(wishes: readonly Balancer[], keys: readonly string[] = wishes.map(({ key }) => key)): Promise<boolean> {
     let died = false;
-    for (let looks = 0; looks < LOOKS_MAX; looks += 1) {
+    for (const deadline = Date.now() + DEADLINE_MS; Date.now() < deadline; ) {
       if (this.#dead) {
         died = true;
         this.#dead = false;
@@ -175,8 +176,8 @@ export class ChangeStage {
         }
         const until = Math.min(...ends.map((end) => (typeof end === 'number' ? end : Number.POSITIVE_INFINITY)));
         if (ends.includes('worked')) continue;
-        this.advance(ends.includes('waits') ? LOOK_MS : Math.max(1, until - this.#clock.ms));
-        await this.#stir();
+        if (!ends.includes('waits')) this.advance(Math.max(1, until - this.#clock.ms));
+        else await this.#stir(() => this.advance(LOOK_MS));
       } catch (thrown) {
         if (!this.#dead) throw thrown;
       }
@@ -213,14 +214,15 @@ export class ChangeStage {
     return (wanted ? report.settled : report.gone) ? 'done' : 'waits';
   }
 
-  /** Until the patrol has looked at AWS, or a moment has passed in which nothing was to be seen there. */
-  #stir(): Promise<void> {
+  /** Until the patrol has seen something at AWS, or a moment has passed in which nothing was to be seen there. */
+  #stir(act: () => void): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, 6 * TICK_MS);
+      const timer = setTimeout(resolve, PATROL_MS);
       this.#changed = () => {
         clearTimeout(timer);
         resolve();
       };
+      act();
     });
   }
 }
@@ -238,4 +240,51 @@ export function commonDoors(from: Balancer, to: Balancer): readonly Door[] {
   return to.listeners
     .filter(({ port, protocol }) => had.has(`${port}/${protocol}`))
     .map(({ port, protocol }) => ({ port, protocol }));
+}
+
+/** Everything in the account that a user would see, without what AWS makes up. */
+export function accountOf({ aws }: ChangeStage): unknown {
+  const groupNames = new Map(aws.targetGroups().map(({ arn, name }) => [arn, name]));
+  const groupIds = new Map(aws.securityGroups().map(({ id, name }) => [id, name]));
+  const sorted = (list: readonly unknown[]): readonly string[] => list.map((one) => JSON.stringify(one)).sort();
+  return {
+    balancers: sorted(
+      aws.loadBalancers().map(({ name, scheme, addressType, prefixNat, zones, securityGroups, attributes, arn }) => ({
+        name,
+        scheme,
+        addressType,
+        prefixNat,
+        zones: sorted(zones.map(({ subnetId, fixed }) => [subnetId, fixed])),
+        securityGroups: securityGroups.map((id) => groupIds.get(id)),
+        attributes: [...attributes].sort(),
+        tags: aws.tagsOf(arn),
+      })),
+    ),
+    listeners: sorted(
+      aws
+        .listeners()
+        .map(({ port, protocol, forward, certificates, arn }) => [
+          port,
+          protocol,
+          groupNames.get(forward[0]!.arn),
+          certificates,
+          aws.tagsOf(arn),
+        ]),
+    ),
+    groups: sorted(
+      aws.targetGroups().map(({ arn, name, check, attributes }) => {
+        const targets = sorted(aws.targetsOf(arn).map(({ id, port }) => `${id}:${port}`));
+        return [name, check, [...attributes].sort(), targets, aws.tagsOf(arn)];
+      }),
+    ),
+    rules: sorted(
+      aws.securityGroups().map(({ name, rules, id }) => {
+        const open = [...rules.values()].filter(({ egress }) => !egress);
+        const said = open.map(
+          (one) => `${one.protocol} ${one.fromPort}-${one.toPort} ${groupIds.get(one.peer.value) ?? one.peer.value}`,
+        );
+        return [name, said.sort(), aws.tagsOf(id)];
+      }),
+    ),
+  };
 }
