@@ -1,6 +1,8 @@
 import { TABLE } from '../datapath.ts';
-import { runCommand } from './command.ts';
+import { type Output, runCommand } from './command.ts';
 import { faultOf, type KernelFault } from './nft.ts';
+
+type Run = (command: string, args: readonly string[]) => Promise<Output>;
 
 /**
  * Takes our table out of the kernel, whoever left it there; established connections through it end. Safe to repeat.
@@ -8,12 +10,14 @@ import { faultOf, type KernelFault } from './nft.ts';
  */
 export async function cleanUpKernel({
   table = TABLE,
+  run = runCommand as Run,
 } = {}): Promise<{ readonly removed: boolean; readonly fault?: KernelFault }> {
-  const listed = await runCommand('nft', ['list', 'tables', 'inet']);
+  const listed = await run('nft', ['list', 'tables', 'inet']);
   if (listed.code === 'ENOENT') return { removed: false };
   if (listed.code !== 0) return { removed: false, fault: faultOf(listed.stderr, listed.code) };
   if (!listed.stdout.split('\n').includes(`table inet ${table}`)) return { removed: false };
-  const { code, stderr } = await runCommand('nft', ['delete', 'table', 'inet', table]);
+  // Somebody else may take it out meanwhile, and only what is there can be deleted.
+  const { code, stderr } = await run('nft', [`add table inet ${table}; delete table inet ${table}`]);
   return code === 0 ? { removed: true } : { removed: false, fault: faultOf(stderr, code) };
 }
 
