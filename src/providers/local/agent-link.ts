@@ -57,6 +57,8 @@ export class AgentLink {
   readonly #idsOf = new Map<string, Set<string>>();
   /** Since when every agent that has the listener says that it is still to be served. */
   readonly #pendingMs = new Map<string, number>();
+  /** Of what is not healthy, by `node` or `node:nodePort`: the agent whose word was told. */
+  readonly #witnesses = new Map<string, string>();
   #late: NodeJS.Timeout | undefined;
 
   constructor(options: AgentLinkOptions) {
@@ -148,16 +150,26 @@ export class AgentLink {
     });
   }
 
+  /** The worst that any agent says. Who was told as its witness stays so: that others see the same, in other words, is no news. */
   target(node: string, nodePort: number): TargetState | undefined {
-    let worst: TargetState | undefined;
+    let worst: { readonly agent: string; readonly key: string; readonly state: TargetState } | undefined;
     for (const { agent, targets } of this.#live()) {
-      const found = targets[`${node}:${nodePort}`] ?? targets[node] ?? HEALTHY;
-      if (!worst || RANK[found.health] > RANK[worst.health]) {
-        const reason = found.reason === undefined ? `seen by agent ${agent}` : `${found.reason}, seen by agent ${agent}`;
-        worst = found.health === 'healthy' ? found : { ...found, reason };
-      }
+      const key = targets[`${node}:${nodePort}`] ? `${node}:${nodePort}` : node;
+      const state = targets[key] ?? HEALTHY;
+      const more = worst ? RANK[state.health] - RANK[worst.state.health] : 1;
+      if (more > 0 || (more === 0 && this.#witnesses.get(key) === agent)) worst = { agent, key, state };
     }
-    return worst;
+    if (!worst) return undefined;
+    const { agent, key, state } = worst;
+    if (state.health === 'healthy') {
+      for (const over of [node, `${node}:${nodePort}`]) this.#witnesses.delete(over);
+      return state;
+    }
+    this.#witnesses.set(key, agent);
+    return {
+      ...state,
+      reason: state.reason === undefined ? `seen by agent ${agent}` : `${state.reason}, seen by agent ${agent}`,
+    };
   }
 
   /** Where a node is published; empty: no agent lives there. */

@@ -116,6 +116,26 @@ describe('a listener that its agents are still to serve', () => {
   });
 });
 
+test('that another agent sees a sick node, too, is no news; who was told as its witness stays so while it says so', async () => {
+  await open();
+  const sick = (reason: string) => ({ targets: { n3: { health: 'unhealthy', reason, asOf: 1 } } });
+  tell('n1', report('n1'));
+  tell('n2', report('n2'));
+  link.put(listener, [node('n3', '10.0.0.3')]);
+  const told = () => link.target('n3', listener.nodePort)?.reason;
+  tell('n2', report('n2', sick('no answer')));
+  expect(told()).toBe('no answer, seen by agent n2');
+  tell('n1', report('n1', sick('no way there')));
+  expect(told()).toBe('no answer, seen by agent n2');
+  tell('n2', report('n2'));
+  expect(told()).toBe('no way there, seen by agent n1');
+  tell('n1', report('n1'));
+  expect(link.target('n3', listener.nodePort)).toEqual({ health: 'healthy', asOf: 0 });
+  tell('n2', report('n2', sick('no answer')));
+  tell('n1', report('n1', sick('no answer')));
+  expect(told()).toBe('no answer, seen by agent n1'); // nobody had been told
+});
+
 test('fields that a later release adds to reports and exceptions are passed over', async () => {
   await open();
   tell('n1', report('n1', { holdings: { [listener.id]: 'uid' }, mood: 'fine', exceptions: { other: { state: 'dancing' } } }));
