@@ -205,6 +205,7 @@ export function readSubnet(answer: Subnet, tables: readonly RouteTable[]): SeenS
     ...given('name', tags['Name']),
     vpcId: answer.VpcId ?? '',
     zone: answer.AvailabilityZone ?? '',
+    ...(answer.OutpostArn === undefined ? {} : { onOutpost: true as const }),
     cidr: answer.CidrBlock ?? '',
     ...given(
       'ipv6Cidr',

@@ -5,7 +5,7 @@ import { Refusal } from '../../errors.ts';
 import { type Balancer, nameOf } from '../../model.ts';
 import { chooseTargets, limitTargets, type Targets } from './instances.ts';
 import { ownershipTags, shortHash, TAG } from './names.ts';
-import type { Facts, Rule, SeenSubnet, Tags } from './picture.ts';
+import type { Facts, Rule, SeenBalancer, SeenSubnet, Tags } from './picture.ts';
 import { type DesiredListener, describeListeners } from './ports.ts';
 import { describeRules } from './rules.ts';
 import { chooseSubnets } from './subnets.ts';
@@ -75,6 +75,9 @@ export interface DescribeOptions {
   readonly graceSeconds?: number;
 }
 
+/** What of the balancer there is: its NLBs do not move while they need not. */
+export type Present = readonly Pick<SeenBalancer, 'scheme' | 'zones'>[];
+
 /** As NLBs have it unless told otherwise. @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html */
 const DRAIN_SECONDS = 300;
 const ADOPT = 'nodeport-lb.io/aws-load-balancer-arn';
@@ -82,9 +85,10 @@ const PROTECTED_TAGS = ['aws:', 'nodeport-lb.io/'];
 
 /**
  * Pure. The whole of what is wanted.
+ * @param present the balancer's NLBs
  * @throws {Refusal} when instance targets, the API, this version or the VPC cannot do what is asked
  */
-export function describe(balancer: Balancer, facts: Facts, options: DescribeOptions): Desired {
+export function describe(balancer: Balancer, facts: Facts, options: DescribeOptions, present: Present): Desired {
   const asked = readAwsAnnotations(balancer.members[0]?.annotations ?? {}); // on balancer-wide settings the oldest member's word counts
   for (const member of balancer.members) {
     const wanted = readAwsAnnotations(member.annotations);
@@ -98,7 +102,8 @@ export function describe(balancer: Balancer, facts: Facts, options: DescribeOpti
   const dualStack = ipAddressType === 'dualstack';
   if (dualStack && asked.ipv6SourceNat !== 'on') refuseBareUdp(listeners);
   const adoptArn = balancer.members[0]?.annotations[ADOPT];
-  const found = { scheme, dualStack, named: asked.subnets, clusterName: options.clusterName };
+  const held = present.filter((one) => one.scheme === scheme).flatMap(({ zones }) => zones.map(({ subnetId }) => subnetId));
+  const found = { scheme, dualStack, named: asked.subnets, clusterName: options.clusterName, held };
   const subnets = adoptArn === undefined ? chooseSubnets(facts.subnets, found) : [];
   refuseUnknownAddresses(asked.eipAllocations, facts);
   const zones = placeAddresses(subnets, asked, scheme, dualStack);

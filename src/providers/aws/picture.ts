@@ -132,7 +132,7 @@ export interface SeenSubnet {
   readonly name?: string;
   readonly vpcId: string;
   readonly zone: string;
-  readonly zoneType?: string;
+  readonly onOutpost?: true;
   readonly cidr: string;
   /** Undefined: it has no IPv6 range. */
   readonly ipv6Cidr?: string;

@@ -236,8 +236,9 @@ class AwsProvider implements Provider<Observed> {
     if (abandoned) throw abandoned;
     const known = this.#surveyor.knows([], wish.names) ? this.#surveyor.facts() : undefined;
     try {
-      const desired = describe(balancer, known ?? NO_FACTS, this.#describing);
-      if (known) chooseCurrent(desired, this.#bench.inventory.of(balancer.key).balancers);
+      const present = this.#bench.inventory.of(balancer.key).balancers;
+      const desired = describe(balancer, known ?? NO_FACTS, this.#describing, present);
+      if (known) chooseCurrent(desired, present);
       this.#refuseTakenName(desired);
     } catch (thrown) {
       const isOfFacts =
@@ -291,7 +292,7 @@ class AwsProvider implements Provider<Observed> {
     const facts = this.#surveyor.facts();
     if (!facts) return undefined;
     try {
-      return describe(balancer, facts, this.#describing);
+      return describe(balancer, facts, this.#describing, this.#bench.inventory.of(balancer.key).balancers);
     } catch (thrown) {
       if (thrown instanceof Refusal) return undefined; // `adjust` and `plan` say why
       throw thrown;
@@ -323,7 +324,7 @@ class AwsProvider implements Provider<Observed> {
       throw new Refusal('AwsResourceUnknown', 'No node has an EC2 instance that would tell the VPC, and --aws-vpc-id is not set');
     }
     if (observed.shortage !== undefined) throw new Refusal('QuotaExceeded', observed.shortage);
-    return planBalancer(describe(wanted, observed.facts, this.#describing), observed, now);
+    return planBalancer(describe(wanted, observed.facts, this.#describing, observed.balancers), observed, now);
   }
 
   async apply(step: Step): Promise<void> {

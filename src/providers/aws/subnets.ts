@@ -7,6 +7,8 @@ export interface SubnetWish {
   /** Ids or Name tags; empty: found by tags and reachability. */
   readonly named: readonly string[];
   readonly clusterName: string;
+  /** Where an NLB of the balancer is already: it has its address there, and shall not move because another subnet comes. */
+  readonly held: readonly string[];
 }
 
 /** An NLB takes an address of its own in each subnet, and AWS wants this many to be free.
@@ -18,7 +20,7 @@ const ROLE_TAG = { 'internet-facing': 'kubernetes.io/role/elb', internal: 'kuber
 /**
  * The subnets of an NLB, one for each zone. Named ones in the order in which they are named; otherwise those with the scheme's
  * role tag, and where none has it, public ones for internet-facing and all others for internal NLBs. Of several in one zone the
- * cluster's own comes first, then the lowest id.
+ * one that an NLB is in comes first, then the cluster's own, then the lowest id.
  * @throws {Refusal} when none fits, with every candidate and why not, or when two named ones are in one zone
  */
 export function chooseSubnets(subnets: readonly SeenSubnet[], wish: SubnetWish): readonly SeenSubnet[] {
@@ -43,7 +45,23 @@ function takeNamed(subnets: readonly SeenSubnet[], wish: SubnetWish): readonly S
       throw new Refusal('SubnetUnavailable', `Subnet ${subnet.id} has no IPv6 range, which dualstack needs`);
     taken.push(subnet);
   }
+  refuseMixed(taken);
   return taken;
+}
+
+/** All zones of a load balancer are of one kind. */
+function refuseMixed(subnets: readonly SeenSubnet[]): void {
+  const outside = subnets.find(({ zone }) => !isAvailabilityZone(zone));
+  const inside = subnets.find(({ zone }) => isAvailabilityZone(zone));
+  if (!outside || !inside) return;
+  const where = `Subnet ${outside.id} is in ${outside.zone}, a Local or Wavelength Zone, and ${inside.id} in ${inside.zone}`;
+  throw new Refusal('SubnetUnavailable', `${where}: the zones of an NLB are all of one kind`);
+}
+
+/** A Local or Wavelength Zone has a place between the region and its own letter: `us-west-2-lax-1a`.
+ *  @see https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-regions-availability-zones.html */
+function isAvailabilityZone(zone: string): boolean {
+  return /^[a-z]+(?:-[a-z]+)+-\d+[a-z]$/.test(zone);
 }
 
 function sayFound(found: readonly SeenSubnet[], all: readonly SeenSubnet[]): string {
@@ -56,7 +74,7 @@ function discover(subnets: readonly SeenSubnet[], wish: SubnetWish): readonly Se
   const sound = judged.filter(({ fault }) => fault === undefined).map(({ subnet }) => subnet);
   const tagged = sound.filter(({ tags }) => ['', '1'].includes(tags[ROLE_TAG[wish.scheme]] ?? 'none'));
   const reachable = sound.filter(({ isPublic }) => isPublic === (wish.scheme === 'internet-facing'));
-  const chosen = onePerZone(tagged.length > 0 ? tagged : reachable, wish.clusterName);
+  const chosen = onePerZone(tagged.length > 0 ? tagged : reachable, wish);
   if (chosen.length > 0) return chosen;
   const why = judged.map(({ subnet, fault }) => `${subnet.id} in ${subnet.zone}: ${fault ?? sayUnreachable(wish)}`);
   throw new Refusal('SubnetUnavailable', `No subnet fits an ${wish.scheme} NLB: ${why.join('; ') || 'the VPC has none'}`);
@@ -71,14 +89,17 @@ function faultOf(subnet: SeenSubnet, wish: SubnetWish): string | undefined {
   if (clusters.length > 0 && !clusters.includes(CLUSTER_TAG + wish.clusterName)) {
     return `it is tagged for another cluster (${clusters[0]})`;
   }
-  if (subnet.freeAddresses < FREE_ADDRESSES)
+  if (!isAvailabilityZone(subnet.zone)) return 'it is in a Local or Wavelength Zone, and is taken only where it is named';
+  if (subnet.onOutpost) return 'it is on an Outpost, where there are no NLBs';
+  if (subnet.freeAddresses < FREE_ADDRESSES && !wish.held.includes(subnet.id))
     return `it has ${subnet.freeAddresses} free addresses, and ${FREE_ADDRESSES} are needed`;
   if (wish.dualStack && subnet.ipv6Cidr === undefined) return 'it has no IPv6 range';
   return undefined;
 }
 
-function onePerZone(subnets: readonly SeenSubnet[], clusterName: string): readonly SeenSubnet[] {
-  const rank = (subnet: SeenSubnet): string => `${subnet.tags[CLUSTER_TAG + clusterName] === undefined ? 1 : 0}${subnet.id}`;
+function onePerZone(subnets: readonly SeenSubnet[], { clusterName, held }: SubnetWish): readonly SeenSubnet[] {
+  const rank = ({ id, tags }: SeenSubnet): string =>
+    `${held.includes(id) ? 0 : 1}${tags[CLUSTER_TAG + clusterName] === undefined ? 1 : 0}${id}`;
   const byZone = new Map<string, SeenSubnet>();
   for (const subnet of subnets) {
     const rival = byZone.get(subnet.zone);
