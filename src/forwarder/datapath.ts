@@ -1,10 +1,12 @@
 import { type ForwarderOptions, startForwarder } from './forwarder.ts';
 import type { Estate } from './handover.ts';
 import { readChains, tryNft } from './kernel/nft.ts';
+import { readOlderTables } from './kernel/older.ts';
 import { emptyPlan } from './kernel/plan.ts';
 import { renderRuleset } from './kernel/ruleset.ts';
-import { wallsIn } from './kernel/walls.ts';
-import type { Forwarder } from './rules.ts';
+import { olderWallsIn, unreadWalls, wallsIn } from './kernel/walls.ts';
+import type { Walls } from './paths.ts';
+import type { Forwarder, ForwarderLog } from './rules.ts';
 
 /** Of the ruleset, unless another name is asked for. */
 export const TABLE = 'nodeport-lb';
@@ -35,6 +37,12 @@ export function openForwarder({
   const fault = tryNft(renderRuleset(emptyPlan, { table, countBytes }));
   if (fault) options.log.info({ asked: datapath, why: fault.message }, 'data path: no nftables');
   else options.log.info({ asked: datapath, table }, 'data path: nftables for every listener that it can serve');
-  const walls = fault || datapath !== 'auto' ? {} : wallsIn(readChains());
+  const walls = fault || datapath !== 'auto' ? {} : readWalls(options.log);
   return startForwarder({ ...options, paths: { asked: datapath, fault, table, countBytes, keepRules, walls } });
+}
+
+function readWalls(log: ForwarderLog): Walls {
+  const older = readOlderTables();
+  for (const unread of unreadWalls(older)) log.warn({ unread }, 'data path: whether a firewall stands in the way is not known');
+  return { ...olderWallsIn(older), ...wallsIn(readChains()) };
 }

@@ -4,7 +4,7 @@ import { parseCounted } from '../../../src/forwarder/kernel/counted.ts';
 import { needOfUserspace, sourcesOf } from '../../../src/forwarder/kernel/needs.ts';
 import { faultOf } from '../../../src/forwarder/kernel/nft.ts';
 import { heldIn, isHeld } from '../../../src/forwarder/kernel/surroundings.ts';
-import { wallsIn } from '../../../src/forwarder/kernel/walls.ts';
+import { olderWallsIn, unreadWalls, wallsIn } from '../../../src/forwarder/kernel/walls.ts';
 import { choosePath } from '../../../src/forwarder/paths.ts';
 import type { RuleListener, RuleNode } from '../../../src/forwarder/rules.ts';
 import { listener } from '../builders.ts';
@@ -136,6 +136,15 @@ describe('the data path', () => {
       why: expect.stringContaining('chain FORWARD in table ip filter'),
     });
     expect(choosePath({ ...paths, walls: { 6: 'x' } }, web(), [node], machine)).toEqual({ datapath: 'nftables' });
+  });
+  test('is userspace where the older iptables drops what is forwarded; where that cannot be read somebody is told', () => {
+    const saved = (policy: string) => `*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ${policy} [7:420]\n:OUTPUT DROP [0:0]\nCOMMIT\n`;
+    const walls = olderWallsIn({ 4: saved('DROP'), 6: saved('ACCEPT') });
+    expect(walls).toEqual({ 4: 'chain FORWARD of iptables-legacy' });
+    expect(choosePath({ ...paths, walls }, web(), [node], machine).why).toContain('policy of chain FORWARD of iptables-legacy');
+    expect(unreadWalls({ 4: saved('DROP'), 6: '' })).toEqual([]);
+    expect(olderWallsIn({ 4: '', 6: undefined })).toEqual({});
+    expect(unreadWalls({ 4: '', 6: undefined })).toEqual([expect.stringContaining('ip6tables-legacy-save is not installed')]);
   });
   test('is not changed when one was asked for', () => {
     const asked = { ...paths, asked: 'nftables' } as const;
