@@ -212,4 +212,20 @@ describe('share groups', () => {
       }),
     ]);
   });
+
+  test('each member keeps its own traffic policy: they share an address, not the way to their pods', () => {
+    const local = annotated(
+      { 'nodeport-lb.io/share': 'edge' },
+      {
+        metadata: { name: 'local' },
+        spec: { ports: [{ port: 81, nodePort: 30081 }], externalTrafficPolicy: 'Local', healthCheckNodePort: 32000 },
+      },
+    );
+    const { wanted } = intentOf(member('cluster', 80, '2026-01-01T00:00:00Z'), local);
+    const ways = wanted?.listeners.map(({ port, targetGroup }) => [port, targetGroup.localOnly, targetGroup.healthCheck.port]);
+    expect(ways).toEqual([
+      [80, false, 30080],
+      [81, true, 32000],
+    ]);
+  });
 });

@@ -1,4 +1,5 @@
 import { fork } from 'node:child_process';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -138,4 +139,34 @@ test('datagrams go through the child as well, and flows are counted as connectio
   expect(await asking.who()).toBe('127.0.0.1');
   expect(await asking.ask(Buffer.alloc(65_000, 'x'))).toHaveLength(65_010);
   expect((await forwarder.counters()).listeners['dns']).toMatchObject({ connections: 1, active: 1, bytesFromClients: 65_003 });
+});
+
+/** Ports of TCP and UDP at which the process can be reached, by what Linux tells of it. */
+function openPorts(pid: number): readonly string[] {
+  const fds = readdirSync(`/proc/${pid}/fd`).map((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      return ''; // closed meanwhile
+    }
+  });
+  const found: string[] = [];
+  for (const file of ['tcp', 'tcp6', 'udp', 'udp6']) {
+    for (const line of readFileSync(`/proc/net/${file}`, 'utf8').split('\n').slice(1)) {
+      const [, local = '', remote = '', , , , , , , inode] = line.trim().split(/\s+/);
+      if (!fds.includes(`socket:[${inode}]`) || !/^0+:0000$/.test(remote)) continue;
+      found.push(`${file} ${Number.parseInt(local.split(':')[1] ?? '', 16)}`);
+    }
+  }
+  return found.sort();
+}
+
+test('the forwarder can be reached at the ports of its rules and nowhere else: no port of its own is open beside them', async () => {
+  if (process.platform !== 'linux') return; // only there the sockets of a process can be seen
+  const known = new Known();
+  const forwarder = spawn(known);
+  const dns = listener({ id: 'dns', protocol: 'UDP', nodePort: 1, check: { kind: 'none' } });
+  forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort: 1 }), dns] }));
+  const wanted = [`tcp ${await known.port()}`, `udp ${await known.port('dns')}`];
+  expect(openPorts(forwarder.pid!)).toEqual(wanted);
 });

@@ -39,7 +39,7 @@ function start(nodes: readonly RuleNode[], nodePort: number, nowhere: Map<string
   const forwarder = startForwarder({ onReport: known.take, log: quiet, wiring: network(nowhere) });
   cleanup.forwarder(forwarder);
   forwarder.apply(rules({ nodes, listeners: [listener({ nodePort })] }));
-  return known;
+  return Object.assign(known, { forwarder });
 }
 
 /** Two checks that fail, of a second each, on a busy machine. */
@@ -99,4 +99,23 @@ test('a node that went silent after it had answered is no matter of the way ther
   const state = await sick(known, 'node-1');
   expect(state).toMatchObject({ reason: 'no answer from 127.0.0.8 within 1000 ms, on any NodePort tried' });
   expect(state.unreachable).toBeUndefined();
+});
+
+test('a node that joins gets no client before it has answered, unless there is no other', async () => {
+  const good = await backend(cleanup, '127.0.0.8');
+  const nowhere = new Map<string, string | undefined>([['127.0.0.5', undefined]]);
+  const first = { id: 'node-1', addresses: ['127.0.0.8'] };
+  const known = start([first], good.port, nowhere);
+  await known.health('node-1', 'healthy');
+  const port = await known.port();
+  const joined = [first, { id: 'node-2', addresses: ['127.0.0.5'] }];
+  const rule = listener({ nodePort: good.port });
+  known.forwarder.apply(rules({ generation: 2, nodes: joined, listeners: [rule] }));
+  for (let i = 0; i < 20; i++) expect(await whoAnswers(port)).toBe('127.0.0.8');
+  expect((await known.forwarder.counters()).sum.retries).toBe(0);
+  nowhere.delete('127.0.0.5');
+  const late = await backend(cleanup, '127.0.0.5', good.port);
+  known.forwarder.apply(rules({ generation: 3, nodes: joined.slice(1), listeners: [rule] }));
+  expect(await whoAnswers(port)).toBe('127.0.0.5');
+  await late.close();
 });
