@@ -15,9 +15,11 @@ const dist = resolve(process.argv[2] ?? join(root, 'dist'));
 const REQUIRE = "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);";
 
 /**
- * Modules that are replaced by less. The client's configuration brings the whole generated API for one method that nobody
- * calls, and undici a browser's fetch, caches and WebSockets beside the pools. Both together cost 3 MB of resident memory; what is
- * asked for and missing here fails the build.
+ * Modules that are replaced by less; what is asked for and missing here fails the build. Figures: resident memory of a controller.
+ * - The client's configuration brings the whole generated API for one method that nobody calls, and undici a browser's fetch, caches and
+ *   WebSockets beside the pools: 3 MB.
+ * - `kube/transport.ts` opens no HTTP/2, for which Node and undici have much code of their own: 1 MB.
+ * - prom-client's counters of the process, which nobody asks for, load cluster and OpenTelemetry.
  */
 const lean: Readonly<Record<string, string>> = {
   './gen/index.js': `
@@ -27,16 +29,43 @@ const lean: Readonly<Record<string, string>> = {
     export { default as Agent } from 'undici/lib/dispatcher/agent.js';
     export { default as Pool } from 'undici/lib/dispatcher/pool.js';
     export { default as ProxyAgent } from 'undici/lib/dispatcher/proxy-agent.js';`,
+  './client-h2.js': `module.exports = () => { throw new Error('HTTP/2 is not in the bundle'); };`,
+  'prom-client': `
+    export { default as Counter } from 'prom-client/lib/counter.js';
+    export { default as Gauge } from 'prom-client/lib/gauge.js';
+    export { default as Histogram } from 'prom-client/lib/histogram.js';
+    export { default as Registry } from 'prom-client/lib/registry.js';`,
+};
+
+/** A relative path is the one that is meant only in these files. */
+const askedBy: Readonly<Record<string, RegExp>> = {
+  './gen/index.js': /client-node[/\\]dist[/\\]config\.js$/,
+  './client-h2.js': /undici[/\\]lib[/\\]dispatcher[/\\]client\.js$/,
 };
 
 const leanModules: Plugin = {
   name: 'lean',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^undici$/ }, ({ path }) => ({ path, namespace: 'lean' }));
-    onResolve({ filter: /^\.\/gen\/index\.js$/ }, ({ path, importer }) =>
-      /client-node[/\\]dist[/\\]config\.js$/.test(importer) ? { path, namespace: 'lean' } : undefined,
+    onResolve({ filter: /^(undici|prom-client|\.\/gen\/index\.js|\.\/client-h2\.js)$/ }, ({ path, importer }) =>
+      (askedBy[path]?.test(importer) ?? true) ? { path, namespace: 'lean' } : undefined,
     );
     onLoad({ filter: /.*/, namespace: 'lean' }, ({ path }) => ({ contents: lean[path]!, resolveDir: root }));
+  },
+};
+
+/**
+ * Node makes a namespace of `node:http` for whoever imports it, and to do so reads all that it exports, also the fetch and the WebSocket
+ * which are else loaded at first use: 14 MB in a process that has nothing else, 3 MB beside our undici. The object itself does without.
+ */
+const quietHttp: Plugin = {
+  name: 'quiet-http',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(node:)?http$/ }, ({ kind }) =>
+      kind === 'import-statement' ? { path: 'node:http', namespace: 'quiet-http' } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: 'quiet-http' }, () => ({
+      contents: `module.exports = process.getBuiltinModule('node:http');`,
+    }));
   },
 };
 
@@ -70,7 +99,8 @@ const { metafile } = await build({
   legalComments: 'linked', // the licences of what is bundled
   banner: { js: REQUIRE },
   mainFields: ['module', 'main'], // CommonJS cannot be left out in parts
-  plugins: [leanModules, leanSchemas],
+  plugins: [leanModules, quietHttp, leanSchemas],
+  define: { esbuildDetection: 'true' }, // undici then leaves out its second parser, which is experimental
   metafile: true,
   logLevel: 'warning',
 });

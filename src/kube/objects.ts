@@ -130,6 +130,9 @@ export function readNode(raw: unknown): Node | undefined {
   };
 }
 
+/** Of `kubectl apply`: the whole object once more, as text. Nobody who keeps objects needs it. */
+const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
+
 export function readMeta(raw: unknown): ObjectMeta | undefined {
   const meta = at(raw, 'metadata');
   const name = text(at(meta, 'name'));
@@ -145,7 +148,7 @@ export function readMeta(raw: unknown): ObjectMeta | undefined {
     createdAt: text(at(meta, 'creationTimestamp')),
     deleting: text(at(meta, 'deletionTimestamp')) !== '',
     labels: stringMap(at(meta, 'labels')),
-    annotations: stringMap(at(meta, 'annotations')),
+    annotations: stringMap(at(meta, 'annotations'), LAST_APPLIED),
     finalizers: texts(at(meta, 'finalizers')),
   };
 }
@@ -170,9 +173,10 @@ export function texts(value: unknown): readonly string[] {
 
 const NOTHING: Readonly<Record<string, string>> = Object.freeze({});
 
-export function stringMap(value: unknown): Readonly<Record<string, string>> {
+/** @param except a name that is left out */
+export function stringMap(value: unknown, except?: string): Readonly<Record<string, string>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return NOTHING;
-  const entries = Object.entries(value).filter((e): e is [string, string] => typeof e[1] === 'string');
+  const entries = Object.entries(value).filter((e): e is [string, string] => typeof e[1] === 'string' && e[0] !== except);
   return entries.length === 0 ? NOTHING : Object.fromEntries(entries);
 }
 

@@ -57,6 +57,31 @@ test.each(['none', 'local'])('the bundle runs the controller with provider %s', 
   expect((await running.ended).code).toBe(0);
 });
 
+/** Writes down, as the process ends, which files and which of Node's own modules it has loaded. */
+const LOADED = `import { writeFileSync } from 'node:fs';
+import { registerHooks } from 'node:module';
+const files = [];
+registerHooks({ load: (url, context, next) => (files.push(url), next(url, context)) });
+process.on('exit', () => writeFileSync(process.env.LOADED_FILE, JSON.stringify({ files, modules: process.moduleLoadList })));`;
+
+test('a controller with provider local loads no AWS SDK, no HTTP/2, and not the fetch that comes with Node', async () => {
+  const [hook, out] = [join(folder, 'loaded.mjs'), join(folder, 'loaded.json')];
+  await writeFile(hook, LOADED);
+  const env = { NODE_OPTIONS: `--import=${pathToFileURL(hook).href}`, LOADED_FILE: out };
+  const words = ['controller', '--kubeconfig', kube.kubeconfig, '--provider', 'local', '--dry-run', '--http', '127.0.0.1:0'];
+  const running = start(words, { ...bundle(), env });
+  await running.said(/claiming Services of class/);
+  running.child.kill('SIGTERM');
+  expect((await running.ended).code).toBe(0);
+  const { files, modules } = JSON.parse(await readFile(out, 'utf8')) as Record<'files' | 'modules', readonly string[]>;
+  const own = files.filter((url) => url.startsWith(pathToFileURL(join(folder, 'dist')).href));
+  const texts = await Promise.all(own.map((url) => readFile(new URL(url), 'utf8')));
+  expect(texts.filter((text) => text.includes('prom-client') || text.includes('nodeport_lb_targets'))).not.toEqual([]); // it has begun
+  expect(texts.filter((text) => text.includes('DescribeLoadBalancers'))).toEqual([]);
+  expect(modules).not.toContain('NativeModule http2');
+  expect(modules).not.toContain('NativeModule internal/deps/undici/undici');
+});
+
 test('the bundle assumes a role at AWS by web identity', async () => {
   const aws = await startAws();
   const claims = Buffer.from(JSON.stringify({ exp: Date.now(), sub: 'system:serviceaccount:lb:lb' })).toString('base64url');
