@@ -7,7 +7,7 @@ import { KubeError } from '../../src/kube/api.ts';
 import { at, text } from '../../src/kube/objects.ts';
 import type { Provider } from '../../src/providers/provider.ts';
 import { keepLog, MemoryApi } from '../kube/memory-api.ts';
-import { balancer, node, nothingReserved, refusalOf } from '../providers/builders.ts';
+import { balancer, node, nothingReserved, pool, refusalOf } from '../providers/builders.ts';
 import { pass, reportOf, reportWhen } from '../providers/drive.ts';
 import { type AgentWish, NAMESPACE, openProvider, putHeld, putNode, startTestAgent, type TestAgent, until } from './parts.ts';
 
@@ -397,5 +397,25 @@ describe('the controller with agents', () => {
       agents: [{ name: 'n1', node: 'n1', addresses: ['10.0.0.1'] }],
     });
     expect(orders()?.metadata['namespace']).toBe(NAMESPACE);
+  });
+
+  test('pools that change while it runs: agents are told, a Service keeps its address and is told, and one that was refused gets one', async () => {
+    const { provider, changed } = await open({ pools: [pool('old', ['198.51.100.3'])] });
+    const edge = await startTestAgent(api, 'edge', { addresses: ['198.51.100.3', '198.51.100.9'] });
+    toEnd.push(() => edge.agent.stop(0));
+    const wish = balancer({ name: 'web', namespace: 'shop' });
+    const web = provider.adjust(wish, nothingReserved);
+    await pass(provider, web.key, web);
+    putHeld(api, { held: web.address.held });
+    const later = balancer({ name: 'later', namespace: 'shop' });
+    expect(refusalOf(() => provider.adjust(later, nothingReserved)).code).toBe('PoolExhausted');
+    expect(provider.reload?.({ forwarder: 'agents', pools: [pool('new', ['198.51.100.9'])] })).toEqual([]);
+    expect(changed).toEqual(expect.arrayContaining([web.key, later.key]));
+    expect(provider.adjust(later, nothingReserved).address.held).toEqual(['198.51.100.9']);
+    putHeld(api, { name: 'later', port: 81, held: ['198.51.100.9'] });
+    const kept = { ...wish, address: { requested: [], held: ['198.51.100.3'], published: ['198.51.100.3'] } };
+    expect(provider.adjust(kept, nothingReserved).address.held).toEqual(['198.51.100.3']);
+    expect((await reportOf(provider, web.key)).notes).toMatchObject([{ code: 'AddressNotInPool' }]);
+    await until('the agent serves the new address', () => served(edge).includes('198.51.100.9:81'));
   });
 });

@@ -28,6 +28,8 @@ export interface NodeOptions {
   readonly nodePortsOn?: 'internal' | 'external' | 'both';
   /** The address at which nothing can be reached from outside. */
   readonly shut?: 'internal' | 'external';
+  /** Default `nftables`. */
+  readonly proxyMode?: 'nftables' | 'iptables';
   /** Has addresses of both families; for a lab that has both. */
   readonly dualStack?: boolean;
   /** Labels of the Node object. */
@@ -126,7 +128,8 @@ export class LabNode {
       namespace: this.#net.namespace,
       command: this.#ground.tools.kubeProxy,
       args: [
-        '--proxy-mode=nftables',
+        `--proxy-mode=${this.options.proxyMode ?? 'nftables'}`,
+        '--iptables-localhost-nodeports=false', // its sysctl, too, cannot be written
         `--kubeconfig=${this.#ground.proxyKubeconfig}`,
         `--hostname-override=${this.name}`,
         `--cluster-cidr=${[POD_RANGE, ...(this.#net.internal6 ? [POD_RANGE6] : [])].join()}`,
