@@ -70,7 +70,7 @@ export function openConnections(origin: string, tls: TlsMaterial, proxyUrl: stri
   const open = (connections: number | null): Dispatcher =>
     proxyUrl === undefined
       ? new Pool(origin, { ...options, connections, connect })
-      : new ProxyAgent({ ...options, connections, uri: proxyUrl, requestTls: connect });
+      : new ProxyAgent({ ...options, connections, uri: proxyUrl, requestTls: connect, proxyTls: { allowH2: false } });
   return { origin, calls: open(CALL_CONNECTIONS), watches: open(null) };
 }
 

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect as connectTo, type Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { UsageError } from '../../src/errors.ts';
 import type { KubeApi } from '../../src/kube/api.ts';
@@ -277,6 +277,30 @@ test('proxy-url: the API server is reached through it, with TLS from end to end'
     expect(await whoAmI(kube)).toBe('Bearer abc||');
     expect(asked).toContain(`127.0.0.1:${server.port}`);
     expect(asked.length).toBeLessThanOrEqual(2);
+  } finally {
+    await api?.close();
+    proxy.close();
+  }
+});
+
+test('proxy-url: a proxy behind TLS is not offered HTTP/2, which the bundle has not got', async () => {
+  server = await serve(guard(new Set(['Bearer abc'])), tls);
+  const offered = Promise.withResolvers<readonly string[]>();
+  const proxy = createTlsServer({
+    ...tls,
+    ALPNCallback: ({ protocols }) => {
+      offered.resolve(protocols);
+      return undefined; // the handshake fails
+    },
+  });
+  proxy.on('tlsClientError', () => {});
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  const url = `https://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  try {
+    const kube = await connect({ cluster: { 'certificate-authority-data': CA, 'proxy-url': url }, user: { token: 'abc' } });
+    const refused = expect(whoAmI(kube)).rejects.toThrow();
+    expect(await offered.promise).toEqual(['http/1.1']);
+    await refused;
   } finally {
     await api?.close();
     proxy.close();
