@@ -69,4 +69,30 @@ export function tellStrict(site: () => Site, deviations: ReadonlySet<string>): v
       await site().holds([]);
     },
   );
+
+  strictTest(
+    'targets of others stay in a shared target group, and keep its NLB when the Service goes',
+    'targets-by-id',
+    async () => {
+      const annotations = { [`${AWS}multi-cluster-target-group`]: 'true' };
+      await site().apply(serviceManifest(namespace, 'shared', { annotations }));
+      await site().ready(namespace, 'shared');
+      const service = await site().service(namespace, 'shared');
+      const [entry] = (await site().books()).balancers.filter(({ key }) => key === keyOf(service));
+      const TargetGroupArn = entry?.listeners[0]?.group.TargetGroupArn;
+      const theirs = site().ground.instances[STEADY];
+      if (TargetGroupArn === undefined || theirs === undefined)
+        throw new Error('there is no target group, or no instance to spare');
+      const Targets = [{ Id: theirs, Port: 32_000 }];
+      await site().elb.registerTargets({ TargetGroupArn, Targets });
+      await site().kubectl(['-n', namespace, 'delete', 'service', 'shared', '--wait=false']);
+      expect(await site().refused(namespace, 'shared', 'TargetsOfOthers')).toContain(`${theirs}:32000`);
+      const { TargetHealthDescriptions = [] } = await site().elb.describeTargetHealth({ TargetGroupArn });
+      const serving = TargetHealthDescriptions.filter(({ TargetHealth }) => TargetHealth?.State !== 'draining');
+      expect(serving.map(({ Target }) => Target?.Id)).toEqual([theirs]);
+      await site().elb.deregisterTargets({ TargetGroupArn, Targets });
+      await site().kubectl(['-n', namespace, 'wait', '--for=delete', 'service/shared', '--timeout=180s']);
+      await site().holds([]);
+    },
+  );
 }
