@@ -180,6 +180,7 @@ test('an event says which default applied, and what an annotation means here tha
   await cluster.until('all ready', () => names.every((name) => condition(name)?.status === 'True'));
   const said = (name: string, reason: string) =>
     cluster.events(name).flatMap((event) => (event.reason === reason ? [event.message] : []));
+  await cluster.until('all told', () => names.every((name) => said(name, 'EnsuringLoadBalancer').length > 0)); // events have time
   expect(names.map((name) => said(name, 'EnsuringLoadBalancer'))).toEqual([
     [
       expect.stringMatching(
