@@ -95,6 +95,18 @@ test('an upgrade that changes controller and agents, a restarted controller and 
   expect(failures).toEqual([]);
 });
 
+test('an agent’s pod that is deleted is made anew, and costs no request: the kernel goes on meanwhile', async () => {
+  const agent = ['-n', NAMESPACE, '-l', 'app.kubernetes.io/component=forwarder', '--field-selector', 'spec.nodeName=n1'];
+  const nameOf = () => cluster.kubectl(['get', 'pods', ...agent, '-o', 'name']);
+  const before = await nameOf();
+  const failures = await underLoad(cluster, `http://${await addressOf(cluster, 'shop', 'kubia')}/`, async () => {
+    await cluster.kubectl(['delete', 'pod', ...agent]);
+    await cluster.rolledOut(NAMESPACE, `daemonset/${NAME}-forwarder`);
+  });
+  expect(await nameOf()).not.toBe(before);
+  expect(failures).toEqual([]);
+});
+
 test('uninstalled with cleanupOnUninstall, it takes every balancer down first and leaves nothing', async () => {
   const address = await addressOf(cluster, 'shop', 'kubia');
   await helm.inLab(cluster, ['uninstall', NAME, '--namespace', NAMESPACE, ...WAIT]);
