@@ -16,7 +16,7 @@ interface Place {
  * Who has a port, in words for a message: `process 4711 (nginx)`, or why that cannot be said.
  * @see https://www.kernel.org/doc/Documentation/networking/proc_net_tcp.txt
  */
-export async function describePortHolder(place: Place, platform = process.platform): Promise<string> {
+export async function describePortHolder(place: Place, platform?: NodeJS.Platform): Promise<string> {
   if (!showsSockets(platform)) return 'another process (which one cannot be seen on this platform)';
   const inodes = await holdingInodes(place);
   if (inodes.size === 0) return `another process (which one /proc/net/${place.protocol.toLowerCase()} does not say)`;

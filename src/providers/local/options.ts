@@ -26,10 +26,10 @@ const ONE_ADDRESS_POOL = '127.0.0.1';
 /**
  * Reads the provider's options: `Config.local`, which has been validated with the rest of the configuration.
  * @param inCluster whether the controller runs in a pod of the cluster
- * @param platform of this machine
+ * @param platform default: this machine's
  * @throws {UsageError} with everything in them that this version cannot do
  */
-export function readOptions(local: Partial<LocalConfig>, inCluster: boolean, platform = process.platform): LocalOptions {
+export function readOptions(local: Partial<LocalConfig>, inCluster: boolean, platform?: NodeJS.Platform): LocalOptions {
   const { pools = [], portFallback = false, datapath = 'auto' } = local;
   const forwarder = local.forwarder ?? (inCluster ? 'agents' : 'embedded');
   if (forwarder === 'agents') {
@@ -57,7 +57,7 @@ export function differingOptions(before: LocalOptions, after: LocalOptions): rea
   ];
 }
 
-function defaultPool(platform: NodeJS.Platform): PoolConfig {
+function defaultPool(platform: NodeJS.Platform | undefined): PoolConfig {
   const isWhole = hasWholeLoopback(platform);
   return {
     name: 'default',
