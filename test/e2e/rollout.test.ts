@@ -76,21 +76,30 @@ describe('roll-out under load', () => {
     for (const count of entries.slice(0, 2)) expect(count).toBeGreaterThan(240);
   });
 
-  test.each(POLICIES)('policy %s: pods are replaced one by one on their nodes, and not one request fails', async (policy) => {
-    const { web, service, ip } = setup(policy);
-    await noneFails(ip, async () => {
+  /** Both policies at once: most of the time is the grace that pods are given to end. */
+  async function underBoth(change: (policy: Policy) => Promise<void>): Promise<void> {
+    const ends = await Promise.allSettled(POLICIES.map((policy) => noneFails(setup(policy).ip, () => change(policy))));
+    const faults = ends.flatMap((end, i) =>
+      end.status === 'rejected' ? [new Error(`policy ${POLICIES[i]}`, { cause: end.reason })] : [],
+    );
+    if (faults.length > 0) throw new AggregateError(faults, faults.map((fault) => `${fault.message}: ${fault.cause}`).join('\n'));
+  }
+
+  test('pods are replaced one by one on their nodes, and not one request fails', async () => {
+    await underBoth(async (policy) => {
+      const { web, service } = setup(policy);
       await web.replaceOneByOne();
       await sliced(lab.api, service, web.pods);
     });
   });
 
-  test.each(POLICIES)('policy %s: pods move to other nodes one by one, and not one request fails', async (policy) => {
-    const { web, service, ip } = setup(policy);
+  test('pods move to other nodes one by one, and not one request fails', async () => {
     const next = new Map([
       ['n1', 'n3'],
       ['n2', 'n1'],
     ]);
-    await noneFails(ip, async () => {
+    await underBoth(async (policy) => {
+      const { web, service, ip } = setup(policy);
       await web.replaceOneByOne((old) => lab.node(next.get(old.options.node.name) ?? 'n1'));
       await sliced(lab.api, service, web.pods);
       if (policy === 'Local') await enteredBy(lab, service, ip, ['n1', 'n3']);
