@@ -1,6 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
 import { runCommand } from './command.ts';
 import { canonical, type Family, keyOf } from './plan.ts';
+
+export interface Place {
+  readonly address: string;
+  readonly port: number;
+}
 
 /** A connection or flow that the kernel tracks. */
 export interface Tracked {
@@ -9,26 +15,39 @@ export interface Tracked {
   readonly state: string | undefined;
   readonly client: string;
   /** As the client sent it. */
-  readonly to: { readonly address: string; readonly port: number };
+  readonly to: Place;
   /** Who answers: the target, or `to` itself where nothing was translated. */
-  readonly from: { readonly address: string; readonly port: number };
+  readonly from: Place;
 }
 
 /** Which tracked ones shall be forgotten. */
 export interface Forget {
   readonly protocol: string;
   readonly address: string;
+  /** 0: all of the address. */
   readonly port: number;
   /** Only those that this target answers. */
-  readonly target?: string;
+  readonly target?: Place;
+  /** Only those of this client. */
+  readonly client?: string;
 }
 
-/** Deletions of one sweep; where there are more, whole addresses are forgotten at once, and their flows begin anew. */
-const MAX_DELETIONS = 64;
+/** Flows of UDP that are forgotten one group after the other; where there are more, whole addresses are, and their flows begin anew. */
+const MAX_GROUPS = 256;
+/** The kernel is read for each deletion: a table of 40,000 entries takes some 80 ms. What is done at once shall take about so long. */
+const DELETION_MS = 50;
+const MAX_DELETIONS_AT_ONCE = 64;
 /** The longest list that is read: some 150 bytes each. */
 const LIST_TIMEOUT_MS = 20_000;
+/** The first that takes many commands at once. @see https://git.netfilter.org/conntrack-tools/tag/?h=conntrack-tools-1.4.7 */
+const TAKES_MANY = [1, 4, 7];
+/** States of TCP in which nobody waits for anything any more. Most of a busy table are of these. */
+const OVER = [' TIME_WAIT ', ' CLOSE ', ' LAST_ACK '];
 
-/** Takes the lines of `conntrack -L` in pieces as they come, and keeps of them only what is asked for: the table may have a million. */
+/**
+ * Takes the lines of `conntrack -L` in pieces as they come, and keeps of them only what is asked for and not over: the table may have a
+ * million.
+ */
 export class TrackedReader {
   readonly found: Tracked[] = [];
   readonly #keys: ReadonlySet<string>;
@@ -43,11 +62,28 @@ export class TrackedReader {
     const text = this.#rest + chunk;
     const end = text.lastIndexOf('\n') + 1;
     this.#rest = text.slice(end);
-    for (const tracked of parseTracked(text.slice(0, end))) {
-      const { to, protocol } = tracked;
-      if (this.#keys.has(keyOf(to.address, protocol, to.port))) this.found.push(tracked);
+    for (let at = 0; at < end; ) {
+      const next = text.indexOf('\n', at);
+      const line = text.slice(at, next);
+      at = next + 1;
+      const tracked = this.#isWanted(line) ? parseLine(line) : undefined;
+      if (tracked) this.found.push(tracked);
     }
   }
+
+  #isWanted(line: string): boolean {
+    if (OVER.some((state) => line.includes(state))) return false;
+    const protocol = line.slice(0, line.indexOf(' '));
+    return this.#keys.has(keyOf(canonical(fieldOf(line, ' dst=')), protocol, Number(fieldOf(line, ' dport='))));
+  }
+}
+
+/** The first of that name; '' when there is none. */
+function fieldOf(line: string, name: string): string {
+  const at = line.indexOf(name);
+  if (at < 0) return '';
+  const end = line.indexOf(' ', at + 1);
+  return line.slice(at + name.length, end < 0 ? undefined : end);
 }
 
 /** Pure. The lines of `conntrack -L`; others are left out. */
@@ -69,22 +105,32 @@ function parseLine(line: string): Tracked | undefined {
   };
 }
 
-/** Pure. One deletion for each listener and target, or for each listener's address when there are too many. */
-export function forgets(stale: readonly Tracked[]): readonly Forget[] {
+/**
+ * Pure. One for each listener and target.
+ * @param isClients one for each client, too: the target's other clients stay
+ */
+export function groupsOf(tracked: readonly Tracked[], { isClients = false } = {}): readonly Forget[] {
   const found = new Map<string, Forget>();
-  for (const { protocol, to, from } of stale) {
-    const key = [protocol, to.address, to.port, from.address].join(' ');
-    found.set(key, { protocol, address: to.address, port: to.port, target: from.address });
+  for (const { protocol, to, from, client } of tracked) {
+    const one = { protocol, ...to, target: from, ...(isClients ? { client } : {}) };
+    found.set([protocol, to.address, to.port, from.address, from.port, isClients ? client : ''].join(' '), one);
   }
-  if (found.size <= MAX_DELETIONS) return [...found.values()];
-  const whole = new Map<string, Forget>();
-  for (const { protocol, address } of found.values()) whole.set(`${protocol} ${address}`, { protocol, address, port: 0 });
+  return [...found.values()];
+}
+
+/** Pure. Flows of UDP may begin anew: where there are too many groups, one for each address. */
+export function atMost(forgets: readonly Forget[], most = MAX_GROUPS): readonly Forget[] {
+  if (forgets.length <= most) return forgets;
+  const whole = new Map(forgets.map(({ protocol, address }) => [`${protocol} ${address}`, { protocol, address, port: 0 }]));
   return [...whole.values()];
 }
 
 /** Talks to the kernel's connection tracking by the command conntrack. */
 export class Conntrack {
   #isMissing = false;
+  #takesMany = false;
+  #atOnce = 1;
+  #deleting: Promise<void> | undefined;
   /** The command has been looked for. */
   readonly looked: Promise<void>;
 
@@ -97,11 +143,18 @@ export class Conntrack {
     return this.#isMissing;
   }
 
-  async #look(): Promise<void> {
-    this.#isMissing = (await runCommand('conntrack', ['--version'])).code === 'ENOENT';
+  /** What is being deleted now. */
+  get deleting(): Promise<void> | undefined {
+    return this.#deleting;
   }
 
-  /** @param keys of the listeners whose connections are wanted */
+  async #look(): Promise<void> {
+    const { code, stdout } = await runCommand('conntrack', ['--version']);
+    this.#isMissing = code === 'ENOENT';
+    this.#takesMany = takesMany(stdout);
+  }
+
+  /** Those that are not over. @param keys of the listeners whose connections are wanted */
   async list(family: Family, protocol: string, keys: ReadonlySet<string>): Promise<readonly Tracked[]> {
     await this.looked;
     if (this.#isMissing) return [];
@@ -111,16 +164,52 @@ export class Conntrack {
     return reader.found;
   }
 
-  async forget({ protocol, address, port, target }: Forget): Promise<void> {
+  /** @param isStill asked of each right before it is deleted: the rules may be others by then, and its flows new ones */
+  async forget(all: readonly Forget[], isStill: (one: Forget) => boolean): Promise<void> {
     await this.looked;
     if (this.#isMissing) return;
-    const family: Family = address.includes(':') ? 6 : 4;
-    const to = ['--orig-dst', address, ...(port === 0 ? [] : ['--orig-port-dst', String(port)])];
-    const answering = target === undefined ? [] : ['--reply-src', target];
-    await runCommand('conntrack', ['-D', ...familyArgs(family), '-p', protocol, ...to, ...answering], {
-      timeoutMs: LIST_TIMEOUT_MS,
-    });
+    for (let at = 0; at < all.length; ) {
+      const next = all.slice(at, at + this.#atOnce);
+      at += next.length;
+      const now = next.filter(isStill);
+      if (now.length === 0) continue;
+      this.#deleting = this.#delete(now.map(argsOf));
+      await this.#deleting;
+      this.#deleting = undefined;
+    }
   }
+
+  async #delete(commands: readonly (readonly string[])[]): Promise<void> {
+    const begunMs = performance.now();
+    if (!(await this.#deleteAtOnce(commands))) {
+      this.#takesMany = false;
+      for (const args of commands) await runCommand('conntrack', args, { timeoutMs: LIST_TIMEOUT_MS });
+    }
+    const fitting = Math.floor((DELETION_MS * commands.length) / (performance.now() - begunMs));
+    this.#atOnce = this.#takesMany ? Math.min(Math.max(1, fitting), MAX_DELETIONS_AT_ONCE) : 1;
+  }
+
+  async #deleteAtOnce(commands: readonly (readonly string[])[]): Promise<boolean> {
+    if (!this.#takesMany) return false;
+    const input = commands.map((args) => `${args.join(' ')}\n`).join('');
+    return (await runCommand('conntrack', ['-R', '-'], { input, timeoutMs: LIST_TIMEOUT_MS })).code === 0;
+  }
+}
+
+/** Pure. @param said what `conntrack --version` prints */
+export function takesMany(said: string): boolean {
+  const version = /v(\d+)\.(\d+)\.(\d+)/.exec(said)?.slice(1).map(Number) ?? [];
+  const differs = TAKES_MANY.findIndex((least, i) => version[i] !== least);
+  return version.length > 0 && (differs < 0 || version[differs]! > TAKES_MANY[differs]!);
+}
+
+function argsOf({ protocol, address, port, target, client }: Forget): readonly string[] {
+  return [
+    ...['-D', ...familyArgs(address.includes(':') ? 6 : 4), '-p', protocol, '--orig-dst', address],
+    ...(port === 0 ? [] : ['--orig-port-dst', String(port)]),
+    ...(target ? ['--reply-src', target.address, '--reply-port-src', String(target.port)] : []),
+    ...(client === undefined ? [] : ['--orig-src', client]),
+  ];
 }
 
 function familyArgs(family: Family): string[] {

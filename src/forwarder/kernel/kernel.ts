@@ -268,6 +268,7 @@ export class Kernel {
   }
 
   async #load(changes: Changes): Promise<KernelFault | undefined> {
+    await this.#sweeper.deleting; // or it could delete what the new rules let begin
     const before = this.#plan;
     const after = { ...planChanges(before, changes), exclusive: this.#exclusive, open: this.#open };
     this.#hasMoved = false;

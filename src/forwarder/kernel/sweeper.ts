@@ -1,15 +1,16 @@
 import type { Reports } from '../reports.ts';
-import { Conntrack, type Forget, forgets, type Tracked } from './conntrack.ts';
+import { atMost, Conntrack, type Forget, groupsOf, type Tracked } from './conntrack.ts';
 import type { KernelListener } from './listener.ts';
 import { type Family, keyOf } from './plan.ts';
 
 /** How often drained listeners are looked at, at least; a look that takes long makes it rarer. */
 const TICK_MS = 1_000;
 const SHARE_OF_TIME = 10;
+const MOST_REST_MS = 60_000;
+/** Drained listeners that are cut in one look; the kernel is read for each. */
+const MAX_CUTS = 64;
 /** What is later is looked at again then. */
 const MAX_TIMER_MS = 3_600_000;
-/** States of TCP in which nobody waits for anything any more. */
-const OVER: ReadonlySet<string> = new Set(['TIME_WAIT', 'CLOSE', 'LAST_ACK']);
 
 /** Targets have gone from the rules; who is still with them is cut when the drain time of the listener is over. */
 export interface Departure {
@@ -52,6 +53,11 @@ export class Sweeper {
 
   get isMissing(): boolean {
     return this.#conntrack.isMissing;
+  }
+
+  /** What is being deleted now by the rules of before; what is deleted later goes by the rules of then. */
+  get deleting(): Promise<void> | undefined {
+    return this.#conntrack.deleting;
   }
 
   /** These listeners' rules or targets may have changed, and the kernel has the new ones. */
@@ -112,24 +118,25 @@ export class Sweeper {
     await this.#lookAtDraining();
     this.#isBusy = false;
     const now = this.#nowMs();
-    const restMs = Math.max(TICK_MS, (now - begunMs) * SHARE_OF_TIME);
-    if (this.#stale.size > 0) this.#wake(0);
+    const tookMs = now - begunMs;
+    const restMs = Math.min(Math.max(TICK_MS, tookMs * SHARE_OF_TIME), MOST_REST_MS);
+    if (this.#stale.size > 0) this.#wake(tookMs);
     if (this.#draining.size > 0) this.#wake(restMs);
     if (this.#departures.length > 0) this.#wake(Math.max(restMs, this.#cutAtMs - now));
   }
 
   async #forgetStale(listeners: readonly KernelListener[]): Promise<void> {
     if (listeners.length === 0) return;
+    const leaving: Tracked[] = [];
+    const shutOut: Tracked[] = [];
     const byKey = new Map(listeners.map((listener) => [listener.key, listener]));
-    const tracked = await this.#list(listeners);
-    await this.#forgetAll(
-      forgets(
-        tracked.filter(({ protocol, client, to, from }) => {
-          const listener = byKey.get(keyOf(to.address, protocol, to.port));
-          return listener && !(listener.mayStay(from) && listener.admits(client));
-        }),
-      ),
-    );
+    for (const one of await this.#list(listeners)) {
+      const listener = byKey.get(keyOf(one.to.address, one.protocol, one.to.port));
+      if (!listener) continue;
+      if (!listener.mayStay(one.from)) leaving.push(one);
+      else if (!listener.admits(one.client)) shutOut.push(one);
+    }
+    await this.#forget(atMost([...groupsOf(leaving), ...groupsOf(shutOut, { isClients: true })]));
   }
 
   async #cutLeft(): Promise<void> {
@@ -144,7 +151,7 @@ export class Sweeper {
     const longestMs = Math.max(0, ...distinctDrains([...served.values()]));
     this.#departures = this.#departures.filter(({ sinceMs }) => sinceMs + longestMs > now);
     this.#cutAtMs = this.#nextCut(now);
-    await this.#forgetAll(perTarget(left));
+    await this.#forget(groupsOf(left)); // never whole addresses: unlike flows of UDP connections cannot begin anew
   }
 
   /** When the drain time of some listener is over next, after some departure. */
@@ -159,20 +166,23 @@ export class Sweeper {
     if (this.#draining.size === 0) return;
     const counts = countOpen(await this.#list([...this.#draining]));
     const now = this.#nowMs();
+    const open: KernelListener[] = [];
     for (const listener of this.#draining) {
       const connections = this.#listeners.has(listener.key) ? 0 : (counts.get(listener.key) ?? 0);
       const isOver = now >= listener.cutAtMs;
-      if (connections > 0 && !isOver) {
-        listener.drains(connections);
-        continue;
-      }
-      const { address, protocol, rule } = listener;
-      if (connections > 0) await this.#conntrack.forget({ protocol, address, port: rule.port });
+      if (connections > 0 && isOver) open.push(listener);
+      else if (connections > 0) listener.drains(connections);
       // Without conntrack nobody can say what is left; then it is gone when its time is over.
-      if (this.isMissing && !isOver) continue;
-      this.#draining.delete(listener);
-      listener.gone();
+      else if (isOver || !this.isMissing) this.#letGo(listener);
     }
+    const cut = open.slice(0, MAX_CUTS);
+    await this.#forget(cut.map(({ protocol, address, rule }) => ({ protocol, address, port: rule.port })));
+    for (const listener of cut) this.#letGo(listener);
+  }
+
+  #letGo(listener: KernelListener): void {
+    this.#draining.delete(listener);
+    listener.gone();
   }
 
   async #list(listeners: readonly KernelListener[]): Promise<readonly Tracked[]> {
@@ -185,8 +195,14 @@ export class Sweeper {
     return lists;
   }
 
-  async #forgetAll(all: readonly Forget[]): Promise<void> {
-    for (const one of all) await this.#conntrack.forget(one);
+  /** Only what the rules of that moment still say: a target may be back by then, with flows that are new. */
+  #forget(all: readonly Forget[]): Promise<void> {
+    return this.#conntrack.forget(all, ({ protocol, address, port, target, client }) => {
+      const listener = this.#listeners.get(keyOf(address, protocol, port));
+      if (!listener) return true;
+      if (client !== undefined && !listener.admits(client)) return true;
+      return target !== undefined && !listener.mayStay(target);
+    });
   }
 }
 
@@ -199,21 +215,10 @@ function distinctDrains(listeners: readonly KernelListener[]): number[] {
   return [...new Set(listeners.map(({ rule }) => rule.drainMs))];
 }
 
-/** Pure. Never more than the connections themselves: unlike flows of UDP they cannot begin anew. */
-function perTarget(tracked: readonly Tracked[]): readonly Forget[] {
-  const found = new Map<string, Forget>();
-  for (const { protocol, to, from } of tracked) {
-    const { address, port } = to;
-    found.set(`${address} ${port} ${from.address}`, { protocol, address, port, target: from.address });
-  }
-  return [...found.values()];
-}
-
 /** Pure. Connections that are open, by key. */
 function countOpen(tracked: readonly Tracked[]): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
-  for (const { protocol, state, to } of tracked) {
-    if (state !== undefined && OVER.has(state)) continue;
+  for (const { protocol, to } of tracked) {
     const key = keyOf(to.address, protocol, to.port);
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }

@@ -15,9 +15,15 @@ export interface Answered {
   readonly unanswered: readonly string[];
 }
 
-const PATIENCE_MS = 1_000;
+/** Beyond the second after which a SYN is sent again. */
+const PATIENCE_MS = 5_000;
 const question = Buffer.alloc(1_200, 46);
 let staying: Socket[] = [];
+
+/** On a machine that let this process wait the timers come first, and then what has arrived meanwhile. */
+function onceHeard(done: () => void): void {
+  setImmediate(() => setImmediate(done));
+}
 
 /** @returns how it ended, when not with an answer */
 function askTcp(address: string, port: number, leave: 'ends' | 'resets' | 'stays'): Promise<string | undefined> {
@@ -27,8 +33,10 @@ function askTcp(address: string, port: number, leave: 'ends' | 'resets' | 'stays
     const over = (how: string) => resolve(`TCP ${from} -> ${port}: ${stage}, ${how}`);
     const socket = connect({ host: address, port });
     socket.setTimeout(PATIENCE_MS, () => {
-      over(`silence for ${PATIENCE_MS} ms`);
-      socket.destroy();
+      onceHeard(() => {
+        over(`silence for ${PATIENCE_MS} ms`);
+        if (stage !== 'answered') socket.destroy();
+      });
     });
     socket.on('connect', () => {
       stage = 'connected';
@@ -36,6 +44,7 @@ function askTcp(address: string, port: number, leave: 'ends' | 'resets' | 'stays
       socket.write(question);
     });
     socket.once('data', () => {
+      stage = 'answered';
       resolve(undefined);
       socket.setTimeout(0);
       if (leave === 'ends') socket.end();
@@ -52,12 +61,15 @@ function askUdp(address: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = createSocket('udp4');
     let from = 0;
+    let isOver = false;
     const over = (how: string | undefined) => {
       clearTimeout(timer);
+      if (isOver) return;
+      isOver = true;
       socket.close();
       resolve(how && `UDP ${from} -> ${port}: ${how}`);
     };
-    const timer = setTimeout(over, PATIENCE_MS, `silence for ${PATIENCE_MS} ms`);
+    const timer = setTimeout(() => onceHeard(() => over(`silence for ${PATIENCE_MS} ms`)), PATIENCE_MS);
     socket.once('message', () => over(undefined));
     socket.on('error', () => {});
     socket.send(question, port, address, () => {

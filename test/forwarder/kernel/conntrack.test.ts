@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { TrackedReader } from '../../../src/forwarder/kernel/conntrack.ts';
+import { sayFull } from '../../../src/forwarder/kernel/fill.ts';
 
 const line = (port: number) =>
   `udp      17 29 src=10.9.1.2 dst=10.9.1.100 sport=1234 dport=${port} src=10.9.2.2 dst=10.9.2.1 sport=30053 dport=1234 mark=0 use=1\n`;
@@ -13,3 +14,24 @@ test.each([1, 7, 150, 1_000])(
     expect(reader.found.map(({ to }) => to.port)).toEqual([53, 55]);
   },
 );
+
+test('connections that are over are not kept: most of a busy table are', () => {
+  const states = ['ESTABLISHED', 'TIME_WAIT', 'CLOSE', 'CLOSE_WAIT', 'LAST_ACK', 'SYN_SENT'];
+  const reader = new TrackedReader(new Set(['fd00::100 . tcp . 80']));
+  for (const state of states) {
+    const ways = 'src=fd00::2 dst=FD00:0::100 sport=9 dport=80 src=fd00::9 dst=fd00::1 sport=8080 dport=9';
+    reader.read(`tcp      6 119 ${state} ${ways} [ASSURED] mark=0 use=1\n`);
+  }
+  reader.read('icmp     1 29 src=fd00::2 dst=fd00::100 type=8 code=0 id=7 src=fd00::100 dst=fd00::2 type=0 code=0 id=7\n');
+  expect(reader.found.map(({ state }) => state)).toEqual(['ESTABLISHED', 'CLOSE_WAIT', 'SYN_SENT']);
+});
+
+test.each([
+  { fill: undefined, says: null },
+  { fill: { entries: 899, limit: 1_000 }, says: null },
+  { fill: { entries: 900, limit: 1_000 }, says: 'tracks 900 connections and has room for 1000' },
+  { fill: { entries: 1_000, limit: 1_000 }, says: 'drops new ones' },
+])('a table that is nearly full is told: $fill', ({ fill, says }) => {
+  if (says === null) expect(sayFull(fill)).toBeNull();
+  else expect(sayFull(fill)).toContain(says);
+});

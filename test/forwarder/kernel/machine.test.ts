@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { forgets, parseTracked, type Tracked } from '../../../src/forwarder/kernel/conntrack.ts';
+import { atMost, groupsOf, parseTracked, type Tracked, takesMany } from '../../../src/forwarder/kernel/conntrack.ts';
 import { parseCounted } from '../../../src/forwarder/kernel/counted.ts';
 import { needOfUserspace, sourcesOf } from '../../../src/forwarder/kernel/needs.ts';
 import { faultOf } from '../../../src/forwarder/kernel/nft.ts';
@@ -46,12 +46,25 @@ describe('what the kernel tracks', () => {
     from: { address: '10.9.2.2', port: 30_000 },
   });
   test('is forgotten once for each listener and target', () => {
-    expect(forgets([flow(53), flow(53)])).toEqual([{ protocol: 'udp', address: '10.9.1.100', port: 53, target: '10.9.2.2' }]);
+    const target = { address: '10.9.2.2', port: 30_000 };
+    expect(groupsOf([flow(53), flow(53)])).toEqual([{ protocol: 'udp', address: '10.9.1.100', port: 53, target }]);
+  });
+  test('is forgotten once for each client where only some may not come any more', () => {
+    const flows = [flow(53), { ...flow(53), client: '10.9.1.3' }, flow(53)];
+    expect(groupsOf(flows, { isClients: true }).map(({ client }) => client)).toEqual(['10.9.1.2', '10.9.1.3']);
   });
   test('is forgotten by address when there is too much of it', () => {
     const many = Array.from({ length: 1_000 }, (_, i) => flow(i + 1));
-    expect(forgets(many)).toEqual([{ protocol: 'udp', address: '10.9.1.100', port: 0 }]);
+    expect(atMost(groupsOf(many))).toEqual([{ protocol: 'udp', address: '10.9.1.100', port: 0 }]);
   });
+  test.each([
+    ['conntrack v1.4.6 (conntrack-tools)', false],
+    ['conntrack v1.4.7 (conntrack-tools)', true],
+    ['conntrack v1.5.0 (conntrack-tools)', true],
+    ['conntrack v2.0.0 (conntrack-tools)', true],
+    ['conntrack v1.3.9 (conntrack-tools)', false],
+    ['', false],
+  ])('by %j many at once: %j', (said, isSo) => expect(takesMany(said)).toBe(isSo));
 });
 
 test('counters are read', () => {
