@@ -15,6 +15,7 @@ import { ALL_IDS, type IdRange } from '../agent/vips/plan.ts';
 import { startVips } from '../agent/vips/vips.ts';
 import { OUR_CLASS } from '../config/options.ts';
 import { UsageError } from '../errors.ts';
+import { readConntrackFill } from '../forwarder/kernel/conntrack.ts';
 import type { KubeApi } from '../kube/api.ts';
 import { connectKube, describeKube, type KubeDescription } from '../kube/client.ts';
 import { type LateHttp, serveHttpSoon } from '../ops/late-http.ts';
@@ -239,6 +240,7 @@ function measure(metrics: Metrics, agent: Agent): void {
     metrics.forwarderConnected(Math.max(0, accepted - told)); // a forwarder that was started anew counts from 0
     told = accepted;
     metrics.setAgent(agent.state());
+    metrics.setTracked(readConntrackFill());
   });
 }
 

@@ -17,6 +17,8 @@ export interface Metrics {
     readonly isCurrent: boolean;
     readonly isPresent: boolean;
   }): void;
+  /** Replaces the gauges of the connections that the kernel tracks; undefined: it tracks none. */
+  setTracked(tracked: { readonly entries: number; readonly limit: number } | undefined): void;
   readonly queue: QueueMetrics;
   /** Calls `refresh` before each page, for what is dear to keep true all the time. */
   beforeRender(refresh: () => void | Promise<void>): void;
@@ -43,6 +45,7 @@ export const noMetrics: Metrics = {
   setTargets() {},
   forwarderConnected() {},
   setAgent() {},
+  setTracked() {},
   queue: { depth() {}, added() {}, waited() {}, worked() {}, retried() {} },
   beforeRender() {},
   render: async () => ({ type: 'text/plain; charset=utf-8', text: '' }),

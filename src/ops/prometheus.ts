@@ -42,6 +42,7 @@ export function createPrometheus(build: { readonly version: string; readonly nod
     registers,
   });
   const setAgent = createAgentMetrics(registers);
+  const setTracked = createTrackedMetrics(registers);
   new Gauge({ name: 'nodeport_lb_build_info', help: 'Always 1.', labelNames: ['version', 'node'], registers }).set(build, 1);
   return {
     setServices(counts) {
@@ -55,6 +56,7 @@ export function createPrometheus(build: { readonly version: string; readonly nod
     },
     forwarderConnected: (count) => connections.inc(count),
     setAgent,
+    setTracked,
     queue: createQueueMetrics(registers),
     beforeRender: (refresh) => void refreshers.push(refresh),
     async render() {
@@ -117,5 +119,27 @@ function createAgentMetrics(registers: Registry[]): Metrics['setAgent'] {
     gauges.listeners.set({ state: 'failed' }, failed);
     gauges.current.set(isCurrent ? 1 : 0);
     gauges.present.set(isPresent ? 1 : 0);
+  };
+}
+
+/** Made when a machine first tracks connections. When the table is full the kernel drops new ones. */
+function createTrackedMetrics(registers: Registry[]): Metrics['setTracked'] {
+  let gauges: Record<'entries' | 'limit', Gauge> | undefined;
+  return (tracked) => {
+    if (!tracked) return;
+    gauges ??= {
+      entries: new Gauge({
+        name: 'nodeport_lb_conntrack_entries',
+        help: 'Connections that the kernel of this machine tracks, ours and others.',
+        registers,
+      }),
+      limit: new Gauge({
+        name: 'nodeport_lb_conntrack_limit',
+        help: 'Connections that the kernel has room for; beyond that it drops new ones.',
+        registers,
+      }),
+    };
+    gauges.entries.set(tracked.entries);
+    gauges.limit.set(tracked.limit);
   };
 }

@@ -48,6 +48,15 @@ test('every metric of the contract, under its name', async () => {
   });
 });
 
+test('of the connections that the kernel tracks, only where it does', async () => {
+  const metrics = await createMetrics(true, build);
+  metrics.setTracked(undefined);
+  expect(await valuesOf(metrics.render())).not.toHaveProperty('nodeport_lb_conntrack_limit');
+  metrics.setTracked({ entries: 9, limit: 10 });
+  metrics.setTracked({ entries: 8, limit: 10 });
+  expect(await valuesOf(metrics.render())).toMatchObject({ nodeport_lb_conntrack_entries: 8, nodeport_lb_conntrack_limit: 10 });
+});
+
 test('two registries do not know each other', async () => {
   const [a, b] = await Promise.all([createMetrics(true, build), createMetrics(true, build)]);
   a.forwarderConnected(1);
