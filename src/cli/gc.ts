@@ -4,7 +4,7 @@ import { optionsForProvider, toConfig } from '../config/read.ts';
 import { claim, FINALIZER, HELD_BY, heldAddresses, heldBy, OUR_ANNOTATIONS } from '../controller/claim.ts';
 import { balancerKeyOf, isKeyIn } from '../controller/share.ts';
 import { patchFor, sayGone } from '../controller/status.ts';
-import { UsageError } from '../errors.ts';
+import { type Code, Refusal, UsageError } from '../errors.ts';
 import { type KubeApi, KubeError } from '../kube/api.ts';
 import { connectKube } from '../kube/client.ts';
 import { readService, type Service } from '../kube/objects.ts';
@@ -146,22 +146,29 @@ async function deleteBalancers(services: readonly Service[], config: Config, pro
     (await findBalancers(services, config, provider)).find(({ balancer }) => !tried.has(balancer))?.balancer;
   for (let key = await next(); key !== undefined; key = await next()) {
     tried.add(key);
-    if (!(await deleteBalancer(key, provider, call, deadline))) {
-      call.err.write(`${key}: something of it is still in use; run gc --delete again later\n`);
-    }
+    const why = await deleteBalancer(key, provider, call, deadline).catch(whyKept);
+    if (why !== undefined) call.err.write(`${key}: ${why}\n`);
   }
 }
 
-/** @returns whether nothing of it is left */
-async function deleteBalancer(key: string, provider: Provider, call: Call, deadline: number): Promise<boolean> {
+/** Reasons to keep one balancer that say nothing of the others. */
+const OF_ONE: readonly Code[] = ['DeletionProtected', 'TargetsOfOthers'];
+
+function whyKept(thrown: unknown): string {
+  if (thrown instanceof Refusal && OF_ONE.includes(thrown.code)) return thrown.message;
+  throw thrown;
+}
+
+/** @returns why something of it is left, or undefined */
+async function deleteBalancer(key: string, provider: Provider, call: Call, deadline: number): Promise<string | undefined> {
   for (;;) {
     for (const step of provider.plan(undefined, await provider.observe(key), Date.now())) {
       if (step.waitsFor) break;
       await provider.apply(step);
       call.err.write(`${key}: ${(step satisfies Step).summary}\n`);
     }
-    if (provider.report(await provider.observe(key)).gone) return true;
-    if (Date.now() >= deadline) return false;
+    if (provider.report(await provider.observe(key)).gone) return undefined;
+    if (Date.now() >= deadline) return 'something of it is still in use; run gc --delete again later';
     await pause(PAUSE_MS);
   }
 }

@@ -9,13 +9,15 @@ import {
   DeleteLoadBalancerCommand,
   DeleteTargetGroupCommand,
   ElasticLoadBalancingV2Client,
+  RegisterTargetsCommand,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { Leftover } from '../../src/cli/gc.ts';
 import type { Balancer } from '../../src/model.ts';
+import { instanceIdOf } from '../../src/providers/aws/instances.ts';
 import type { SandboxAws } from '../../src/sandbox/aws/aws.ts';
 import { type SandboxKube, startKube } from '../../src/sandbox/kube/kube.ts';
-import { credentials, makeAws, makeProvider, nlb } from '../providers/aws/stage.ts';
+import { credentials, makeAws, makeProvider, nlb, workers } from '../providers/aws/stage.ts';
 import { nothingReserved } from '../providers/builders.ts';
 import { want } from '../providers/drive.ts';
 import { call } from './call.ts';
@@ -244,6 +246,18 @@ test('a security group that is still in use is waited for', async () => {
   aws.inject({ action: 'DeleteSecurityGroup', code: 'DependencyViolation', times: 1 });
   await gc('--delete');
   expect(ours()).toEqual(before);
+});
+
+test('what others use, too, is kept and named, and the rest goes', async () => {
+  await make('kubernetes', [nlb({ name: 'gone', nodes: workers.slice(1) }, { [`${AWS}multi-cluster-target-group`]: 'true' })]);
+  const theirs = { Id: instanceIdOf(workers[0]!)!, Port: 32_000 };
+  await elb.send(new RegisterTargetsCommand({ TargetGroupArn: ourGroup().arn, Targets: [theirs] }));
+  await make('kubernetes', [nlb({ name: 'next' })]);
+  const { said } = await gc('--delete');
+  expect(said).toMatch(/default\/gone: Target group .* stays, as it holds a target that others registered/);
+  expect(aws.loadBalancers().filter(({ name }) => /gone|next/.test(name))).toHaveLength(1);
+  const left = aws.targetGroups().flatMap(({ name, arn }) => (name.includes('gone') ? aws.targetsOf(arn) : []));
+  expect(left.map(({ id, port }) => [id, port])).toEqual([[theirs.Id, theirs.Port]]);
 });
 
 test('an AWS that cannot be read is not one where nothing is left over', async () => {
