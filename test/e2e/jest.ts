@@ -18,7 +18,7 @@ export function runSuite(suite: Suite): Promise<number> {
     '--disable-warning=ExperimentalWarning',
     join(ROOT, 'node_modules/jest/bin/jest.js'),
   ];
-  const own = ['--config', JSON.stringify(configure(suite)), '--runInBand', ...process.argv.slice(2)];
+  const own = ['--config', JSON.stringify(configure(suite)), ...process.argv.slice(2)];
   const jest = spawn(process.execPath, [...args, ...own], { cwd: ROOT, stdio: 'inherit' });
   const pass = (signal: NodeJS.Signals) => jest.kill(signal);
   process.on('SIGTERM', pass);
@@ -26,7 +26,7 @@ export function runSuite(suite: Suite): Promise<number> {
   return new Promise((resolve) => jest.on('exit', (code) => resolve(code ?? 1)));
 }
 
-/** One file at a time: each lab wants the machine for itself. */
+/** One file at a time, unless `--maxWorkers` says otherwise: labs never meet, but each wants the machine for itself. */
 function configure({ match, ignore = [], testMs }: Suite): object {
   const { jest } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { jest: object };
   return {
