@@ -225,6 +225,7 @@ function describe(outcomes: readonly Outcome[], ms: number): Section {
         note: `${REPLACED} listeners go and ${REPLACED} come with each`,
       },
       { name: `${path}: clients`, value: asked, unit: '', note: noteOf(unanswered) },
+      { name: `${path}: times a target was found unhealthy`, value: after.downs, unit: '', note: 'all serve: a busy machine' },
       over('resident memory grows by', 'MB', ({ rss }) => rss, MOST_RSS_GROWTH),
       over('heap and buffers grow by', 'MB', ({ heap }) => heap, MOST_HEAP_GROWTH),
       ...(path === 'nftables' ? [over('memory of nft grows by', 'MB', ({ childrenRss }) => childrenRss, MOST_RSS_GROWTH)] : []),

@@ -15,13 +15,17 @@ export interface Look {
   /** Of the processes that it keeps, such as nft. */
   readonly childrenRss: number;
   readonly active: number;
+  /** How often a target was found unhealthy: flows of UDP leave it then, and what is under way on them is lost. */
+  readonly downs: number;
 }
 
 let wanted = -1;
+let downs = 0;
 
 const forwarder = openForwarder({
   datapath: process.argv[2] as 'userspace' | 'nftables',
-  onReport: ({ generation }) => {
+  onReport: ({ generation, targets }) => {
+    downs += Object.values(targets).filter((target) => target?.health === 'unhealthy').length;
     if (generation !== wanted) return;
     wanted = -1;
     process.send?.('applied');
@@ -50,6 +54,7 @@ async function lookAtSelf(): Promise<Look> {
     descriptors: countDescriptors(),
     childrenRss: childrenRss(),
     active: sum.active,
+    downs,
   };
 }
 
