@@ -182,14 +182,17 @@ interface Health {
 
 /** A node counts as unhealthy when any of the Service's own ports that was checked on it is, or the node as a whole. */
 function countTargets(service: Service, wanted: Balancer, targets: readonly TargetReport[]): Health {
+  const total = wanted.nodes.length;
+  const unwell = targets.filter(({ health }) => health === 'unhealthy');
+  if (unwell.length === 0) return { total, unhealthy: [] };
   const names = new Set(wanted.nodes.map((n) => n.name));
   const ports = new Set<number | undefined>([undefined, ...service.ports.map((port) => port.nodePort)]);
   const sick = new Map<string, TargetReport>();
-  for (const target of targets) {
+  for (const target of unwell) {
     if (!ports.has(target.port)) continue; // of another member of the share group
-    if (target.health === 'unhealthy' && names.has(target.node) && !sick.has(target.node)) sick.set(target.node, target);
+    if (names.has(target.node) && !sick.has(target.node)) sick.set(target.node, target);
   }
-  return { total: names.size, unhealthy: [...sick.values()].sort((a, b) => (a.node < b.node ? -1 : 1)) };
+  return { total, unhealthy: [...sick.values()].sort((a, b) => (a.node < b.node ? -1 : 1)) };
 }
 
 function nameSick(unhealthy: readonly TargetReport[]): string {

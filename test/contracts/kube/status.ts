@@ -63,6 +63,73 @@ export function statusContract({ client, namespace }: Scene): void {
       expect(metaOf(await client().get(path))).not.toHaveProperty('finalizers');
     });
 
+    describe('finalizer, annotations, condition and address in one patch', () => {
+      const written = { finalizers: ['a.io/cleanup'], annotations: { 'a.io/held': '192.0.2.1' } };
+      const condition = {
+        type: 'a.io/Ready',
+        status: 'True',
+        reason: 'Ready',
+        message: 'm',
+        lastTransitionTime: '2024-01-01T00:00:00Z',
+      };
+      const status = { conditions: [condition], loadBalancer: { ingress: [{ ip: '192.0.2.1', ipMode: 'Proxy' }] } };
+
+      const patch = (path: string, precondition: object, wanted: object = status) =>
+        client().patch(`${path}/status`, 'strategic', { metadata: { ...precondition, ...written }, status: wanted });
+
+      async function preconditionOf(path: string): Promise<{ uid: string; resourceVersion: string }> {
+        const { uid, resourceVersion } = metaOf(await client().get(path)) as { uid: string; resourceVersion: string };
+        return { uid, resourceVersion };
+      }
+
+      async function nothingOf(path: string): Promise<void> {
+        const reply = await client().get(path);
+        expect(metaOf(reply).finalizers ?? []).not.toContain('a.io/cleanup');
+        expect(metaOf(reply)).not.toHaveProperty('annotations');
+        expect(serviceIn(reply).status).toEqual({ loadBalancer: {} });
+      }
+
+      test('all of it is written', async () => {
+        const path = await service();
+        const reply = await patch(path, await preconditionOf(path));
+        expect(reply).toMatchObject({ status: 200, body: { metadata: written, status } });
+        expect(serviceIn(await client().get(path))).toMatchObject({ metadata: written, status });
+      });
+
+      test('none of it on an object that is newer, or on a namesake', async () => {
+        const path = await service();
+        const before = await preconditionOf(path);
+        await client().patch(path, 'merge', { metadata: { labels: { a: 'b' } } });
+        expect(await patch(path, before)).toMatchObject({ status: 409, body: { reason: 'Conflict' } });
+        await nothingOf(path);
+        await client().delete(path);
+        const name = path.split('/').at(-1);
+        const spec = { type: 'LoadBalancer', ports: [{ port: 80 }] };
+        await client().post(path.replace(`/${name}`, ''), { metadata: { name }, spec });
+        expect(await patch(path, before)).toMatchObject({ status: 409, body: { reason: 'Conflict' } });
+        await nothingOf(path);
+      });
+
+      test('none of it when a part is refused', async () => {
+        const path = await service();
+        const wrong = { ...status, loadBalancer: { ingress: [{ ip: '192.0.2' }] } };
+        expect((await patch(path, await preconditionOf(path), wrong)).status).toBe(422);
+        await nothingOf(path);
+      });
+
+      test('none of it on an object that is being deleted: a newer one is a conflict, else the finalizer is refused', async () => {
+        const path = await service();
+        await client().patch(path, 'merge', { metadata: { finalizers: ['a.io/other'] } });
+        const before = await preconditionOf(path);
+        await client().delete(path);
+        expect((await patch(path, before)).status).toBe(409);
+        const refused = await patch(path, await preconditionOf(path));
+        expect([refused.status, fieldsOf(refused)]).toEqual([422, expect.arrayContaining(['metadata.finalizers'])]);
+        await nothingOf(path);
+        await client().patch(path, 'merge', { metadata: { finalizers: null } });
+      });
+    });
+
     test('a stale write of the status is a conflict', async () => {
       const path = await service();
       const old = await client().get(path);
