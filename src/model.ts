@@ -157,6 +157,11 @@ export interface Report {
   readonly settled: boolean;
   /** Nothing that we own is left under this key. */
   readonly gone: boolean;
+  /**
+   * UIDs of members that another balancer of ours still serves, until they can be served here: what is published of them stays.
+   * Absent: none.
+   */
+  readonly elsewhere?: readonly string[];
   /** What people should know though it holds nothing up. Texts that stay the same while nodes come and go. Absent: nothing. */
   readonly notes?: readonly Note[];
   /** What moves the packets, for each Service every way once, in an order of its own. Absent: not known. */

@@ -100,6 +100,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
       surroundings: {
         ...cluster.surroundings,
         leaves: (uid: string) => leaves(cluster.serviceOf(uid), isOurs),
+        wants: (uid: string) => wants(cluster.serviceOf(uid), isOurs),
         retired: retirement.retired,
       },
       changed: queue.add,
@@ -147,6 +148,11 @@ export async function startController(options: ControllerOptions): Promise<Runni
 /** Whether a Service that we hold wants nothing any more. */
 function leaves(service: Service | undefined, isOurs: (service: Service) => boolean): boolean {
   return service !== undefined && holds(service) && !isOurs(service);
+}
+
+/** Whether the Service shall have a balancer of ours, whichever. */
+function wants(service: Service | undefined, isOurs: (service: Service) => boolean): boolean {
+  return service !== undefined && isOurs(service);
 }
 
 function layDesk(

@@ -78,7 +78,8 @@ export function sayRefused(refusal: Refusal): Said {
 export function sayServed(service: Service, wanted: Balancer, report: Report, refusals: readonly PortRefusal[]): Said {
   const listeners = listenersFor(service, report, refusals);
   const addresses = publishedAddresses(service, report, listeners);
-  const ingress = addresses.map((address) => ({ ...address, ports: listeners.map(portStatus) }));
+  const isElsewhere = report.elsewhere?.includes(service.uid) ?? false;
+  const ingress = isElsewhere ? service.ingress : addresses.map((address) => ({ ...address, ports: listeners.map(portStatus) }));
   const health = countTargets(service, wanted, report.targets);
   return {
     ingress,

@@ -106,6 +106,8 @@ export interface Surroundings {
   reservedBy(address: string): string | undefined;
   /** Whether the Service of this UID is there, holds a balancer of ours, and wants none any more; absent: not known. */
   leaves?(uid: string): boolean;
+  /** Whether the Service of this UID is there and wants a balancer of ours, whichever; absent: not known. */
+  wants?(uid: string): boolean;
   /** Whether no Service is claimed any more (nodeport-lb retire); absent: not so. */
   retired?(): boolean;
 }

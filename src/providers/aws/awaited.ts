@@ -1,5 +1,5 @@
 import type { Inventory } from './inventory.ts';
-import { TAG } from './names.ts';
+import { TAG, uidsOf } from './names.ts';
 import type { SeenBalancer, SeenGroup, SeenListener } from './picture.ts';
 import { WARM_UP_PORTS } from './plan-listeners.ts';
 import { readZoneNote } from './plan-zones.ts';
@@ -14,8 +14,28 @@ export function findAwaited({ balancers, groups }: Pick<Inventory, 'balancers' |
   const counts = new Map<string, number>();
   for (const { tags } of living) counts.set(keyOf({ tags }), (counts.get(keyOf({ tags })) ?? 0) + 1);
   const changing = new Set(living.filter((one) => isChanging(one, groups) || counts.get(keyOf(one)) !== 1).map(keyOf));
+  const moving = findMoving(groups);
   const used = [...groups.values()].filter((one) => one.balancerArns.length > 0 && one.tags[TAG.retired] === undefined);
-  return new Set(used.filter((one) => changing.has(keyOf(one)) || hasTwoPorts(one)).map(({ arn }) => arn));
+  return new Set(
+    used
+      .filter((one) => changing.has(keyOf(one)) || hasTwoPorts(one) || uidsOf(one.tags).some((uid) => moving.has(uid)))
+      .map(({ arn }) => arn),
+  );
+}
+
+/** UIDs of Services that two balancers carry. */
+function findMoving(groups: Inventory['groups']): ReadonlySet<string> {
+  const keys = new Map<string, string>();
+  const moving = new Set<string>();
+  for (const { tags, balancerArns } of groups.values()) {
+    if (balancerArns.length === 0 || tags[TAG.retired] !== undefined) continue;
+    for (const uid of uidsOf(tags)) {
+      const key = keys.get(uid) ?? keyOf({ tags });
+      keys.set(uid, key);
+      if (key !== keyOf({ tags })) moving.add(uid);
+    }
+  }
+  return moving;
 }
 
 function keyOf({ tags }: Pick<SeenBalancer, 'tags'>): string {

@@ -9,8 +9,11 @@ import type { SeenBalancer, SeenGroup, SeenListener } from './picture.ts';
 import { isChangingZones } from './plan-zones.ts';
 import { wantedTargets } from './room.ts';
 
-/** Listeners, attributes and targets are read only where the tags do not prove that they are as they should be. */
-export async function lookIfNeeded(bench: Bench, desired: Desired): Promise<void> {
+/**
+ * Listeners, attributes and targets are read only where the tags do not prove that they are as they should be.
+ * @param isMoving Services come from another balancer or go to one
+ */
+export async function lookIfNeeded(bench: Bench, desired: Desired, isMoving: boolean): Promise<void> {
   const { balancers, groups } = bench.inventory.of(desired.key);
   if (balancers.length + groups.length === 0) return;
   try {
@@ -18,8 +21,8 @@ export async function lookIfNeeded(bench: Bench, desired: Desired): Promise<void
     const attached = new Set(
       groups.filter(({ balancerArns }) => balancerArns.includes(current.balancer?.arn ?? '')).map(({ name }) => name),
     );
-    const isMoving = current.stale.length > 0 || (current.balancer !== undefined && isChangingZones(desired, current.balancer));
-    if (isMoving || !isConfigured(desired, current, attached)) return await lookCloser(bench, desired, current);
+    const isChanging = current.stale.length > 0 || (current.balancer !== undefined && isChangingZones(desired, current.balancer));
+    if (isMoving || isChanging || !isConfigured(desired, current, attached)) return await lookCloser(bench, desired, current);
     const note = bench.inventory.backend()?.tags[TAG.targets];
     if (hasProvenTargets(desired, current, note)) takeProvenTargets(bench, desired, current);
     else await lookAtTargets(bench, desired, current);

@@ -190,6 +190,10 @@ export interface Observed {
   /** Node names by instance id, and nodes that cannot be targets. */
   readonly nodes: Readonly<Record<string, string>>;
   readonly skipped: readonly SkippedNode[];
+  /** Services that are carried here and wanted by another balancer. */
+  readonly moves: readonly Move[];
+  /** UIDs of Services that come from another balancer and are served there so far. */
+  readonly arrivals: readonly string[];
   /** Why the account has no room for what is still to be made. */
   readonly shortage?: string;
   /** Why some nodes are no targets, where an NLB takes no more. */
@@ -207,6 +211,15 @@ export interface Goal {
   readonly publish: 'ip' | 'hostname';
   /** Of addresses, where those are published. */
   readonly ipMode: 'VIP' | 'Proxy';
+}
+
+/** A Service whose balancer is another one now. */
+export interface Move {
+  readonly uid: string;
+  /** Its clients may go there. */
+  readonly isServed: boolean;
+  /** How long its clients have for that. */
+  readonly graceSeconds: number;
 }
 
 export interface SkippedNode {

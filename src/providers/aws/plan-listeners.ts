@@ -6,6 +6,7 @@ import { TAG } from './names.ts';
 import { sayOthers } from './own-targets.ts';
 import type { Observed, SeenGroup, SeenListener } from './picture.ts';
 import type { Planned } from './plan-groups.ts';
+import { leaveListener } from './plan-moves.ts';
 import { type DesiredListener, LISTENERS_MAX } from './ports.ts';
 import { isReady } from './readiness.ts';
 import { type AwsStep, type ListenerSpec, step } from './steps.ts';
@@ -16,20 +17,26 @@ import { type AwsStep, type ListenerSpec, step } from './steps.ts';
  */
 export const WARM_UP_PORTS = { from: 65_000, to: 65_100 } as const;
 
+export interface PlannedListeners extends Planned {
+  /** ARNs of target groups that no listener will use after the steps. */
+  readonly freed: ReadonlySet<string>;
+  /** Listeners of Services that are going to another balancer wait, too, though nothing here waits for them. */
+  readonly lingering: readonly AwsStep[];
+}
+
+const NOTHING: PlannedListeners = { steps: [], waiting: [], freed: new Set(), lingering: [] };
+
 /** Listeners of the NLB: new ones, then changes, then what goes. */
-export function planListeners(
-  desired: Desired,
-  current: Current,
-  observed: Observed,
-): Planned & { readonly freed: ReadonlySet<string> } {
+export function planListeners(desired: Desired, current: Current, observed: Observed, now: number): PlannedListeners {
   const { balancer, name } = current;
-  if (!balancer && desired.adoptArn !== undefined) return { steps: [], waiting: [], freed: new Set() }; // its listeners are read first
-  if (balancer && balancer.listeners === undefined) return { steps: [], waiting: [], freed: new Set() }; // the tags prove that they are as they should be
+  if (!balancer && desired.adoptArn !== undefined) return NOTHING; // its listeners are read first
+  if (balancer && balancer.listeners === undefined) return NOTHING; // the tags prove that they are as they should be
   const seen = new Map((balancer?.listeners ?? []).map((listener) => [listener.port, listener]));
   const ours = new Set(observed.groups.map(({ arn }) => arn));
   const steps: AwsStep[] = [];
   const ends: AwsStep[] = [];
   const waiting: AwsStep[] = [];
+  const lingering: AwsStep[] = [];
   const kept = new Set<number>();
   const freed = new Set<string>();
   const taken = new Set([...seen.keys(), ...desired.listeners.map(({ port }) => port)]);
@@ -51,11 +58,14 @@ export function planListeners(
   }
   for (const [port, listener] of seen) {
     if (kept.has(port) || (desired.adoptArn !== undefined && !ours.has(listener.groupArn))) continue;
-    ends.push(deleteListener(name, listener, observed.groups.find(({ arn }) => arn === listener.groupArn)?.others));
-    freed.add(listener.groupArn);
+    const group = observed.groups.find(({ arn }) => arn === listener.groupArn);
+    const end = leaveListener(deleteListener(name, listener, group?.others), group, observed.moves, now);
+    ends.push(...end.steps);
+    lingering.push(...end.waiting);
+    if (end.steps.some(({ kind }) => kind === 'delete-listener')) freed.add(listener.groupArn);
   }
   const isFull = seen.size + steps.filter(({ kind }) => kind === 'create-listener').length > LISTENERS_MAX;
-  return { steps: isFull ? [...ends, ...steps] : [...steps, ...ends], waiting, freed };
+  return { steps: isFull ? [...ends, ...steps] : [...steps, ...ends], waiting, freed, lingering };
 }
 
 function specOf(listener: DesiredListener, desired: Desired, balancerName: string): ListenerSpec {
@@ -115,7 +125,7 @@ function changeListener(change: Change): Planned & { readonly warmUp?: number; r
   if (had.groupArn === group?.arn) return { steps: [...before, act, ...extras], waiting: [] };
   const warm = [...change.seen.values()].find((one) => one.groupArn === group?.arn);
   const old = observed.groups.find(({ arn }) => arn === had.groupArn);
-  if (group && warm && isReady(group, old, change.desired)) {
+  if (group && warm && isReady(group, old, change.desired.targets.ids.length > 0)) {
     return {
       steps: [...before, act, deleteListener(name, warm), ...extras],
       waiting: [],

@@ -8,6 +8,7 @@ import { CHANGING, SHARED, SHARED_GROUP, TAG } from './names.ts';
 import { isRecorded, recordNames, sayOthers } from './own-targets.ts';
 import type { Observed, SeenBalancer, SeenGroup, SeenSecurityGroup } from './picture.ts';
 import type { Planned } from './plan-groups.ts';
+import { afterMoves } from './plan-moves.ts';
 import { deregister } from './plan-targets.ts';
 import { isReady } from './readiness.ts';
 import { sayRule } from './rules.ts';
@@ -35,7 +36,8 @@ export function planRemoval(observed: Observed, now: number, leaving: readonly M
     ...(isLast ? removeShared(observed, now) : []),
     ...observed.securityGroups.map((one) => deleteSecurityGroup(one, one.name, UNWANTED, now)),
   ];
-  return [...steps.filter(({ waitsFor }) => !waitsFor), ...steps.filter(({ waitsFor }) => waitsFor)];
+  const ready = afterMoves(steps, observed, now);
+  return [...ready.filter(({ waitsFor }) => !waitsFor), ...ready.filter(({ waitsFor }) => waitsFor)];
 }
 
 function consents([oldest]: readonly Member[]): boolean {
@@ -158,7 +160,7 @@ function takesOver(desired: Desired, { stale }: Current, { groups }: Observed, w
   const words = ({ tags }: SeenGroup): readonly string[] => tags[TAG.listener]?.split(' ') ?? [];
   return groups.every((group) => {
     const old = before.find((one) => words(one).some((word) => words(group).includes(word)));
-    return !wanted.has(group.name) || isReady(group, old, desired);
+    return !wanted.has(group.name) || isReady(group, old, desired.targets.ids.length > 0);
   });
 }
 

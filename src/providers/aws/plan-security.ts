@@ -3,6 +3,7 @@ import { sayAttributes } from './defaults.ts';
 import type { Desired } from './desired.ts';
 import { CHANGING, ownershipTags, resourceName, SHARED, SHARED_GROUP, TAG } from './names.ts';
 import type { Observed, Rule, SeenSecurityGroup } from './picture.ts';
+import { movesOf } from './plan-moves.ts';
 import { missingNodeRules, ruleId, sayRule } from './rules.ts';
 import { type AwsStep, step } from './steps.ts';
 
@@ -29,7 +30,9 @@ function planFrontend(desired: Desired, current: Current, observed: Observed): P
   const wanted = new Set(rules.map(ruleId));
   const had = new Set((seen?.rules ?? []).map(ruleId));
   const missing = rules.filter((rule) => !had.has(ruleId(rule)));
-  const extra = (seen?.rules ?? []).filter((rule) => rule.description === DESCRIPTION && !wanted.has(ruleId(rule)));
+  const extra = (seen?.rules ?? []).filter(
+    (rule) => rule.description === DESCRIPTION && !wanted.has(ruleId(rule)) && !isLingering(rule, current, observed),
+  );
   const steps: AwsStep[] = [];
   if (!seen) {
     const act = {
@@ -51,6 +54,18 @@ function planFrontend(desired: Desired, current: Current, observed: Observed): P
     return [step(act, summary, 'the Service does not ask for it', { disrupts: true })];
   };
   return { steps: [...steps, ...revoke(extra.filter((rule) => !used.includes(rule)))], last: revoke(used) };
+}
+
+/** Whether clients of a Service that goes to another balancer still come by this rule. */
+function isLingering({ from }: Rule, { balancer }: Current, { groups, moves }: Observed): boolean {
+  const had = balancer?.listeners?.find(({ port }) => port === from);
+  return (
+    had !== undefined &&
+    movesOf(
+      groups.find(({ arn }) => arn === had.groupArn),
+      moves,
+    ).length > 0
+  );
 }
 
 /** Whether the rule is of a transport that its port still has, and shall have no longer. */

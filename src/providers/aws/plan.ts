@@ -21,7 +21,7 @@ export function planBalancer(desired: Desired, observed: Observed, now: number):
   const current = chooseCurrent(desired, observed.balancers);
   const gaps = current.inTheWay.flatMap((old) => deleteBalancer(old, 'its successor cannot stand beside it', desired));
   const groups = planGroups(desired, current, observed);
-  const listeners = planListeners(desired, current, observed);
+  const listeners = planListeners(desired, current, observed, now);
   const security = planSecurity(desired, current, observed);
   const zones = planZonesIfOurs(desired, current, observed, now);
   const steps = [
@@ -47,7 +47,7 @@ export function planBalancer(desired: Desired, observed: Observed, now: number):
     ...steps,
     ...records,
     ...leftovers.steps,
-    ...[...waiting, ...zones.waiting, ...leftovers.waiting].sort(bySoonest),
+    ...[...waiting, ...zones.waiting, ...listeners.lingering, ...leftovers.waiting].sort(bySoonest),
   ];
 }
 

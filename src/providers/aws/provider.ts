@@ -13,6 +13,7 @@ import { Inventory } from './inventory.ts';
 import { Ledger } from './ledger.ts';
 import { type Buckets, usualBuckets } from './limiter.ts';
 import { lacksAddresses, lookAgain, lookAtInterfaces, lookAtOthers, lookIfNeeded } from './look.ts';
+import { carriersFor, findMoves, isMoving, type Moving } from './moves.ts';
 import { SHARED, TAG } from './names.ts';
 import { type AwsOptions, readOptions } from './options.ts';
 import { Patrol } from './patrol.ts';
@@ -29,7 +30,7 @@ import type { AwsStep } from './steps.ts';
 import { Surveyor } from './surveyor.ts';
 import { Sweep } from './sweep.ts';
 import { Tagging } from './tagging.ts';
-import { makeGoal, makeWish, NO_FACTS, pickInstances, type Wish } from './wish.ts';
+import { describeIfPossible, makeGoal, makeWish, NO_FACTS, pickInstances, type Wish } from './wish.ts';
 
 /** What the provider takes from outside; tests give an AWS of their own and little time. */
 export interface AwsParts {
@@ -103,6 +104,7 @@ class AwsProvider implements Provider<Observed> {
   /** As many as there are wanted balancers. */
   readonly #wishes = new Map<string, Wish>();
   #changed: (key: string) => void = () => {};
+  #wants: (uid: string) => boolean = () => false;
   #isClosed = false;
   #swept: Promise<void> | undefined;
   #led = false;
@@ -178,6 +180,7 @@ class AwsProvider implements Provider<Observed> {
     }
     if (start.lookOnly) return;
     this.#changed = start.changed;
+    this.#wants = (uid) => start.surroundings.wants?.(uid) ?? false;
     this.#patrol.start();
     if (this.#parts.preflight ?? true) void this.#tryPermissions(region);
   }
@@ -261,11 +264,11 @@ class AwsProvider implements Provider<Observed> {
     if (wish && !this.#surveyor.knows(wish.balancer.nodes, wish.names)) {
       await this.#surveyor.survey(wish.balancer.nodes, wish.names);
     }
-    const desired = wish && this.#describeIfPossible(wish.balancer);
-    if (desired) await lookIfNeeded(this.#bench, desired);
+    const { inventory } = this.#bench;
+    const desired = wish && describeIfPossible(wish, this.#surveyor.facts(), this.#describing, inventory.of(key).balancers);
+    if (desired) await lookIfNeeded(this.#bench, desired, isMoving(key, this.#moving()));
     if (desired || !wish) await lookAtOthers(this.#bench, key, desired);
-    const shortage =
-      desired && wish?.isNew ? await this.#quotas.admit(key, needsOf(desired, this.#bench.inventory.of(key))) : undefined;
+    const shortage = desired && wish?.isNew ? await this.#quotas.admit(key, needsOf(desired, inventory.of(key))) : undefined;
     const picture = await this.#withAddresses(this.#picture(key, wish, desired), () => this.#picture(key, wish, desired));
     if (wish?.isNew) this.#wishes.set(key, { ...wish, isNew: false });
     else if (reportObserved(picture).gone) this.#drop(key); // what is wanted is said anew in each pass
@@ -274,8 +277,16 @@ class AwsProvider implements Provider<Observed> {
     return shortage === undefined ? picture : { ...picture, shortage };
   }
 
+  #moving(): Moving {
+    const { graceSeconds } = this.#describing;
+    const moving = { wishes: this.#wishes, seen: this.#bench.inventory, wants: (uid: string) => this.#wants(uid) };
+    return graceSeconds === undefined ? moving : { ...moving, graceSeconds };
+  }
+
   #drop(key: string): void {
+    const carriers = carriersFor(key, this.#wishes, this.#bench.inventory);
     this.#wishes.delete(key);
+    for (const other of carriers) this.#changed(other); // it need not wait for this one any more
     this.#abandoned.forget(key);
     this.#bench.ledger.stirs(key);
     this.#quotas.release(key);
@@ -286,17 +297,6 @@ class AwsProvider implements Provider<Observed> {
     if (picture.goal?.publish !== 'ip' || nameless.length === 0) return picture;
     for (const balancer of nameless) await lookAtInterfaces(this.#bench, balancer);
     return again();
-  }
-
-  #describeIfPossible(balancer: Balancer): Desired | undefined {
-    const facts = this.#surveyor.facts();
-    if (!facts) return undefined;
-    try {
-      return describe(balancer, facts, this.#describing, this.#bench.inventory.of(balancer.key).balancers);
-    } catch (thrown) {
-      if (thrown instanceof Refusal) return undefined; // `adjust` and `plan` say why
-      throw thrown;
-    }
   }
 
   #picture(key: string, wish: Wish | undefined, desired: Desired | undefined): Observed {
@@ -310,10 +310,11 @@ class AwsProvider implements Provider<Observed> {
       at: this.#parts.now(),
       ...own,
       shared,
-      ...(facts ? { facts: { ...facts, instances: pickInstances(facts, wish) } } : {}),
+      ...(facts ? { facts: { ...facts, instances: pickInstances(facts, wish, own.groups) } } : {}),
       ...(goal ? { goal } : {}),
       nodes: desired?.targets.nodes ?? {},
       skipped: desired?.targets.skipped ?? [],
+      ...findMoves(key, this.#moving()),
       ...(desired?.targets.limit === undefined ? {} : { limit: desired.targets.limit }),
     };
   }
@@ -324,7 +325,9 @@ class AwsProvider implements Provider<Observed> {
       throw new Refusal('AwsResourceUnknown', 'No node has an EC2 instance that would tell the VPC, and --aws-vpc-id is not set');
     }
     if (observed.shortage !== undefined) throw new Refusal('QuotaExceeded', observed.shortage);
-    return planBalancer(describe(wanted, observed.facts, this.#describing, observed.balancers), observed, now);
+    const moves = observed.moves.filter(({ uid }) => !wanted.members.some((member) => member.uid === uid));
+    const desired = describe(wanted, observed.facts, this.#describing, observed.balancers);
+    return planBalancer(desired, { ...observed, moves }, now);
   }
 
   async apply(step: Step): Promise<void> {

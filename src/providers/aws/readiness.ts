@@ -1,4 +1,3 @@
-import type { Desired } from './desired.ts';
 import type { SeenGroup, SeenTarget } from './picture.ts';
 
 /** States in which AWS has not made up its mind about a target. `unread`: registered by us and not looked at yet. */
@@ -20,8 +19,8 @@ export function isChecked(targets: readonly SeenTarget[] | undefined): boolean {
 }
 
 /** Whether a target group may take clients over from another one. @param old undefined: there is none from which they would come */
-export function isReady(fresh: SeenGroup, old: SeenGroup | undefined, { targets: { ids } }: Pick<Desired, 'targets'>): boolean {
-  if (fresh.targets?.length === 0 && ids.length > 0) return false; // they come next
+export function isReady(fresh: SeenGroup, old: SeenGroup | undefined, hasNodes: boolean): boolean {
+  if (fresh.targets?.length === 0 && hasNodes) return false; // they come next
   return mayTakeOver(fresh.targets, old ? old.targets : []);
 }
 

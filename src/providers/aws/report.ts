@@ -12,12 +12,15 @@ export function reportObserved(observed: Observed): Report {
   const gone = observed.balancers.length + observed.groups.length + observed.securityGroups.length === 0;
   return {
     addresses: serving && groups.length > 0 ? publish(serving, observed) : [],
-    listeners: serving ? dedupe(groups.flatMap(listenersOf)) : leftListeners(observed),
+    listeners: serving
+      ? dedupe(groups.flatMap(listenersOf)).filter(({ uid }) => !observed.arrivals.includes(uid))
+      : leftListeners(observed),
     targets: gone
       ? []
       : [...dedupeTargets(groups.flatMap((group) => targetsOf(group, observed, serving!))), ...skippedTargets(observed)],
     settled: serving !== undefined && isSettled(observed, serving, groups),
     gone,
+    ...(observed.arrivals.length > 0 ? { elsewhere: observed.arrivals } : {}),
     ...(serving ? { notes: [...noteLimit(observed), ...noteZones(observed, serving)] } : {}),
   };
 }
@@ -64,6 +67,7 @@ function isSettled(observed: Observed, serving: SeenBalancer, groups: readonly S
   const loose = observed.groups.some((group) => group.balancerArns.length === 0 && group.tags[TAG.retired] === undefined);
   const used = new Set(observed.balancers.flatMap(({ securityGroups }) => securityGroups));
   const idle = observed.securityGroups.some(({ id, busyUntil }) => !used.has(id) && busyUntil === undefined);
+  if (observed.arrivals.length > 0) return false;
   if (living.length !== 1 || loose || idle || groups.length === 0 || serving.state === 'provisioning') return false;
   if (readZoneNote(serving)?.coming.length) return false;
   if (!goal) return true;

@@ -2,10 +2,10 @@ import { readAwsAnnotations } from '../../config/aws-annotations.ts';
 import { Refusal } from '../../errors.ts';
 import type { Balancer } from '../../model.ts';
 import { chooseCurrent, groupName, hasProvenTargets, targetsHash } from './current.ts';
-import type { Desired } from './desired.ts';
+import { type DescribeOptions, type Desired, describe } from './desired.ts';
 import { instanceIdOf } from './instances.ts';
 import { TAG } from './names.ts';
-import type { Facts, Goal, Observed } from './picture.ts';
+import type { Facts, Goal, Observed, SeenGroup } from './picture.ts';
 import { hasJust, wantedTargets } from './room.ts';
 
 /** What is wanted of a key, as the controller said last. */
@@ -28,12 +28,29 @@ export function makeWish(balancer: Balancer): Wish {
   };
 }
 
+/** Undefined: not enough is known, or it is refused, and `adjust` and `plan` say why. */
+export function describeIfPossible(
+  { balancer }: Wish,
+  facts: Facts | undefined,
+  options: DescribeOptions,
+  seen: Observed['balancers'],
+): Desired | undefined {
+  if (!facts) return undefined;
+  try {
+    return describe(balancer, facts, options, seen);
+  } catch (thrown) {
+    if (thrown instanceof Refusal) return undefined;
+    throw thrown;
+  }
+}
+
 /** With these everything that depends on the VPC is refused, and all else is judged. */
 export const NO_FACTS: Facts = { vpcId: '', subnets: [], instances: {}, named: {} };
 
-/** Only the instances of the wish's nodes: a snapshot for each of a thousand balancers shall not hold all of them. */
-export function pickInstances(facts: Facts, wish: Wish | undefined): Facts['instances'] {
-  const ids = (wish?.balancer.nodes ?? []).flatMap((node) => instanceIdOf(node) ?? []);
+/** Only the instances of the wish's nodes, and those that are targets: a snapshot for each of a thousand balancers shall not hold all. */
+export function pickInstances(facts: Facts, wish: Wish | undefined, groups: readonly SeenGroup[]): Facts['instances'] {
+  const targets = groups.flatMap((group) => group.targets?.map(({ id }) => id) ?? []);
+  const ids = [...(wish?.balancer.nodes ?? []).flatMap((node) => instanceIdOf(node) ?? []), ...targets];
   return Object.fromEntries(ids.flatMap((id) => (facts.instances[id] ? [[id, facts.instances[id]]] : [])));
 }
 

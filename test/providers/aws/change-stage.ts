@@ -29,7 +29,10 @@ export class ChangeStage {
   /** When a listener used a target group last, by ARN. */
   readonly #usedAt = new Map<string, { readonly ms: number; readonly by: string }>();
   #doors: readonly Door[] = [];
+  /** Whose status is followed where there are several Services; undefined: the only one's. */
+  #uid: string | undefined;
   #dead = false;
+  #wishes: readonly Balancer[] = [];
   #changed = (): void => {};
   /** What a client met that it should not have met. */
   readonly gaps: string[] = [];
@@ -55,7 +58,8 @@ export class ChangeStage {
   }
 
   async open(balancers: readonly Balancer[]): Promise<void> {
-    await this.#provider.open({ balancers, surroundings: nothingReserved, changed: () => this.#changed() });
+    const wants = (uid: string) => this.#wishes.some(({ members }) => members.some((member) => member.uid === uid));
+    await this.#provider.open({ balancers, surroundings: { ...nothingReserved, wants }, changed: () => this.#changed() });
   }
 
   async close(): Promise<void> {
@@ -101,6 +105,7 @@ export class ChangeStage {
   look(after: string): void {
     this.#zones.look();
     for (const { arn, users } of this.aws.targetGroups()) {
+      if (this.aws.tagsOf(arn)['nodeport-lb.io/retired-at'] !== undefined && users.size > 0) continue; // clients were led away before
       for (const { loadBalancerArn: by } of users.values()) this.#usedAt.set(arn, { ms: this.#clock.ms, by });
     }
     for (const door of this.#doors) {
@@ -117,7 +122,13 @@ export class ChangeStage {
     this.look(`${ms / 1_000} s`);
   }
 
-  #publish({ addresses }: Report): void {
+  /** As the controller writes the status of a Service. */
+  #publish({ addresses: found, listeners, elsewhere = [] }: Report, { members }: Balancer): void {
+    const uid = this.#uid ?? members[0]?.uid ?? '';
+    if (!members.some((member) => member.uid === uid) || elsewhere.includes(uid)) return;
+    const addresses = listeners.some((one) => one.uid === uid)
+      ? found
+      : found.filter((one) => this.#published.some(({ hostname, ip }) => hostname === one.hostname && ip === one.ip));
     const now = new Set(addresses.map(({ hostname, ip }) => hostname ?? ip ?? ''));
     for (const { hostname, ip } of this.#published) {
       const place = hostname ?? ip ?? '';
@@ -131,6 +142,11 @@ export class ChangeStage {
   /** From now on clients want these. */
   expect(doors: readonly Door[]): void {
     this.#doors = doors;
+  }
+
+  /** Clients want something of this Service, whichever balancer it has. */
+  follow(uid: string): void {
+    this.#uid = uid;
   }
 
   /** The process dies right after AWS has done the write of that number, counted from 1: nobody hears the answer. */
@@ -154,6 +170,7 @@ export class ChangeStage {
   /** Works as the controller does until all is as it is wanted and nothing waits. @returns whether the process died on the way */
   async bring(wishes: readonly Balancer[], keys: readonly string[] = wishes.map(({ key }) => key)): Promise<boolean> {
     let died = false;
+    this.#wishes = wishes;
     for (const deadline = Date.now() + DEADLINE_MS; Date.now() < deadline; ) {
       if (this.#dead) {
         died = true;
@@ -206,7 +223,7 @@ export class ChangeStage {
       worked = true;
     }
     const report = this.#provider.report(await this.#provider.observe(key));
-    if (wanted) this.#publish(report);
+    if (wanted) this.#publish(report, wanted);
     if (worked) return 'worked';
     const [first] = steps;
     if (first?.waitsFor?.until !== undefined) return first.waitsFor.until;
