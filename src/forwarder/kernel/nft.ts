@@ -15,18 +15,27 @@ const MAX_SESSION_CHARACTERS = 60_000;
 const MAX_CHAINS_BYTES = 64 * 1024 * 1024;
 
 const LOAD = ['-f', '-'];
+/** A start with many rules has them by then. */
+const FIRST_LOAD_WITHIN_MS = 60_000;
 
 /** Talks to the kernel by the command nft. */
 export class Nft {
   #session: Session | undefined = new Session();
-  /** For the first load, whose rules may be many: it is started while nobody waits for it. */
+  /** For the first load, whose rules may be many: it is started while nobody waits for it, and does not outlive that. */
   #first: WaitingCommand | undefined = new WaitingCommand('nft', LOAD);
+
+  constructor() {
+    setTimeout(() => this.#endFirst(), FIRST_LOAD_WITHIN_MS).unref();
+  }
 
   /** One transaction: all of it or nothing. @returns why nothing of it was done, or undefined */
   async apply(commands: string): Promise<KernelFault | undefined> {
     if (commands.length <= MAX_SESSION_CHARACTERS && this.#session) {
       const answer = await this.#session.run(commands);
-      if (answer !== undefined) return answer === '' ? undefined : faultOf(answer);
+      if (answer !== undefined) {
+        this.#endFirst();
+        return answer === '' ? undefined : faultOf(answer);
+      }
       this.#session.end();
       this.#session = undefined; // this nft is no interactive one
     }
@@ -42,7 +51,12 @@ export class Nft {
 
   end(): void {
     this.#session?.end();
+    this.#endFirst();
+  }
+
+  #endFirst(): void {
     this.#first?.end();
+    this.#first = undefined;
   }
 
   #takeFirst(): WaitingCommand {
