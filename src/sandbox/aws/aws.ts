@@ -78,6 +78,9 @@ export interface SandboxAws {
   readonly close: () => Promise<void>;
 }
 
+/** Whoever calls again after a pause finds the connection open: a request must not cross its closing. */
+const KEEP_ALIVE_MS = 60_000;
+
 /** Starts an AWS in memory: Elastic Load Balancing v2 (Network Load Balancers), EC2 and STS, all at one URL. */
 export async function startAws(options: AwsOptions = {}): Promise<SandboxAws> {
   const seed = options.seed ?? typicalAccount();
@@ -96,6 +99,7 @@ export async function startAws(options: AwsOptions = {}): Promise<SandboxAws> {
   const families = options.throttling === 'usual' ? usualBuckets : (options.throttling ?? []);
   const backstage = { world, calls, faults, throttle: openThrottle(families, now), latencyMs: options.latencyMs ?? 0 };
   const server = createServer(answerWith(backstage));
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(options.port ?? 0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const seeded = new Set(world.securityGroups.all());

@@ -231,6 +231,11 @@ export class ChangeStage {
     return (wanted ? report.settled : report.gone) ? 'done' : 'waits';
   }
 
+  /** AWS has had its time, and the patrol has looked. */
+  pause(): Promise<void> {
+    return this.#stir(() => this.advance(LOOK_MS));
+  }
+
   /** Until the patrol has seen something at AWS, or a moment has passed in which nothing was to be seen there. */
   #stir(act: () => void): Promise<void> {
     return new Promise((resolve) => {
