@@ -15,6 +15,9 @@ import { closeServer, freePorts, type Greeter, greetingAt, listenOn, startGreete
 
 const shared = [pool('loopback', ['127.0.0.1'], { sharePorts: true })];
 
+/** A forwarder that is a process of its own may take its time to start on a busy machine. */
+const PROCESS_MS = 25_000;
+
 const toEnd: (() => Promise<void>)[] = [];
 const cleanup = new Cleanup();
 let greeters: readonly Greeter[];
@@ -83,7 +86,7 @@ describe('traffic', () => {
       pid = forwarder.pid;
       return forwarder;
     };
-    const provider = await open({}, { start });
+    const provider = await open({}, { start, answerMs: PROCESS_MS });
     const web = await want(provider, balancer({ ports: [{ port: port!, nodePort: 30_080 }], nodes: nodes() }));
     process.kill(pid!, 'SIGKILL');
     const deadline = Date.now() + 20_000;
@@ -149,7 +152,7 @@ describe('an address that another machine has', () => {
 
 test('on a loopback address the forwarder takes userspace by itself, also where the kernel could be asked', async () => {
   const [port] = await freePorts(1);
-  const provider = await open({}, { start: spawnForwarder });
+  const provider = await open({}, { start: spawnForwarder, answerMs: PROCESS_MS });
   const web = await want(provider, balancer({ ports: [{ port: port!, nodePort: 30_080 }], nodes: nodes() }));
   expect(await greetings(port!, 3)).not.toEqual([]);
   const [observed] = ((await provider.observe(web.key)) as Observed).listeners;
