@@ -14,7 +14,7 @@ import { buildTraefik } from './traefik.ts';
  */
 
 const CHECKOUT = join(import.meta.dirname, '../../..');
-const BASE = 'docker.io/library/debian:bookworm-slim';
+export const BASE = 'docker.io/library/debian:bookworm-slim';
 const NODE = 'docker.io/library/node:24-bookworm-slim';
 export const PAUSE = 'registry.k8s.io/pause:3.10';
 /** What the chart asks for without values. */
@@ -22,7 +22,7 @@ export const PRODUCT = `docker.io/library/nodeport-lb:${version()}`;
 /** Of the release before, whose version may be the same as ours still. */
 export const PRODUCT_BEFORE = 'docker.io/library/nodeport-lb:before';
 export const INGRESS = 'localhost/traefik:lab';
-const BUILD_MS = 15 * 60_000; // npm and apt in it
+export const BUILD_MS = 15 * 60_000; // npm and apt in it
 
 /** As debian:bookworm-slim has no manuals, translations or documents but copyrights, nor a Perl beyond the essential. */
 const SLIM = [
@@ -47,7 +47,7 @@ export interface Image {
 }
 
 /** Buildah with a store of its own in the cache, for one process at a time. */
-class Store {
+export class Store {
   readonly #root: string;
 
   constructor(root: string) {
@@ -87,22 +87,32 @@ export interface Wanted {
   readonly before?: string;
 }
 
-/** Builds what the nodes run from the checkout as it is now. */
-export async function buildImages(
-  parts: Parts,
-  { directory, before }: Wanted,
-  say: (line: string) => void,
-): Promise<readonly Image[]> {
+/** Waits for the store, and gives it back when the work is done. */
+export async function withStore<T>(work: (store: Store) => Promise<T>): Promise<T> {
   const lock = await holdLock(join(cacheDirectory(), '.images.lock'));
   try {
-    const store = new Store(storeDirectory());
-    const base = await fromCache('debian-bookworm-slim', async (draft) => {
-      say('making a Debian base with mmdebstrap');
-      await run('mmdebstrap', ['--quiet', ...SLIM, 'bookworm', join(draft, 'base.tar')], { timeoutMs: BUILD_MS });
-      return true;
-    });
-    await store.once(BASE, base ?? '', 'FROM scratch\nADD base.tar /\nCMD ["bash"]\n');
-    await store.once(NODE, await nodeContext(directory), nodeFile());
+    return await work(new Store(storeDirectory()));
+  } finally {
+    lock.release();
+  }
+}
+
+/** Makes the images that the Dockerfile begins from, unless they are there. @returns the archive of Debian's files */
+export async function prepareBases(store: Store, directory: string, say: (line: string) => void): Promise<string> {
+  const base = await fromCache('debian-bookworm-slim', async (draft) => {
+    say('making a Debian base with mmdebstrap');
+    await run('mmdebstrap', ['--quiet', ...SLIM, 'bookworm', join(draft, 'base.tar')], { timeoutMs: BUILD_MS });
+    return true;
+  });
+  await store.once(BASE, base ?? '', 'FROM scratch\nADD base.tar /\nCMD ["bash"]\n');
+  await store.once(NODE, await nodeContext(directory), nodeFile());
+  return join(base ?? '', 'base.tar');
+}
+
+/** Builds what the nodes run from the checkout as it is now. */
+export function buildImages(parts: Parts, { directory, before }: Wanted, say: (line: string) => void): Promise<readonly Image[]> {
+  return withStore(async (store) => {
+    await prepareBases(store, directory, say);
     await store.once(PAUSE, dirname(parts.pause), 'FROM scratch\nCOPY pause /pause\nENTRYPOINT ["/pause"]\n');
     await store.once(INGRESS, await buildTraefik(say), 'FROM scratch\nCOPY traefik /traefik\nENTRYPOINT ["/traefik"]\n');
     say('building the image');
@@ -114,9 +124,7 @@ export async function buildImages(
       await store.export(INGRESS, join(directory, 'traefik.tar')),
       await store.export(PRODUCT, join(directory, 'nodeport-lb.tar')),
     ];
-  } finally {
-    lock.release();
-  }
+  });
 }
 
 /** One for each state of what decides about the large layers; those of other states go, so that the cache does not grow for ever. */
@@ -150,7 +158,7 @@ RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm && npm --ver
 }
 
 /** What npm has fetched for this checkout already, and how this machine reaches its registry. */
-function npmCache(): readonly string[] {
+export function npmCache(): readonly string[] {
   const mounts = [join(homedir(), '.npm'), join(homedir(), '.npmrc')].filter((path) => existsSync(path));
   return mounts.flatMap((path) => ['--volume', `${path}:/root/${path.slice(homedir().length + 1)}`]);
 }
