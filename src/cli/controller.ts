@@ -22,6 +22,10 @@ export async function runController(call: Call): Promise<number> {
   const log = await createLog(logOptionsFor(config.logLevel, cluster.inCluster));
   const stop = call.interrupted();
   const metrics = await createMetrics(config.http !== undefined, { version: call.version, node: process.version });
+  if (forwardsItself(config, cluster.inCluster)) {
+    const { readConntrackFill } = await import('../forwarder/kernel/conntrack.ts');
+    metrics.beforeRender(() => metrics.setTracked(readConntrackFill()));
+  }
   const state: State = { unready: 'the cluster has not been read yet' };
   const http =
     config.http &&
@@ -50,6 +54,11 @@ export async function runController(call: Call): Promise<number> {
     await http?.close();
     await api.close();
   }
+}
+
+/** Inside a cluster agents do it, unless asked otherwise. */
+function forwardsItself({ provider, local }: Config, inCluster: boolean): boolean {
+  return provider === 'local' && (local.forwarder ?? (inCluster ? 'agents' : 'embedded')) === 'embedded';
 }
 
 /** What /healthz and /readyz say. */
