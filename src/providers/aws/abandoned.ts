@@ -115,7 +115,8 @@ export class Abandoned {
   async #takeAway(key: string): Promise<void> {
     const { bench, log, picture } = this.#parts;
     const seen = picture(key);
-    const mine = { ...seen, balancers: seen.balancers.map(withoutRetain) }; // only what serves is worth keeping
+    // Only what serves is worth keeping, and nobody waits for what has never served.
+    const mine = { ...seen, moves: [], balancers: seen.balancers.map(withoutRetain) };
     try {
       for (const step of planRemoval(mine, bench.now())) {
         if (!this.#rests(key) || this.#serves(key)) return;
