@@ -162,7 +162,7 @@ function tellMany(site: () => Site): void {
     await site().holds(await all(site(), namespace, [...steady(site()), late]));
     await site().removeNodes([late]);
     await drop(site(), namespace);
-  });
+  }, 600_000); // longer than the waits in it, on a busy machine
 }
 
 function conditionOf({ status }: ServiceObject) {
