@@ -17,6 +17,7 @@ import type { Inventory } from './inventory.ts';
 import { TAG } from './names.ts';
 import { sayOthers, sortAgain, sortTargets } from './own-targets.ts';
 import type { SeenTarget } from './picture.ts';
+import { batches } from './reader.ts';
 import { targetId } from './room.ts';
 
 /** Resources that AWS tags with one call. */
@@ -130,23 +131,22 @@ export async function tagListeners({ tagging, reader, inventory }: Bench, act: A
   const seen = inventory.balancerNamed(act.balancer);
   if (!seen) return;
   const listeners = seen.listeners ?? (await reader.listeners(seen.arn));
-  for (let at = 0; at < listeners.length; at += ARNS_MAX) {
-    const arns = listeners.slice(at, at + ARNS_MAX).map(({ arn }) => arn);
-    await tagging.add(arns, act.tags);
-  }
+  const arns = listeners.map(({ arn }) => arn);
+  for (const batch of batches(arns, ARNS_MAX)) await tagging.add(batch, act.tags);
 }
 
-/** One call for up to 20 resources; security groups have a call of their own. */
+/** A call for each 20 resources, in their order; security groups have a call of their own. */
 export async function changeTags({ calls, tagging, inventory }: Bench, act: ActOf<'add-tags' | 'remove-tags'>): Promise<void> {
   const found = act.resources.flatMap((name) => inventory.balancerNamed(name) ?? inventory.groupNamed(name) ?? []);
-  if (found.length === 0) return;
-  const ResourceArns = found.map(({ arn }) => arn);
-  if (act.kind === 'add-tags') {
-    await tagging.add(ResourceArns, act.tags);
-  } else {
-    await calls.elb('RemoveTags', (elb) => elb.send(new RemoveTagsCommand({ ResourceArns, TagKeys: [...act.tags] })));
+  for (const batch of batches(found, ARNS_MAX)) {
+    const ResourceArns = batch.map(({ arn }) => arn);
+    if (act.kind === 'add-tags') {
+      await tagging.add(ResourceArns, act.tags);
+    } else {
+      await calls.elb('RemoveTags', (elb) => elb.send(new RemoveTagsCommand({ ResourceArns, TagKeys: [...act.tags] })));
+    }
+    for (const arn of ResourceArns) retag(inventory, arn, act);
   }
-  for (const { arn } of found) retag(inventory, arn, act);
 }
 
 function retag(inventory: Inventory, arn: string, act: ActOf<'add-tags' | 'remove-tags'>): void {
