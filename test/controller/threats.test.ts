@@ -24,6 +24,7 @@ const pointing = service({
       'nodeport-lb.io/health-check-port': '22',
       'nodeport-lb.io/health-check-protocol': 'http',
       'nodeport-lb.io/health-check-path': '/latest/meta-data',
+      'nodeport-lb.io/node-port-map': '*=192.0.2.1', // of a Node it would be followed
     },
   },
   spec: {
