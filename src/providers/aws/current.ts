@@ -36,6 +36,16 @@ export function chooseCurrent(desired: Desired, balancers: readonly SeenBalancer
   return { name: freshName(desired, stale), stale, inTheWay };
 }
 
+/** The same, or undefined where the change needs consent: `plan` says so. */
+export function chooseOrNot(desired: Desired, balancers: readonly SeenBalancer[]): Current | undefined {
+  try {
+    return chooseCurrent(desired, balancers);
+  } catch (thrown) {
+    if (thrown instanceof Refusal) return undefined;
+    throw thrown;
+  }
+}
+
 /** The ARN ends with the name and an id: `loadbalancer/net/NAME/ID`. */
 function chooseAdopted(arn: string, balancers: readonly SeenBalancer[]): Current {
   const balancer = balancers.find((one) => one.arn === arn);

@@ -1,6 +1,5 @@
-import { Refusal } from '../../errors.ts';
 import type { Bench } from './bench.ts';
-import { type Current, chooseCurrent, groupName, hasProvenTargets, isConfigured } from './current.ts';
+import { type Current, chooseOrNot, groupName, hasProvenTargets, isConfigured } from './current.ts';
 import type { Desired } from './desired.ts';
 import { isCalled } from './failures.ts';
 import { TAG } from './names.ts';
@@ -12,23 +11,21 @@ import { wantedTargets } from './room.ts';
 /**
  * Listeners, attributes and targets are read only where the tags do not prove that they are as they should be.
  * @param isMoving Services come from another balancer or go to one
+ * @throws what AWS says where it cannot be read: what is not known must not be taken for done
  */
 export async function lookIfNeeded(bench: Bench, desired: Desired, isMoving: boolean): Promise<void> {
   const { balancers, groups } = bench.inventory.of(desired.key);
   if (balancers.length + groups.length === 0) return;
-  try {
-    const current = chooseCurrent(desired, balancers);
-    const attached = new Set(
-      groups.filter(({ balancerArns }) => balancerArns.includes(current.balancer?.arn ?? '')).map(({ name }) => name),
-    );
-    const isChanging = current.stale.length > 0 || (current.balancer !== undefined && isChangingZones(desired, current.balancer));
-    if (isMoving || isChanging || !isConfigured(desired, current, attached)) return await lookCloser(bench, desired, current);
-    const note = bench.inventory.backend()?.tags[TAG.targets];
-    if (hasProvenTargets(desired, current, note)) takeProvenTargets(bench, desired, current);
-    else await lookAtTargets(bench, desired, current);
-  } catch (thrown) {
-    if (!(thrown instanceof Refusal)) throw thrown; // a change that needs consent: `plan` says so
-  }
+  const current = chooseOrNot(desired, balancers);
+  if (!current) return;
+  const attached = new Set(
+    groups.filter(({ balancerArns }) => balancerArns.includes(current.balancer?.arn ?? '')).map(({ name }) => name),
+  );
+  const isChanging = current.stale.length > 0 || (current.balancer !== undefined && isChangingZones(desired, current.balancer));
+  if (isMoving || isChanging || !isConfigured(desired, current, attached)) return lookCloser(bench, desired, current);
+  const note = bench.inventory.backend()?.tags[TAG.targets];
+  if (hasProvenTargets(desired, current, note)) takeProvenTargets(bench, desired, current);
+  else await lookAtTargets(bench, desired, current);
 }
 
 /** Reads what an identity sweep does not show of one balancer, as far as it is not known and matters; what is to be replaced included. */
@@ -85,13 +82,8 @@ export async function lookAtOthers(bench: Bench, key: string, desired: Desired |
 }
 
 function wantedNames(desired: Desired, balancers: readonly SeenBalancer[]): readonly string[] {
-  try {
-    const { name } = chooseCurrent(desired, balancers);
-    return desired.listeners.map(({ group }) => groupName(desired, name, group));
-  } catch (thrown) {
-    if (thrown instanceof Refusal) return []; // a change that needs consent
-    throw thrown;
-  }
+  const current = chooseOrNot(desired, balancers);
+  return current ? desired.listeners.map(({ group }) => groupName(desired, current.name, group)) : [];
 }
 
 async function lookAtBalancer({ reader, inventory }: Bench, desired: Desired, arn: string): Promise<void> {

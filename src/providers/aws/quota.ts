@@ -1,6 +1,6 @@
-import { explain, Refusal } from '../../errors.ts';
+import { explain } from '../../errors.ts';
 import type { Log } from '../provider.ts';
-import { chooseCurrent, groupName } from './current.ts';
+import { chooseOrNot, groupName } from './current.ts';
 import type { Desired } from './desired.ts';
 import type { Inventory } from './inventory.ts';
 import type { SeenBalancer, SeenGroup } from './picture.ts';
@@ -68,15 +68,6 @@ export function needsOf(
     groups: desired.listeners.map(({ group }) => groupName(desired, name, group)).filter((one) => !present.has(one)),
     certificates: desired.listeners.reduce((sum, { certificates }) => sum + Math.max(0, certificates.length - 1), 0),
   };
-}
-
-function chooseOrNot(desired: Desired, balancers: readonly SeenBalancer[]): ReturnType<typeof chooseCurrent> | undefined {
-  try {
-    return chooseCurrent(desired, balancers);
-  } catch (thrown) {
-    if (thrown instanceof Refusal) return undefined; // `plan` says why
-    throw thrown;
-  }
 }
 
 interface Use {
