@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { takesMany } from '../../src/forwarder/kernel/conntrack.ts';
 import { RULES_VERSION, type RuleListener, type Rules } from '../../src/forwarder/rules.ts';
 import { Hand } from '../contracts/forwarder/world.ts';
 import { listener } from '../forwarder/builders.ts';
@@ -192,6 +193,23 @@ describe('bad days of the kernel path', () => {
     await until(async () => net.ipv4.nodes.includes(await net.client.do('ask', id)), { ...PATIENCE, what: 'an answer' });
   });
 
+  test('many tracked flows are forgotten by one run of the command, and others stay', async () => {
+    const ports = Array.from({ length: 30 }, (_, i) => 7_000 + i);
+    for (const port of ports) await trackUdp(net.namespaces.balancer, port);
+    const conntrack = new URL('../../src/forwarder/kernel/conntrack.ts', import.meta.url).href;
+    const program = `
+      import { Conntrack } from ${JSON.stringify(conntrack)};
+      const conntrack = new Conntrack();
+      const ports = ${JSON.stringify(ports.slice(1))};
+      await conntrack.forget(ports.map((port) => ({ protocol: 'udp', address: '10.99.1.1', port })), () => true);
+      console.log(conntrack.takesMany);`;
+    const said = await inside(process.execPath, '--input-type=module', '-e', program);
+    const version = await inside('conntrack', '--version');
+    expect(said.stdout.trim()).toBe(String(takesMany(version.stdout)));
+    const { stdout } = await inside('conntrack', '-L', '-p', 'udp', '--orig-dst', '10.99.1.1');
+    expect([...stdout.matchAll(/dport=(7\d+) /g)].map(([, port]) => port)).toEqual(['7000']);
+  });
+
   test('SCTP is translated: a crafted packet arrives at a node', async () => {
     await open('auto');
     const sctp = web({ id: 'sctp', protocol: 'SCTP', check: { kind: 'none' } });
@@ -227,6 +245,12 @@ describe('bad days of the kernel path', () => {
     await plain.end();
   });
 });
+
+/** As if a client had sent a datagram to the port of 10.99.1.1. */
+async function trackUdp(namespace: string, port: number): Promise<void> {
+  const ways = ['-s', '10.99.0.1', '-d', '10.99.1.1', '--sport', '1', '--dport', String(port)];
+  await run('nsenter', [`--net=/run/netns/${namespace}`, 'conntrack', '-I', '-p', 'udp', ...ways, '-t', '600']);
+}
 
 /** The lab's kernel has no SCTP sockets: an INIT chunk from a raw socket, with the checksum that the protocol wants (CRC32c). */
 async function sendSctpInit(namespace: string, to: string, port: number): Promise<void> {

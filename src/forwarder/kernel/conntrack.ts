@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
-import { runCommand } from './command.ts';
+import { runCommand, runWithFile } from './command.ts';
 import { canonical, type Family, keyOf } from './plan.ts';
 
 export interface Place {
@@ -143,6 +143,11 @@ export class Conntrack {
     return this.#isMissing;
   }
 
+  /** Whether one run of the command deletes many; false as well while that is not known. */
+  get takesMany(): boolean {
+    return this.#takesMany;
+  }
+
   /** What is being deleted now. */
   get deleting(): Promise<void> | undefined {
     return this.#deleting;
@@ -192,7 +197,7 @@ export class Conntrack {
   async #deleteAtOnce(commands: readonly (readonly string[])[]): Promise<boolean> {
     if (!this.#takesMany) return false;
     const input = commands.map((args) => `${args.join(' ')}\n`).join('');
-    return (await runCommand('conntrack', ['-R', '-'], { input, timeoutMs: LIST_TIMEOUT_MS })).code === 0;
+    return (await runWithFile('conntrack', ['-R', '-'], input, LIST_TIMEOUT_MS)).code === 0;
   }
 }
 
