@@ -1,5 +1,5 @@
 import { type Code, explain, type Refusal } from '../../errors.ts';
-import type { Balancer } from '../../model.ts';
+import type { Balancer, Report } from '../../model.ts';
 import type { Log } from '../provider.ts';
 import { applyAct } from './apply.ts';
 import type { Bench } from './bench.ts';
@@ -68,10 +68,10 @@ export class Abandoned {
     if (step.kind === 'create-balancer' && !this.#serves(step.key)) this.#making.add(step.key);
   }
 
-  /** It is as it was wanted, and clients are told where it is. */
-  complete(key: string): void {
-    this.#making.delete(key);
-    this.#entries.delete(key);
+  /** Once clients of one of its Services may be told where it is, it is not taken away, though it is not as it was wanted yet. */
+  reported(key: string, { addresses, listeners, settled }: Report): void {
+    if (settled || (addresses.length > 0 && listeners.length > 0)) this.#making.delete(key);
+    if (settled) this.#entries.delete(key);
   }
 
   /** Why it is not tried now, or undefined. */

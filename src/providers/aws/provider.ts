@@ -270,10 +270,11 @@ class AwsProvider implements Provider<Observed> {
     if (desired || !wish) await lookAtOthers(this.#bench, key, desired);
     const shortage = desired && wish?.isNew ? await this.#quotas.admit(key, needsOf(desired, inventory.of(key))) : undefined;
     const picture = await this.#withAddresses(this.#picture(key, wish, desired), () => this.#picture(key, wish, desired));
+    const report = reportObserved(picture);
     if (wish?.isNew) this.#wishes.set(key, { ...wish, isNew: false });
-    else if (reportObserved(picture).gone) this.#drop(key); // what is wanted is said anew in each pass
+    else if (report.gone) this.#drop(key); // what is wanted is said anew in each pass
     if (wish) this.#bench.ledger.stands(key, picture.goal);
-    if (reportObserved(picture).settled) this.#abandoned.complete(key);
+    this.#abandoned.reported(key, report);
     return shortage === undefined ? picture : { ...picture, shortage };
   }
 

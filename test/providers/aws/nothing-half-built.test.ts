@@ -4,7 +4,7 @@ import type { Provider } from '../../../src/providers/provider.ts';
 import type { AwsOptions, SandboxAws } from '../../../src/sandbox/aws/aws.ts';
 import { typicalAccount } from '../../../src/sandbox/aws/seed.ts';
 import { nothingReserved, refusalOf } from '../builders.ts';
-import { drop, want } from '../drive.ts';
+import { drop, pass, reportWhen, want } from '../drive.ts';
 import { makeAws, makeProvider, nlb } from './stage.ts';
 
 const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';
@@ -169,6 +169,34 @@ describe('what only AWS can judge leaves nothing half-built behind', () => {
     await drop(provider, 'default/web');
     expect(aws.leftovers()).toEqual(nothing);
   });
+});
+
+test('an NLB that serves one Service and waits for another one is not half-built', async () => {
+  await provider.close(0);
+  await aws.close();
+  await begin({ timings: { healthyMs: 60_000 } });
+  const web = asking({});
+  await want(provider, web);
+  aws.advance(60_000);
+  await reportWhen(provider, web.key, ({ targets }) => targets.every(({ health }) => health === 'healthy'));
+  const share = (annotations: Record<string, string>): Balancer => {
+    const { members, listeners } = nlb({ name: 'api', ports: [{ port: 8443 }] });
+    const api = { ...members[0]!, annotations };
+    const both = { members: [api, ...web.members], listeners: [...listeners, ...web.listeners] };
+    return { ...web, key: 'default/share:front', ...both };
+  };
+  const begun = provider.adjust(share({}), nothingReserved);
+  for (const step of provider.plan(begun, await provider.observe(begun.key), Date.now())) {
+    if (step.waitsFor) break;
+    await provider.apply(step);
+  }
+  const report = await reportWhen(provider, begun.key, ({ addresses }) => addresses.length > 0);
+  // the targets of `web` there have not been checked yet
+  expect(report).toMatchObject({ settled: false, elsewhere: [web.members[0]!.uid], listeners: [{ uid: 'uid-default-api' }] });
+  const before = aws.leftovers();
+  const bad = provider.adjust(share({ [`${AWS}ssl-cert`]: unknown }), nothingReserved);
+  await expect(pass(provider, bad.key, bad)).rejects.toMatchObject({ code: 'AwsResourceUnknown' });
+  expect(aws.leftovers()).toEqual(before);
 });
 
 describe('what a certificate’s ARN says is known before anything is made', () => {
