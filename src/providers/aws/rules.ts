@@ -4,8 +4,10 @@ import type { Balancer } from '../../model.ts';
 import type { Rule, SeenSecurityGroup } from './picture.ts';
 import type { DesiredListener } from './ports.ts';
 
-/** @see https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups */
-const RULES_MAX = 60;
+/** Inbound rules of a security group, of IPv4 and of IPv6 each; what names no family counts as one of both.
+ *  @see https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups */
+export const RULES_MAX = 60;
+export const FAMILIES = ['IPv4', 'IPv6'] as const;
 const EVERYWHERE = ['0.0.0.0/0', '::/0'] as const;
 /** Destination unreachable, fragmentation needed; and packet too big. */
 const ICMP = { protocol: 'icmp', from: 3, to: 4 } as const;
@@ -18,7 +20,7 @@ const NODE_PORTS = { from: 30_000, to: 32_767 } as const;
 const KUBE_PROXY = { from: 10_256, to: 10_256 } as const;
 const UNPRIVILEGED = { from: 1_024, to: 65_535 } as const;
 
-/** Who may reach the NLB: each listener's clients, by CIDR and prefix list. @throws {Refusal} when AWS would not take so many */
+/** Who may reach the NLB: each listener's clients, by CIDR and prefix list. @throws {Refusal} when AWS would not take so many of one family */
 export function describeRules(
   balancer: Balancer,
   asked: AwsAnnotations,
@@ -35,13 +37,19 @@ export function describeRules(
       if (asked.icmpForPathMtu && !source.startsWith('pl-')) add({ ...(isIpv6 ? ICMP6 : ICMP), source });
     }
   }
-  if (rules.size > RULES_MAX) {
-    throw new Refusal(
-      'QuotaExceeded',
-      `${rules.size} rules (ports times source ranges), and a security group has at most ${RULES_MAX}`,
-    );
+  for (const family of FAMILIES) {
+    const { length } = [...rules.values()].filter((rule) => countsAs(rule, family));
+    if (length > RULES_MAX) {
+      const said = `${length} rules of ${family} (ports times source ranges)`;
+      throw new Refusal('QuotaExceeded', `${said}, and a security group has at most ${RULES_MAX} of each family`);
+    }
   }
   return [...rules.values()];
+}
+
+export function countsAs({ source }: Pick<Rule, 'source'>, family: (typeof FAMILIES)[number]): boolean {
+  if (source.startsWith('sg-') || source.startsWith('pl-')) return true;
+  return source.includes(':') === (family === 'IPv6');
 }
 
 function sourcesOf(listener: DesiredListener, balancer: Balancer, asked: AwsAnnotations, dualStack: boolean): readonly string[] {

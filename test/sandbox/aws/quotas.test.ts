@@ -7,6 +7,11 @@ async function register({ elb, aws }: Scene, TargetGroupArn: string, count: numb
   return elb.registerTargets({ TargetGroupArn, Targets });
 }
 
+async function allow({ ec2 }: Scene, from: object): Promise<unknown> {
+  const IpPermissions = [{ IpProtocol: 'tcp', FromPort: 80, ToPort: 80, ...from }];
+  return ec2.authorizeSecurityGroupIngress({ GroupId: 'sg-nodes', IpPermissions });
+}
+
 const tooMany = { name: 'TooManyTargetsException' };
 
 test.each<{ why: string; limits: object; act: (scene: Scene) => Promise<unknown>; name: string }>([
@@ -69,11 +74,25 @@ test.each<{ why: string; limits: object; act: (scene: Scene) => Promise<unknown>
   {
     why: 'entries of prefix lists among the rules',
     limits: { rulesPerSecurityGroup: 4 },
-    act: ({ ec2 }) =>
-      ec2.authorizeSecurityGroupIngress({
-        GroupId: 'sg-nodes',
-        IpPermissions: [{ IpProtocol: 'tcp', FromPort: 80, ToPort: 80, PrefixListIds: [{ PrefixListId: 'pl-1' }] }],
-      }),
+    act: (scene) => allow(scene, { PrefixListIds: [{ PrefixListId: 'pl-1' }] }),
+    name: 'RulesPerSecurityGroupLimitExceeded',
+  },
+  {
+    why: 'rules of one family',
+    limits: { rulesPerSecurityGroup: 1 },
+    act: async (scene) => {
+      await allow(scene, { IpRanges: [{ CidrIp: '10.0.0.0/8' }], Ipv6Ranges: [{ CidrIpv6: '2001:db8::/32' }] }); // one of each
+      await allow(scene, { Ipv6Ranges: [{ CidrIpv6: '2001:db8:1::/48' }] });
+    },
+    name: 'RulesPerSecurityGroupLimitExceeded',
+  },
+  {
+    why: 'rules, as a group counts as one of each family',
+    limits: { rulesPerSecurityGroup: 1 },
+    act: async (scene) => {
+      await allow(scene, { UserIdGroupPairs: [{ GroupId: 'sg-default' }] });
+      await allow(scene, { Ipv6Ranges: [{ CidrIpv6: '2001:db8::/32' }] });
+    },
     name: 'RulesPerSecurityGroupLimitExceeded',
   },
 ])('too many $why', async ({ limits, act, name }) => {

@@ -94,7 +94,8 @@ function addRules(world: World, input: ReturnType<typeof authorize>, { egress }:
     }
     known.add(keyOf(rule));
   }
-  if (weightOf(world, [...present, ...asked]) > world.limits.rulesPerSecurityGroup) {
+  const weights = (['ipv4', 'ipv6'] as const).map((family) => weightOf(world, [...present, ...asked], family));
+  if (Math.max(...weights) > world.limits.rulesPerSecurityGroup) {
     throw new AwsFailure(
       'RulesPerSecurityGroupLimitExceeded',
       'The maximum number of rules per security group has been reached.',
@@ -112,12 +113,15 @@ function addRules(world: World, input: ReturnType<typeof authorize>, { egress }:
   };
 }
 
-/** A prefix list counts for as many rules as it may have entries.
+/** The quota is for IPv4 and for IPv6 each: a group counts as a rule of both, a prefix list for as many of its own as it may have entries.
+ *  @see https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups
  *  @see https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html */
-function weightOf(world: World, rules: readonly AskedRule[]): number {
-  const weights = rules.map(({ peer }) =>
-    peer.kind === 'prefixList' ? (world.prefixLists.get(peer.value)?.maxEntries ?? 1) : 1,
-  );
+function weightOf(world: World, rules: readonly AskedRule[], family: 'ipv4' | 'ipv6'): number {
+  const weights = rules.map(({ peer }) => {
+    if (peer.kind !== 'prefixList') return peer.kind === 'group' || peer.kind === family ? 1 : 0;
+    const { family: own = 'IPv4', maxEntries = 1 } = world.prefixLists.get(peer.value) ?? {};
+    return own.toLowerCase() === family ? maxEntries : 0;
+  });
   return weights.reduce((sum, weight) => sum + weight, 0);
 }
 

@@ -1,0 +1,53 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { Balancer } from '../../../src/model.ts';
+import type { Provider } from '../../../src/providers/provider.ts';
+import type { SandboxAws } from '../../../src/sandbox/aws/aws.ts';
+import { typicalAccount } from '../../../src/sandbox/aws/seed.ts';
+import { nothingReserved } from '../builders.ts';
+import { want } from '../drive.ts';
+import { asking } from './changes.ts';
+import { makeAws, makeProvider } from './stage.ts';
+
+let aws: SandboxAws;
+let provider: Provider;
+beforeEach(async () => {
+  aws = await makeAws({ seed: { ...typicalAccount(), prefixLists: [{ id: 'pl-1', name: 'offices', maxEntries: 50 }] } });
+  provider = makeProvider(aws);
+  await provider.open({ balancers: [], surroundings: nothingReserved, changed: () => {} });
+});
+afterEach(async () => {
+  await provider.close(0);
+  await aws.close();
+});
+
+const ipv4 = (count: number, second = 0): readonly string[] =>
+  Array.from({ length: count }, (_, at) => `10.${second}.${at}.0/24`);
+const ipv6 = (count: number): readonly string[] => Array.from({ length: count }, (_, at) => `2001:db8:${at + 1}::/48`);
+
+function from(sourceRanges: readonly string[], annotations: Readonly<Record<string, string>> = {}): Balancer {
+  return asking({ 'ip-address-type': 'dualstack', ...annotations }, { ports: [{ port: 80, sourceRanges }] });
+}
+
+/** Who may reach the NLB. */
+function admitted(): readonly string[] {
+  const front = aws.securityGroups().filter(({ id }) => aws.loadBalancers()[0]?.securityGroups[0] === id);
+  return front.flatMap(({ rules }) => [...rules.values()].filter(({ egress }) => !egress).map(({ peer }) => peer.value)).sort();
+}
+
+describe('a security group takes 60 rules', () => {
+  test('of IPv4 and 60 of IPv6', async () => {
+    const ranges = [...ipv4(60), ...ipv6(60)];
+    await want(provider, from(ranges));
+    expect(admitted()).toEqual([...ranges].sort());
+  });
+
+  test.each([
+    { family: 'IPv4', ranges: [...ipv4(61), ...ipv6(2)] },
+    { family: 'IPv6', ranges: [...ipv4(2), ...ipv6(61)] },
+  ])('and not 61 of $family', async ({ family, ranges }) => {
+    await expect(want(provider, from(ranges))).rejects.toMatchObject({
+      code: 'QuotaExceeded',
+      message: expect.stringContaining(`61 rules of ${family}`),
+    });
+  });
+});
