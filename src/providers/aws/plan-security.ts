@@ -4,6 +4,7 @@ import type { Desired } from './desired.ts';
 import { CHANGING, ownershipTags, resourceName, SHARED, SHARED_GROUP, TAG } from './names.ts';
 import type { Observed, Rule, SeenSecurityGroup } from './picture.ts';
 import { movesOf } from './plan-moves.ts';
+import { exchangeRules, type Turn } from './rule-exchange.ts';
 import { missingNodeRules, ruleId, sayRule } from './rules.ts';
 import { type AwsStep, step } from './steps.ts';
 
@@ -13,7 +14,7 @@ const DESCRIPTION = 'nodeport-lb';
 export interface PlannedSecurity {
   /** The groups and rules that must be there before the NLB is made; rules that nobody wants any more go at once. */
   readonly steps: readonly AwsStep[];
-  /** What admits clients to a listener that is about to become another one: it goes when that has happened. */
+  /** What admits clients to a listener that is about to become another one: it goes when that has happened, if the group has room so long. */
   readonly last: readonly AwsStep[];
 }
 
@@ -45,15 +46,18 @@ function planFrontend(desired: Desired, current: Current, observed: Observed): P
     steps.push(step(act, `create security group ${name}`, 'clients reach the NLB through it'));
   }
   if (seen) steps.push(...retagGroup(desired, seen));
-  if (missing.length > 0) steps.push(allow(name, missing, 'listeners and source ranges of the Service'));
   const used = extra.filter((rule) => isUsed(rule, desired, current));
-  const revoke = (list: readonly Rule[]): readonly AwsStep[] => {
-    if (list.length === 0) return [];
-    const summary = `no longer allow ${list.map(sayRule).join(', ')} in ${name}`;
-    const act = { kind: 'revoke-traffic', group: name, rules: list } as const;
-    return [step(act, summary, 'the Service does not ask for it', { disrupts: true })];
-  };
-  return { steps: [...steps, ...revoke(extra.filter((rule) => !used.includes(rule)))], last: revoke(used) };
+  const idle = extra.filter((rule) => !used.includes(rule));
+  const { turns, last } = exchangeRules(seen?.rules ?? [], missing, { idle, used });
+  const say = ({ kind, rules: list }: Turn): AwsStep =>
+    kind === 'allow' ? allow(name, list, 'listeners and source ranges of the Service') : revoke(name, list);
+  return { steps: [...steps, ...turns.map(say)], last: last.map(say) };
+}
+
+function revoke(group: string, rules: readonly Rule[]): AwsStep {
+  const summary = `no longer allow ${rules.map(sayRule).join(', ')} in ${group}`;
+  const act = { kind: 'revoke-traffic', group, rules } as const;
+  return step(act, summary, 'the Service does not ask for it', { disrupts: true });
 }
 
 /** Whether clients of a Service that goes to another balancer still come by this rule. */

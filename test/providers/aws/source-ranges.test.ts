@@ -51,3 +51,43 @@ describe('a security group takes 60 rules', () => {
     });
   });
 });
+
+describe('source ranges are exchanged, though old and new ones together are too many', () => {
+  const lists = { 'security-group-prefix-lists': 'pl-1' };
+  const world = ['0.0.0.0/0'];
+  test.each<{ what: string; old: Balancer; next: Balancer; admits: readonly string[]; least?: number }>([
+    { what: '40 for 40 others', old: from(ipv4(40)), next: from(ipv4(40, 1)), admits: ipv4(40, 1), least: 40 },
+    { what: 'the world for 60', old: from(world), next: from(ipv4(60)), admits: ipv4(60), least: 1 },
+    { what: '60 for the world', old: from(ipv4(60)), next: from(world), admits: world, least: 1 },
+    {
+      what: 'beside another family that is full',
+      old: from([...ipv4(1), ...ipv6(60)]),
+      next: from(ipv4(2, 1)),
+      admits: ipv4(2, 1),
+      least: 2,
+    },
+    {
+      what: 'beside a prefix list that takes 50',
+      old: from(ipv4(8), lists),
+      next: from(ipv4(8, 1), lists),
+      admits: [...ipv4(8, 1), 'pl-1'],
+    },
+  ])('$what', async ({ old, next, admits, least = 0 }) => {
+    await want(provider, old);
+    let fewest = Number.POSITIVE_INFINITY;
+    await want(provider, next, async (step) => {
+      await provider.apply(step);
+      fewest = Math.min(fewest, admitted().length);
+    });
+    expect(admitted()).toEqual([...admits].sort());
+    expect(fewest).toBeGreaterThanOrEqual(least);
+  });
+
+  test('also where a port changes its transport', async () => {
+    const port = { port: 53, nodePort: 30_053, sourceRanges: ipv4(40) };
+    await want(provider, asking({}, { ports: [port] }));
+    await want(provider, asking({}, { ports: [{ ...port, protocol: 'UDP' }] }));
+    expect(admitted()).toEqual([...ipv4(40)].sort());
+    expect(aws.listeners().map(({ protocol }) => protocol)).toEqual(['UDP']);
+  });
+});
