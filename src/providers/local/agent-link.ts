@@ -202,9 +202,17 @@ export class AgentLink {
     const isStranger = alive && !report && text !== '';
     if (isStranger) this.#strangers.add(name);
     const [was, is] = [before?.alive ? before.report : undefined, alive ? report : undefined];
+    if (was) this.#dismissWitness(was, is);
     const all = membershipOf(was) !== membershipOf(is) || wasStranger !== isStranger;
     if (membershipOf(before?.report) !== membershipOf(report)) this.command();
     this.#options.changed({ keys: this.#keysBetween(was, is), all });
+  }
+
+  /** It says nothing of them any more; nobody may ask for those again, whose nodes have gone. */
+  #dismissWitness({ agent, targets }: AgentReport, after: AgentReport | undefined): void {
+    for (const key of Object.keys(targets)) {
+      if (after?.targets[key] === undefined && this.#witnesses.get(key) === agent) this.#witnesses.delete(key);
+    }
   }
 
   #keysBetween(before: AgentReport | undefined, after: AgentReport | undefined): ReadonlySet<string> {

@@ -136,6 +136,22 @@ test('that another agent sees a sick node, too, is no news; who was told as its 
   expect(told()).toBe('no answer, seen by agent n1'); // nobody had been told
 });
 
+test.each([
+  { what: 'says nothing more of a node', went: {}, alive: true },
+  { what: 'is gone', went: { targets: { n3: { health: 'unhealthy', asOf: 1 } } }, alive: false },
+])('an agent that $what is no witness any more, though nobody asked meanwhile', async ({ went, alive }) => {
+  await open();
+  const sick = { targets: { n3: { health: 'unhealthy', asOf: 1 } } };
+  link.put(listener, [node('n3', '10.0.0.3')]);
+  tell('n1', report('n1'));
+  tell('n2', report('n2', sick));
+  expect(link.target('n3', listener.nodePort)?.reason).toBe('seen by agent n2');
+  tell('n2', report('n2', went), alive);
+  tell('n1', report('n1', sick));
+  tell('n2', report('n2', sick));
+  expect(link.target('n3', listener.nodePort)?.reason).toBe('seen by agent n1');
+});
+
 test('fields that a later release adds to reports and exceptions are passed over', async () => {
   await open();
   tell('n1', report('n1', { holdings: { [listener.id]: 'uid' }, mood: 'fine', exceptions: { other: { state: 'dancing' } } }));
