@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { takesMany } from '../../src/forwarder/kernel/conntrack.ts';
+import { renderEnd } from '../../src/forwarder/kernel/farewell.ts';
 import { RULES_VERSION, type RuleListener, type Rules } from '../../src/forwarder/rules.ts';
 import { Hand } from '../contracts/forwarder/world.ts';
 import { listener } from '../forwarder/builders.ts';
@@ -161,6 +162,16 @@ describe('bad days of the kernel path', () => {
     await served(); // the next one has no end
     await net.balancer.do('part', { drainMs: 0, parting: { rulesMs: 0, servesOn: true } });
     expect(await tables()).toBe('');
+  });
+
+  test('an end that another forwarder has set to the rules of this one is taken away', async () => {
+    await open('nftables');
+    await net.balancer.do('apply', rules([web()]));
+    await served();
+    await inside('nft', renderEnd(net.table, Date.now() - 60_000));
+    const ends = async () => (await inside('nft', 'list', 'table', 'inet', net.table)).stdout.includes('meta time');
+    await until(async () => !(await ends()), { ...PATIENCE, what: 'the end to go' });
+    await served();
   });
 
   test('of a forwarder that has nothing to serve nothing is left', async () => {

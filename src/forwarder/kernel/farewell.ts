@@ -23,3 +23,9 @@ export function renderEnd(table: string, atMs: number): string {
   const seconds = Math.ceil(atMs / 1_000);
   return DOORS.map((chain) => `insert rule inet ${table} ${chain} meta time >= ${seconds} accept`).join('\n');
 }
+
+/** Whether our table is there and nobody has set an end to it: a forwarder of another name may have taken its leave in the same table. */
+export async function goesOn(nft: Pick<Nft, 'list'>, table: string): Promise<boolean> {
+  const chain = await nft.list('-t', 'list', 'chain', 'inet', table, DOORS[0]);
+  return chain !== undefined && !chain.includes('meta time');
+}

@@ -6,7 +6,7 @@ import { describePortHolder } from '../port-holder.ts';
 import type { ForwarderLog } from '../rules.ts';
 import { Aims } from './aims.ts';
 import { readConntrackFill } from './conntrack.ts';
-import { leaveRules } from './farewell.ts';
+import { goesOn, leaveRules } from './farewell.ts';
 import { warnOfConntrack } from './fill.ts';
 import type { KernelListener } from './listener.ts';
 import { type KernelFault, Nft } from './nft.ts';
@@ -377,8 +377,10 @@ export class Kernel {
     this.#machine = { own: ownAddresses(), forwards: forwardedFamilies() };
     for (const listener of this.#waiting) this.#readmit(listener);
     warnOfConntrack(this.#ground.reports, this.#sweeper.isMissing);
-    if (this.#isLoaded && !this.#isRunning && !(await this.#isThere())) {
-      this.#options.log.warn({ table: this.#options.table }, 'somebody has removed our table; it is loaded anew');
+    const { table } = this.#options;
+    if (this.#isLoaded && !this.#isRunning && !(await goesOn(this.#nft, table))) {
+      if (this.#isClosed || this.#isHeld) return;
+      this.#options.log.warn({ table }, 'somebody has removed our table, or has set an end to its rules; it is loaded anew');
       this.#forgetKernel();
     }
     this.aims.nodesChanged();
