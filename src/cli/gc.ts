@@ -25,6 +25,8 @@ export interface Leftover {
   readonly why: string;
   /** Of a balancer: what its removal does, one line a step. */
   readonly steps?: readonly string[];
+  /** Of a balancer: Services that are leaving it for another one; `--delete` keeps it. */
+  readonly leaving?: readonly string[];
 }
 
 /** What is in use for a while after its user has gone is waited for; whatever takes longer is left to the next run. */
@@ -58,7 +60,7 @@ async function collect(call: Call, config: Config, api: KubeApi): Promise<number
   });
   if (!call.values.delete) return 0;
   if (config.dryRun) call.err.write('dry run: nothing was deleted\n');
-  else if (leftovers.some(({ kind }) => kind === 'balancer')) {
+  else if (leftovers.some(({ kind, leaving }) => kind === 'balancer' && !leaving)) {
     await withProvider(config, {}, (provider) => deleteBalancers(services, config, provider, call));
   }
   return 0;
@@ -103,10 +105,14 @@ function findFinalizers(services: readonly Service[], config: Config): readonly 
   });
 }
 
+/** Whether the Service wants a balancer of ours, whichever. */
+function isWanted(service: Service, { loadBalancerClass }: Config): boolean {
+  return claim(service, { loadBalancerClass, claimUnset: true }).kind === 'ours';
+}
+
 /** A Service that is another controller's and carries no finalizer of ours has no say in what we hold under its name. */
 function wantedKeys(services: readonly Service[], config: Config): ReadonlySet<string> {
-  const options = { loadBalancerClass: config.loadBalancerClass, claimUnset: true };
-  const ours = services.filter((one) => one.finalizers.includes(FINALIZER) || claim(one, options).kind === 'ours');
+  const ours = services.filter((one) => one.finalizers.includes(FINALIZER) || isWanted(one, config));
   return new Set(ours.map((service) => balancerKeyOf(service, config.shareAcrossNamespaces)));
 }
 
@@ -115,9 +121,15 @@ async function findBalancers(services: readonly Service[], config: Config, provi
   const keys = (await provider.keys()).filter((key) => !wanted.has(key) && isKeyIn(key, config.namespaces));
   const found: Leftover[] = [];
   for (const key of keys) {
-    const steps = provider.plan(undefined, await provider.observe(key), Date.now()).map(({ summary }) => summary);
-    const why = `provider ${provider.name} has it, and no Service of that name wants it`;
-    found.push({ kind: 'balancer', id: key, balancer: key, why, steps });
+    const observed = await provider.observe(key);
+    const steps = provider.plan(undefined, observed, Date.now()).map(({ summary }) => summary);
+    const uids = new Set(provider.report(observed).listeners.map(({ uid }) => uid));
+    const leaving = services.filter((service) => uids.has(service.uid) && isWanted(service, config)).map(nameOf);
+    const why =
+      leaving.length > 0
+        ? `it is what clients of ${leaving.join(', ')} know until another balancer serves them; the controller takes it down then`
+        : `provider ${provider.name} has it, and no Service of that name wants it`;
+    found.push({ kind: 'balancer', id: key, balancer: key, why, steps, ...(leaving.length > 0 ? { leaving } : {}) });
   }
   return found;
 }
@@ -143,7 +155,7 @@ async function deleteBalancers(services: readonly Service[], config: Config, pro
   const deadline = Date.now() + DELETE_MS;
   const tried = new Set<string>();
   const next = async (): Promise<string | undefined> =>
-    (await findBalancers(services, config, provider)).find(({ balancer }) => !tried.has(balancer))?.balancer;
+    (await findBalancers(services, config, provider)).find(({ balancer, leaving }) => !leaving && !tried.has(balancer))?.balancer;
   for (let key = await next(); key !== undefined; key = await next()) {
     tried.add(key);
     const why = await deleteBalancer(key, provider, call, deadline).catch(whyKept);

@@ -230,6 +230,28 @@ test('what a Service holds is no leftover; the listener of a member that has gon
   expect(ours()).toEqual(before);
 });
 
+test('an NLB that a Service is leaving for another one is the controller’s to take down; the rest goes', async () => {
+  const before = ours();
+  const uid = hold('web', { 'nodeport-lb.io/share': 'front' });
+  const wish = nlb();
+  const service = { ...wish.listeners[0]!.service, uid };
+  const web = { ...wish, members: [{ ...wish.members[0]!, uid }], listeners: [{ ...wish.listeners[0]!, service }] };
+  await make('kubernetes', [web]);
+  const serving = ours();
+  await make('kubernetes', [web, nlb({ name: 'gone' })]);
+  const { leftovers } = await gc('--delete');
+  expect(leftovers).toMatchObject([
+    { kind: 'balancer', id: 'default/gone' },
+    { kind: 'balancer', id: 'default/web', leaving: ['default/web'], why: expect.stringContaining('clients of default/web') },
+  ]);
+  expect(ours()).toEqual(serving);
+  const ref = { resource: 'services', namespace: 'default', name: 'web' } as const;
+  kube.objects.patch(ref, { metadata: { finalizers: null } }, 'merge');
+  kube.objects.delete(ref);
+  await gc('--delete');
+  expect(ours()).toEqual(before);
+});
+
 test('a Service of that name that was let go of does not hide what it left behind', async () => {
   const before = ours();
   await make('kubernetes', [nlb()]);
