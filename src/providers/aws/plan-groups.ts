@@ -20,10 +20,14 @@ export interface Planned {
 export function planGroups(desired: Desired, current: Current, observed: Observed): Planned {
   const zoneOf = ({ id }: TargetSpec): string => observed.facts?.instances[id]?.zone ?? '';
   const around = { room: openRoom(desired, current, observed), zoneOf };
-  const plans = desired.listeners.map(({ group }) => {
+  const names = new Set(desired.listeners.map(({ group }) => groupName(desired, current.name, group)));
+  const attached = observed.groups.filter(({ balancerArns }) => balancerArns.includes(current.balancer?.arn ?? ''));
+  const going = attached.filter(({ name }) => !names.has(name));
+  const plans = desired.listeners.map(({ group, port }) => {
     const name = groupName(desired, current.name, group);
     const seen = observed.groups.find((one) => one.name === name);
-    const way = seen?.targets?.length === 0 || !seen ? giveWay(wantedTargets(group, desired), current, observed, around) : [];
+    const old = going.find(({ tags }) => tags[TAG.listener]?.split(' ').some((word) => word.startsWith(`${port}/`)));
+    const way = seen?.targets?.length === 0 || !seen ? giveWay(wantedTargets(group, desired), old, around) : [];
     const plan = seen
       ? changeGroup(seen, group, desired, around)
       : { steps: createGroup(name, group, desired, around), waiting: [] };
@@ -32,18 +36,17 @@ export function planGroups(desired: Desired, current: Current, observed: Observe
   return { steps: plans.flatMap(({ steps }) => steps), waiting: plans.flatMap(({ waiting }) => waiting) };
 }
 
-/** Where an NLB is full, half of the targets of a group that is about to be replaced leave, so that its successor gets some at all. */
-function giveWay(
-  wanted: readonly TargetSpec[],
-  { balancer }: Current,
-  { groups }: Observed,
-  { room, zoneOf }: Surroundings,
-): readonly AwsStep[] {
+/**
+ * Where an NLB is full, half of the targets of a group that is about to be replaced leave, so that its successor gets some at all.
+ * @param old the one of the same port; undefined: none is replaced
+ */
+function giveWay(wanted: readonly TargetSpec[], old: SeenGroup | undefined, { room, zoneOf }: Surroundings): readonly AwsStep[] {
+  const targets = old?.targets ?? [];
+  if (!old || targets.length < 2 || room.isWide || wanted.length === 0) return [];
   const first = room.take(wanted);
   room.free(first);
-  const old = groups.find((group) => group.balancerArns.includes(balancer?.arn ?? '') && (group.targets?.length ?? 0) > 1);
-  if (room.isWide || first.length > 0 || wanted.length === 0 || !old) return [];
-  const leaving = half(old.targets ?? [], zoneOf);
+  if (first.length > 0) return [];
+  const leaving = half(targets, zoneOf);
   room.free(leaving);
   return deregister({ group: old.name }, leaving, 'the NLB takes no more, and another target group takes over');
 }
