@@ -1,10 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { getCompileCacheDir } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { zeroCounters } from './counters.ts';
 import { PRIVATE_TABLES, TABLE } from './datapath.ts';
+import { claimTable } from './kernel/claim.ts';
 import type { FromForwarder, ToForwarder } from './messages.ts';
 import { Reports } from './reports.ts';
 import {
@@ -61,6 +63,7 @@ export function spawnForwarder(options: SpawnOptions): Forwarder & { readonly pi
 class ChildForwarder implements Forwarder {
   readonly #entry: string;
   readonly #args: readonly string[];
+  readonly #freeTable: () => void = () => {};
   readonly #reportDownAfterMs: number;
   readonly #handover: SpawnOptions['handover'];
   /** Another forwarder has taken over. */
@@ -82,7 +85,9 @@ class ChildForwarder implements Forwarder {
   constructor(options: SpawnOptions) {
     this.#entry = options.entry ?? findEntry();
     const { datapath = 'userspace', isPrivate = false, table = TABLE } = options;
-    this.#args = [datapath, isPrivate ? `${PRIVATE_TABLES}${process.pid}` : table];
+    const own = `${PRIVATE_TABLES}${process.pid}-${randomUUID().slice(0, 8)}`;
+    this.#args = [datapath, isPrivate ? own : table];
+    if (isPrivate) this.#freeTable = claimTable(own);
     this.#reportDownAfterMs = options.reportDownAfterMs ?? REPORT_DOWN_AFTER_MS;
     this.#log = options.log;
     this.#handover = options.handover;
@@ -100,7 +105,7 @@ class ChildForwarder implements Forwarder {
   }
 
   close(drainMs?: number, parting?: Parting): Promise<void> {
-    this.#closing ??= this.#close(drainMs, parting);
+    this.#closing ??= this.#close(drainMs, parting).finally(this.#freeTable);
     return this.#closing;
   }
 

@@ -11,7 +11,7 @@ import type { Forwarder, ForwarderLog } from './rules.ts';
 /** Of the ruleset, unless another name is asked for. */
 export const TABLE = 'nodeport-lb';
 
-/** Beginning of the names of tables that are one process's alone, whose id follows, and go with it. */
+/** Beginning of the names of tables that are one process's alone, whose id follows for people, and go with it. */
 export const PRIVATE_TABLES = `${TABLE}-pid-`;
 
 export interface DatapathOptions extends ForwarderOptions {

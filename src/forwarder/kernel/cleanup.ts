@@ -1,4 +1,5 @@
 import { TABLE } from '../datapath.ts';
+import { isClaimed } from './claim.ts';
 import { type Output, runCommand } from './command.ts';
 import { faultOf, type KernelFault } from './nft.ts';
 
@@ -23,25 +24,16 @@ export async function cleanUpKernel({
 
 /**
  * Takes out of the kernel the tables of processes that are no more, which had no time to do so. Other processes' stay. Safe to repeat.
- * @param prefix of their names; the process id follows
+ * @param prefix of their names
  * @returns names of the tables that were removed; none where nothing can be seen or done
  */
-export async function cleanUpOrphans(prefix: string): Promise<readonly string[]> {
-  const { code, stdout } = await runCommand('nft', ['list', 'tables', 'inet']);
+export async function cleanUpOrphans(prefix: string, run: Run = runCommand): Promise<readonly string[]> {
+  const { code, stdout } = await run('nft', ['list', 'tables', 'inet']);
   const names = code === 0 ? stdout.split('\n').map((line) => line.replace(/^table inet /, '')) : [];
   const removed: string[] = [];
   for (const name of names.filter((one) => one.startsWith(prefix))) {
-    const pid = Number(name.slice(prefix.length));
-    if (!Number.isInteger(pid) || isRunning(pid)) continue;
-    if ((await cleanUpKernel({ table: name })).removed) removed.push(name);
+    if (isClaimed(name)) continue;
+    if ((await cleanUpKernel({ table: name, run })).removed) removed.push(name);
   }
   return removed;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { cleanUpKernel } from '../../../src/forwarder/kernel/cleanup.ts';
+import { claimTable, isClaimed } from '../../../src/forwarder/kernel/claim.ts';
+import { cleanUpKernel, cleanUpOrphans } from '../../../src/forwarder/kernel/cleanup.ts';
 
 /** The command nft, as far as tables go. @param afterList what others do once the tables have been listed */
 function fakeNft(tables: Set<string>, afterList: () => void = () => {}) {
@@ -52,4 +53,19 @@ test('without the command there is nothing of ours', async () => {
 test('what may not be listed is a fault with a reason', async () => {
   const run = async () => ({ stdout: '', stderr: 'Operation not permitted (you must be root)', code: 1 });
   expect((await cleanUpKernel({ run })).fault?.code).toBe('NetAdminMissing');
+});
+
+test('a table goes with the process that has claimed its name, whatever id that has where it is looked at', async () => {
+  const prefix = `nodeport-lb-test-${process.pid}-`;
+  const [live, dead, common] = [`${prefix}4194305-live`, `${prefix}${process.pid}-dead`, 'nodeport-lb'];
+  const tables = new Set([live, dead, common].map((name) => `inet ${name}`));
+  const run = fakeNft(tables);
+  const free = claimTable(live);
+  const canKnow = process.platform === 'linux';
+  expect(isClaimed(live)).toBe(true);
+  expect(isClaimed(live.slice(0, -1))).toBe(!canKnow);
+  expect(await cleanUpOrphans(prefix, run)).toEqual(canKnow ? [dead] : []);
+  free();
+  expect(await cleanUpOrphans(prefix, run)).toEqual(canKnow ? [live] : []);
+  expect([...tables]).toContain(`inet ${common}`);
 });
