@@ -39,11 +39,17 @@ export async function runForward(call: Call): Promise<number> {
     stopped.addEventListener('abort', () => done());
   });
   if (path !== undefined) unwatchFile(path);
-  const drainSeconds = call.values.drainSeconds;
-  await forwarder.close(
-    drainSeconds === undefined && path !== undefined ? undefined : Number(drainSeconds ?? DRAIN_SECONDS) * 1_000,
-  );
+  await drain(call, forwarder);
   return 0;
+}
+
+/** Without --drain-seconds each listener of a file has the time that the file gives it. */
+async function drain({ values, err }: Call, forwarder: Forwarder): Promise<void> {
+  const ofFile = values.drainSeconds === undefined && values.rules !== undefined;
+  const seconds = ofFile ? undefined : Number(values.drainSeconds ?? DRAIN_SECONDS);
+  const time = seconds === undefined ? 'the time that the file gives them' : `${seconds} s`;
+  if (seconds !== 0) err.write(`ending: open connections have ${time} to finish; a second Ctrl-C ends at once\n`);
+  await forwarder.close(seconds === undefined ? undefined : seconds * 1_000);
 }
 
 /** The same for the same call, so that a new run takes the place of one that was killed, and of no other. */
@@ -81,6 +87,8 @@ class Teller {
   readonly #call: Call;
   readonly #listeners = new Map<string, ListenerState>();
   readonly #targets = new Map<string, TargetState>();
+  /** Listeners that have been open: of no other is it told that it is closed. */
+  readonly #opened = new Set<string>();
   #rules: Rules;
   #wake = () => {};
 
@@ -116,32 +124,35 @@ class Teller {
   }
 
   #tellListener(id: string, state: ListenerState | null): void {
-    const before = this.#listeners.get(id);
     if (state === null) this.#listeners.delete(id);
     else this.#listeners.set(id, state);
     const rule = this.#rules.listeners.find((listener) => listener.id === id);
     if (state?.state === 'listening') {
       const targets = this.#rules.nodeSets[rule?.nodeSet ?? '']?.length ?? 0;
       const where = formatEndpoint(state.address, state.port);
-      const path = state.datapath === 'nftables' ? ' (nftables)' : '';
+      const why = state.why === undefined ? '' : `: ${state.why}`;
+      const path = state.datapath === undefined ? '' : ` (${state.datapath}${why})`;
+      this.#opened.add(id);
       const protocol = rule?.protocol.toLowerCase() ?? 'tcp';
       this.#call.out.write(`listening ${protocol} ${where} -> ${targets} ${targets === 1 ? 'target' : 'targets'}${path}\n`);
     } else if (state?.state === 'failed' && this.#call.values.rules !== undefined) {
       this.#call.err.write(`${id} is not served: ${state.message}\n`);
-    } else if (state === null && before?.state !== 'failed') {
+    } else if (state === null && this.#opened.delete(id)) {
       this.#call.err.write(`${id} is closed\n`);
     }
   }
 
   #tellTarget(key: string, state: TargetState | null): void {
     const before = this.#targets.get(key);
-    if (state === null) this.#targets.delete(key);
-    else this.#targets.set(key, state);
+    if (state === null) {
+      this.#targets.delete(key); // nobody asks any more, which says nothing of its health
+      return;
+    }
+    this.#targets.set(key, state);
     const name = this.#nameOf(key);
-    if (state?.health === 'unhealthy')
+    if (state.health === 'unhealthy')
       this.#call.err.write(`target ${name} is unhealthy: ${state.reason ?? 'no reason is known'}\n`);
-    else if (before?.health === 'unhealthy' && this.#listeners.size > 0)
-      this.#call.err.write(`target ${name} is healthy again\n`);
+    else if (before?.health === 'unhealthy') this.#call.err.write(`target ${name} is healthy again\n`);
   }
 
   /** A target with a port of its own is named by it; the key's second part is the listener's. */

@@ -43,11 +43,11 @@ describe.each([
   test('the forwarder is userspace by itself, over TCP and UDP', async () => {
     const target = await backend(cleanup, '127.0.0.1');
     const tcp = start(['forward', 'tcp://127.0.0.1:0', `127.0.0.1:${target.port}`], on(platform));
-    await tcp.said(/listening tcp 127\.0\.0\.1:\d+ -> 1 target\n/);
+    await tcp.said(/listening tcp 127\.0\.0\.1:\d+ -> 1 target \(userspace: nftables is of Linux, this is \w+\)\n/);
     expect(await whoAnswers(Number(/127\.0\.0\.1:(\d+)/.exec(tcp.stdout())?.[1]))).toBe('127.0.0.1');
     const names = await server(cleanup, '127.0.0.1');
     const udp = start(['forward', 'udp://127.0.0.1:0', `127.0.0.1:${names.port}`], on(platform));
-    await udp.said(/listening udp 127\.0\.0\.1:\d+ -> 1 target\n/);
+    await udp.said(/listening udp 127\.0\.0\.1:\d+ -> 1 target \(userspace: nftables is of Linux, this is \w+\)\n/);
     const asking = await client(cleanup, Number(/127\.0\.0\.1:(\d+)/.exec(udp.stdout())?.[1]));
     expect(await asking.who()).toBe('127.0.0.1');
   });
