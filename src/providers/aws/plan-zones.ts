@@ -41,17 +41,17 @@ export function isChangingZones(desired: Desired, seen: SeenBalancer): boolean {
  * @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/availability-zones.html
  */
 export function planZones(desired: Desired, seen: SeenBalancer, observed: Observed, now: number): Planned {
-  const wanted = new Map(desired.zones.map((zone) => [zone.zone, zone]));
   const had = new Map(seen.zones.map((zone) => [zone.zone, zone]));
   const coming = desired.zones.filter(({ zone }) => !had.has(zone));
-  const leaving = seen.zones.filter(({ zone }) => !wanted.has(zone));
-  const both = [...desired.zones, ...leaving.map(keep)];
+  const leaving = leavingZones(desired, seen);
+  const meanwhile = awaitsIpv6(desired, seen, observed) ? withoutIpv6(desired) : desired;
+  const both = [...meanwhile.zones, ...leaving.map(keep)];
   const note = readZoneNote(seen);
   if (coming.length > 0) {
     const told = { since: now, coming: namesOf(coming), leaving: [] };
-    return { steps: [mark(seen, told, 'its zones change'), setSubnets(desired, seen, both, [])], waiting: [] };
+    return { steps: [mark(seen, told, 'its zones change'), setSubnets(meanwhile, seen, both, [])], waiting: [] };
   }
-  const settings = hasSettings(desired, seen) ? [] : [setSubnets(desired, seen, both, [])];
+  const settings = hasSettings(meanwhile, seen) ? [] : [setSubnets(meanwhile, seen, both, [])];
   const gone = namesOf(leaving);
   const change = (): AwsStep => setSubnets(desired, seen, desired.zones, gone);
   if (leaving.length === 0) {
@@ -71,6 +71,23 @@ export function planZones(desired: Desired, seen: SeenBalancer, observed: Observ
     : [...settings, mark(seen, { since: now, coming: [], leaving: gone }, sayLeaving(gone, desired))];
   if (now >= until) return { steps: [...steps, change()], waiting: [] };
   return { steps, waiting: [{ ...change(), waitsFor: { what: 'time', until } }] };
+}
+
+/** Whether IPv6 has to wait for a zone to go whose subnet has none: AWS wants it in all subnets at once. */
+export function awaitsIpv6(desired: Desired, seen: SeenBalancer, { facts }: Observed): boolean {
+  if (desired.ipAddressType !== 'dualstack' || seen.ipAddressType === 'dualstack') return false;
+  const able = new Set(facts?.subnets.flatMap(({ id, ipv6Cidr }) => (ipv6Cidr === undefined ? [] : [id])));
+  return leavingZones(desired, seen).some(({ subnetId }) => !able.has(subnetId));
+}
+
+function withoutIpv6({ ipv6SourceNat: _, ...desired }: Desired): Desired {
+  const zones = desired.zones.map(({ ipv6: _ipv6, sourceNatPrefix: _prefix, ...zone }) => zone);
+  return { ...desired, zones, ipAddressType: 'ipv4' };
+}
+
+function leavingZones(desired: Desired, seen: SeenBalancer): readonly SeenZone[] {
+  const wanted = new Set(desired.zones.map(({ zone }) => zone));
+  return seen.zones.filter(({ zone }) => !wanted.has(zone));
 }
 
 function sayLeaving(zones: readonly string[], { graceSeconds }: Desired): string {

@@ -7,7 +7,7 @@ import { type Planned, planGroups } from './plan-groups.ts';
 import { planListeners } from './plan-listeners.ts';
 import { deleteBalancer, planLeftovers } from './plan-removal.ts';
 import { attachedGroups, planAttachment, planSecurity, setGroups } from './plan-security.ts';
-import { planZones, sayZones } from './plan-zones.ts';
+import { awaitsIpv6, planZones, sayZones } from './plan-zones.ts';
 import { type AwsStep, step } from './steps.ts';
 
 /**
@@ -63,7 +63,7 @@ function planZonesIfOurs(desired: Desired, { balancer }: Current, observed: Obse
 function planCurrent(desired: Desired, current: Current, observed: Observed, zones: readonly AwsStep[]): readonly AwsStep[] {
   if (!current.balancer)
     return desired.adoptArn === undefined ? createSteps(desired, current.name) : [adopt(desired, desired.adoptArn)];
-  const changes = changeSteps(desired, current.balancer, zones);
+  const changes = changeSteps(desired, current.balancer, observed, zones);
   return [...changes, ...planAttachment(desired, current, observed), ...tagSteps(desired, current.balancer)];
 }
 
@@ -108,13 +108,13 @@ function createSteps(desired: Desired, name: string): readonly AwsStep[] {
   ];
 }
 
-function changeSteps(desired: Desired, seen: SeenBalancer, zones: readonly AwsStep[]): readonly AwsStep[] {
+function changeSteps(desired: Desired, seen: SeenBalancer, observed: Observed, zones: readonly AwsStep[]): readonly AwsStep[] {
   const steps: AwsStep[] = [];
   const { name } = seen;
   if (desired.adoptArn !== undefined) return steps; // it is used as it is
   const carried = zones.some(({ kind }) => kind === 'set-subnets'); // UDP takes no other family without source NAT in the same call
-  if (seen.ipAddressType !== desired.ipAddressType && desired.ipAddressType === 'dualstack' && !carried)
-    steps.push(setAddressType(desired, name));
+  const comes = seen.ipAddressType !== desired.ipAddressType && desired.ipAddressType === 'dualstack';
+  if (comes && !carried && !awaitsIpv6(desired, seen, observed)) steps.push(setAddressType(desired, name));
   steps.push(...zones);
   if (seen.ipAddressType !== desired.ipAddressType && desired.ipAddressType === 'ipv4') steps.push(setAddressType(desired, name));
   const attributes = seen.attributes === undefined ? {} : differing(desired.attributes, seen.attributes, 'balancer');
