@@ -24,6 +24,8 @@ export interface LocalParts {
   readonly answerMs?: number;
   /** Who else has an address; default: `findStranger`. */
   findStranger?(address: string): Promise<string | undefined>;
+  /** Milliseconds before whoever was found is asked for again; default: as in `Strangers`. */
+  readonly strangerMs?: number;
 }
 
 /** The provider as the program uses it: with a forwarder in a process of its own. */
@@ -66,7 +68,7 @@ class LocalProvider implements Provider<Observed> {
     this.#parts = parts;
     this.#options = options;
     this.#pools = readPools(this.#options.pools);
-    this.#strangers = new Strangers((addresses) => this.#seekAgain(addresses));
+    this.#strangers = new Strangers((addresses) => this.#seekAgain(addresses), undefined, parts.strangerMs);
     const strangers = () => this.#strangers.all();
     this.#allocator = new Allocator(this.#pools, { ...this.#options, keepsOutside: true, strangers });
     this.#link = new Link(context.log, (news) => this.#pass(news), parts.answerMs);
@@ -182,13 +184,14 @@ class LocalProvider implements Provider<Observed> {
     this.#changed(key);
   }
 
-  /** Who waits for an address may get one of these now; where one is still asked for, so is whoever has it. */
+  /** Who waits for an address may get one of these now; where one is still asked for, so is whoever has it, and what is told of it. */
   #seekAgain(addresses: readonly string[]): void {
     this.#wake(this.#allocator.waiting());
     const all = [...this.#listeners.values()].flatMap((ofKey) => [...ofKey.values()]);
     for (const address of addresses) {
-      const listener = all.find((one) => one.address === address);
-      if (listener) void this.#seekStranger(listener);
+      const here = all.filter((one) => one.address === address);
+      const [first] = here;
+      if (first) void this.#seekStranger(first).then(() => this.#wake([...new Set(here.map(({ key }) => key))]));
     }
   }
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { spawnForwarder } from '../../../src/forwarder/child.ts';
 import { startForwarder } from '../../../src/forwarder/forwarder.ts';
-import type { Balancer } from '../../../src/model.ts';
+import type { Balancer, Report } from '../../../src/model.ts';
 import type { StartForwarder } from '../../../src/providers/local/link.ts';
 import type { Observed } from '../../../src/providers/local/plan.ts';
 import { createLocalProvider } from '../../../src/providers/local/provider.ts';
@@ -39,15 +39,16 @@ interface Opening {
   readonly balancers?: readonly Balancer[];
   readonly answerMs?: number;
   readonly strangers?: Readonly<Record<string, string>>;
+  readonly strangerMs?: number;
 }
 
 async function open(
   options: object = {},
-  { start = startForwarder, balancers = [], answerMs = 5_000, strangers = {} }: Opening = {},
+  { start = startForwarder, balancers = [], answerMs = 5_000, strangers = {}, strangerMs = 60_000 }: Opening = {},
 ): Promise<Provider> {
   const context = { clusterName: 'c', log: quiet, options: { pools: shared, ...options } };
   const findStranger = async (address: string) => strangers[address];
-  const parts = { startForwarder: start, now: Date.now, inCluster: false, answerMs, findStranger };
+  const parts = { startForwarder: start, now: Date.now, inCluster: false, answerMs, findStranger, strangerMs };
   const provider: Provider = createLocalProvider(context, parts);
   await provider.open({ balancers, surroundings: nothingReserved, changed: (key) => changed.push(key) });
   toEnd.push(() => provider.close(0));
@@ -148,7 +149,31 @@ describe('an address that another machine has', () => {
       await drop(provider, wish.key);
     }
   });
+
+  test('and that has left it is named no more: the Services that ask for the address are told anew', async () => {
+    const strangers: Record<string, string> = { '192.0.2.1': seen };
+    const lan = [pool('lan', ['192.0.2.1'], { sharePorts: true })];
+    const provider = await open({ pools: lan }, { strangers, strangerMs: 200 });
+    const told = new Map<string, string | undefined>();
+    for (const port of [80, 443]) {
+      const wish = balancer({ name: `on-${port}`, ports: [{ port, nodePort: 30_000 + port }], requested: ['192.0.2.1'] });
+      const { key } = await want(provider, wish);
+      await reportWhen(provider, key, (report) => codeOf(report) === 'AddressDuplicate');
+      told.set(key, 'AddressDuplicate');
+    }
+    delete strangers['192.0.2.1'];
+    const isSaid = () => [...told.values()].every((code) => code === 'AddressUnavailable');
+    for (const deadline = Date.now() + 20_000; !isSaid() && Date.now() < deadline; ) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      for (const key of changed.splice(0)) told.set(key, codeOf(await reportOf(provider, key))); // as the controller reads it
+    }
+    expect([...told.values()]).toEqual(['AddressUnavailable', 'AddressUnavailable']);
+  });
 });
+
+function codeOf({ listeners }: Report): string | undefined {
+  return listeners[0]?.error?.code;
+}
 
 test('on a loopback address the forwarder takes userspace by itself, also where the kernel could be asked', async () => {
   const [port] = await freePorts(1);
