@@ -8,7 +8,7 @@ import { type Ground, isFull } from './ground.ts';
 import type { Watch } from './health.ts';
 import { keyOfSocket } from './inheritance.ts';
 import { type ListenFault, type Listening, listen } from './listen.ts';
-import { Loop } from './loop.ts';
+import { isAt, Loop } from './loop.ts';
 import type { Handle } from './pass.ts';
 import { allowedSources, isAllowed } from './problems.ts';
 import { proxyHeader } from './proxy-protocol.ts';
@@ -171,7 +171,7 @@ export class TcpListener implements DialHost {
   }
 
   isLoop(client: Wire, { endpoint }: Attempt): boolean {
-    return endpoint.port === this.#port && endpoint.address === client.ends().localAddress;
+    return endpoint.port === this.#port && isAt(endpoint.address, client.ends().localAddress);
   }
 
   attemptFailed(attempt: Attempt, code: string): void {

@@ -1,4 +1,5 @@
 import type { Ground } from './ground.ts';
+import { canonical } from './kernel/plan.ts';
 import { formatEndpoint } from './problems.ts';
 import type { Endpoint } from './targets.ts';
 
@@ -28,4 +29,9 @@ export class Loop {
     this.#isTold = false;
     return wasTold;
   }
+}
+
+/** Pure. Whether a target's address is the one that a client has come to. @param at `::ffff:10.0.0.1` is 10.0.0.1 */
+export function isAt(target: string, at: string | undefined): boolean {
+  return at !== undefined && canonical(target) === canonical(at.replace(/^::ffff:(?=\d+\.)/i, ''));
 }

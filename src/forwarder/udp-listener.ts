@@ -6,7 +6,7 @@ import type { Attempt } from './dial.ts';
 import { type Ground, isFull } from './ground.ts';
 import { keyOfSocket } from './inheritance.ts';
 import { bindFirst, type ListenFault } from './listen.ts';
-import { Loop } from './loop.ts';
+import { isAt, Loop } from './loop.ts';
 import type { Handle } from './pass.ts';
 import { allowedSources, isAllowed } from './problems.ts';
 import type { ListenerCounters, RuleListener } from './rules.ts';
@@ -220,7 +220,7 @@ export class UdpListener implements FlowHost {
 
   /** What would come back to this very port would begin another flow, and so on. */
   #chooseFor(mouth: Mouth, client: string): Attempt | undefined {
-    const isItself = ({ endpoint }: Attempt) => endpoint.port === mouth.port && endpoint.address === mouth.address;
+    const isItself = ({ endpoint }: Attempt) => endpoint.port === mouth.port && isAt(endpoint.address, mouth.address);
     const first = this.#aim.choose(client);
     if (!first || !isItself(first)) return first;
     this.#loop.met(first.endpoint, this.#ground.nodes.set(this.#rule.nodeSet).length);

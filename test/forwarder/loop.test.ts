@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { startForwarder } from '../../src/forwarder/forwarder.ts';
+import { isAt } from '../../src/forwarder/loop.ts';
 import type { RuleListener, RuleNode } from '../../src/forwarder/rules.ts';
 import { backend, Cleanup, closed, Known, listener, nodes, open, quiet, rules, until, whoAnswers } from './builders.ts';
 import { client, server } from './datagrams.ts';
@@ -34,7 +35,7 @@ async function told(known: Known, port: number) {
   });
 }
 
-test.each(['127.0.0.1', '0.0.0.0'])(
+test.each(['127.0.0.1', '0.0.0.0', '::'])(
   'a listener at %s whose target is itself is named, and takes no more than its clients',
   async (address) => {
     const { known, forwarder, port, apply } = await startLoop(address);
@@ -79,4 +80,14 @@ test('datagrams are not sent round', async () => {
   expect(known.listeners.get('dns')).toMatchObject({ code: 'TargetLoops' });
   expect((await forwarder.counters()).listeners['dns']).toMatchObject({ connections: 0, active: 0 });
   expect(await (await client(cleanup, await known.port('good'))).who()).toBe('127.0.0.1');
+});
+
+test.each([
+  { target: '10.0.0.1', at: '10.0.0.1', is: true },
+  { target: '10.0.0.1', at: '::ffff:10.0.0.1', is: true },
+  { target: 'fd00:0:0::1', at: 'fd00::1', is: true },
+  { target: '10.0.0.2', at: '::ffff:10.0.0.1', is: false },
+  { target: '10.0.0.2', at: undefined, is: false },
+])('the target $target is where a client came to by $at: $is', ({ target, at, is }) => {
+  expect(isAt(target, at)).toBe(is);
 });
