@@ -7,7 +7,6 @@ import {
   DescribeSubnetsCommand,
   type Filter,
   type RouteTable,
-  type Subnet,
 } from '@aws-sdk/client-ec2';
 import {
   DescribeAccountLimitsCommand,
@@ -215,14 +214,17 @@ export class Reader {
     return found.flat();
   }
 
-  async subnets(vpcId: string): Promise<readonly SeenSubnet[]> {
+  /** @param needsRoutes whether it must be known which of these are public */
+  async subnets(vpcId: string, needsRoutes: (seen: readonly SeenSubnet[]) => boolean): Promise<readonly SeenSubnet[]> {
     const Filters = writeFilters({ 'vpc-id': [vpcId] });
     const subnets = await everyPage(async (NextToken) => {
       const input = { Filters, MaxResults: EC2_PAGE, ...(NextToken ? { NextToken } : {}) };
       const answer = await this.#calls.ec2('DescribeSubnets', (ec2) => ec2.send(new DescribeSubnetsCommand(input)));
       return { items: answer.Subnets ?? [], next: answer.NextToken };
     });
-    const tables = areTagged(subnets) ? [] : await this.#routeTables(vpcId);
+    const seen = subnets.map((one) => readSubnet(one, []));
+    if (!needsRoutes(seen)) return seen;
+    const tables = await this.#routeTables(vpcId);
     return subnets.map((one) => readSubnet(one, tables));
   }
 
@@ -234,14 +236,6 @@ export class Reader {
       return { items: answer.RouteTables ?? [], next: answer.NextToken };
     });
   }
-}
-
-/** Where both roles are given by tags, nobody needs to know which subnets are public. */
-function areTagged(subnets: readonly Subnet[]): boolean {
-  const roles = ['kubernetes.io/role/elb', 'kubernetes.io/role/internal-elb'];
-  return roles.every((role) =>
-    subnets.some((subnet) => subnet.Tags?.some(({ Key }) => Key === role) && (subnet.AvailableIpAddressCount ?? 0) >= 8),
-  );
 }
 
 async function everyPage<T>(read: (marker: string | undefined) => Promise<Page<T>>): Promise<readonly T[]> {

@@ -69,19 +69,37 @@ function sayFound(found: readonly SeenSubnet[], all: readonly SeenSubnet[]): str
   return `the VPC has no such subnet (it has ${all.map(({ id, name }) => (name === undefined ? id : `${id} ${name}`)).join(', ') || 'none'})`;
 }
 
+/** Whether some NLB's subnets follow from its routes: none that it could be in has the role tag, whoever else tagged theirs. */
+export function needsRoutes(subnets: readonly SeenSubnet[], clusterName: string): boolean {
+  const full = subnets.map(({ id }) => id);
+  return (['internet-facing', 'internal'] as const).some((scheme) =>
+    [false, true].some((dualStack) => {
+      const sound = (held: readonly string[]): readonly SeenSubnet[] =>
+        subnets.filter((one) => faultOf(one, { scheme, dualStack, named: [], clusterName, held }) === undefined);
+      return sound(full).length > 0 && !sound([]).some((one) => hasRole(one, scheme));
+    }),
+  );
+}
+
+function hasRole({ tags }: SeenSubnet, scheme: SubnetWish['scheme']): boolean {
+  return ['', '1'].includes(tags[ROLE_TAG[scheme]] ?? 'none');
+}
+
 function discover(subnets: readonly SeenSubnet[], wish: SubnetWish): readonly SeenSubnet[] {
   const judged = subnets.map((subnet) => ({ subnet, fault: faultOf(subnet, wish) }));
   const sound = judged.filter(({ fault }) => fault === undefined).map(({ subnet }) => subnet);
-  const tagged = sound.filter(({ tags }) => ['', '1'].includes(tags[ROLE_TAG[wish.scheme]] ?? 'none'));
+  const tagged = sound.filter((subnet) => hasRole(subnet, wish.scheme));
   const reachable = sound.filter(({ isPublic }) => isPublic === (wish.scheme === 'internet-facing'));
   const chosen = onePerZone(tagged.length > 0 ? tagged : reachable, wish);
   if (chosen.length > 0) return chosen;
-  const why = judged.map(({ subnet, fault }) => `${subnet.id} in ${subnet.zone}: ${fault ?? sayUnreachable(wish)}`);
+  const why = judged.map(({ subnet, fault }) => `${subnet.id} in ${subnet.zone}: ${fault ?? sayUnreachable(subnet, wish)}`);
   throw new Refusal('SubnetUnavailable', `No subnet fits an ${wish.scheme} NLB: ${why.join('; ') || 'the VPC has none'}`);
 }
 
-function sayUnreachable({ scheme }: SubnetWish): string {
-  return `it has no tag ${ROLE_TAG[scheme]} and ${scheme === 'internal' ? 'is public' : 'no route to an internet gateway'}`;
+function sayUnreachable({ isPublic }: SeenSubnet, { scheme }: SubnetWish): string {
+  const said = `it has no tag ${ROLE_TAG[scheme]}`;
+  if (isPublic === undefined) return said;
+  return `${said} and ${scheme === 'internal' ? 'is public' : 'no route to an internet gateway'}`;
 }
 
 function faultOf(subnet: SeenSubnet, wish: SubnetWish): string | undefined {

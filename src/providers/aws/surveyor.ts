@@ -3,6 +3,7 @@ import { instanceIdOf } from './instances.ts';
 import type { Inventory } from './inventory.ts';
 import type { Facts, SeenInstance, SeenSubnet } from './picture.ts';
 import type { Reader } from './reader.ts';
+import { needsRoutes } from './subnets.ts';
 
 /** How old subnets may be; and how soon an instance that was not usable, or an answer that refused somebody, is looked at again. */
 const SUBNETS_MS = 600_000;
@@ -81,8 +82,10 @@ export class Surveyor {
     this.#vpcId ??= [...this.#instances.values()].sort((a, b) => (a.id < b.id ? -1 : 1))[0]?.vpcId;
     const vpcId = this.#vpcId;
     if (vpcId === undefined) return;
-    if (!this.#subnets || this.#subnets.at < this.#now() - SUBNETS_MS)
-      this.#subnets = { list: await this.#reader.subnets(vpcId), at: this.#now() };
+    if (!this.#subnets || this.#subnets.at < this.#now() - SUBNETS_MS) {
+      const list = await this.#reader.subnets(vpcId, (seen) => needsRoutes(seen, this.#clusterName));
+      this.#subnets = { list, at: this.#now() };
+    }
     const unknown = this.#unknownNames(names);
     if (unknown.length > 0) await this.#readNames(unknown, vpcId);
     if (ids.length > 0) await this.#chooseNodeGroups(vpcId);

@@ -3,6 +3,7 @@ import type { SeenSubnet } from '../../../src/providers/aws/picture.ts';
 import { chooseSubnets, type SubnetWish } from '../../../src/providers/aws/subnets.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import type { SandboxAws } from '../../../src/sandbox/aws/aws.ts';
+import { typicalAccount } from '../../../src/sandbox/aws/seed.ts';
 import { nothingReserved, refusalOf } from '../builders.ts';
 import { want } from '../drive.ts';
 import { makeAws, makeProvider, nlb } from './stage.ts';
@@ -115,6 +116,36 @@ describe('the subnets of an NLB', () => {
     ])
       expect(message).toContain(why);
   });
+});
+
+test('role tags of another cluster, or where no NLB fits, hide no public subnets of ours', async () => {
+  const { subnets, ...seed } = typicalAccount();
+  const roles = { ...ELB, 'kubernetes.io/role/internal-elb': '1' };
+  const ours = subnets.map(({ tags: _, ...one }) => one);
+  const theirs = {
+    id: 'subnet-theirs',
+    vpcId: 'vpc-1',
+    zone: 'eu-west-1a',
+    cidr: '10.0.240.0/24',
+    tags: { ...roles, ...THEIRS },
+  };
+  const local = { ...theirs, id: 'subnet-local', zone: 'eu-west-1-lon-1a', cidr: '10.0.241.0/24', tags: roles };
+  const aws = await makeAws({ seed: { ...seed, subnets: [...ours, theirs, local] } });
+  const provider = makeProvider(aws);
+  await provider.open({ balancers: [], surroundings: nothingReserved, changed: () => {} });
+  try {
+    await want(provider, nlb());
+    const [balancer] = aws.loadBalancers();
+    expect(balancer?.zones.map(({ subnetId }) => subnetId)).toEqual(['subnet-public-a', 'subnet-public-b', 'subnet-public-c']);
+  } finally {
+    await provider.close(0);
+    await aws.close();
+  }
+});
+
+test('nobody speaks of routes that were not read', () => {
+  const { isPublic: _, ...unread } = subnet('a', { tags: {} });
+  expect(refusalOf(() => chooseSubnets([unread], asking())).message).toMatch(/it has no tag kubernetes.io\/role\/elb(?! and)/);
 });
 
 describe('an NLB that serves', () => {
