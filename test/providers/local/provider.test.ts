@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { spawnForwarder } from '../../../src/forwarder/child.ts';
 import { startForwarder } from '../../../src/forwarder/forwarder.ts';
+import type { ListenerState } from '../../../src/forwarder/rules.ts';
 import type { Balancer, Report } from '../../../src/model.ts';
 import type { StartForwarder } from '../../../src/providers/local/link.ts';
 import type { Observed } from '../../../src/providers/local/plan.ts';
@@ -153,7 +154,7 @@ describe('an address that another machine has', () => {
   test('and that has left it is named no more: the Services that ask for the address are told anew', async () => {
     const strangers: Record<string, string> = { '192.0.2.1': seen };
     const lan = [pool('lan', ['192.0.2.1'], { sharePorts: true })];
-    const provider = await open({ pools: lan }, { strangers, strangerMs: 200 });
+    const provider = await open({ pools: lan }, { start: startWithout, strangers, strangerMs: 200 });
     const told = new Map<string, string | undefined>();
     for (const port of [80, 443]) {
       const wish = balancer({ name: `on-${port}`, ports: [{ port, nodePort: 30_000 + port }], requested: ['192.0.2.1'] });
@@ -170,6 +171,14 @@ describe('an address that another machine has', () => {
     expect([...told.values()]).toEqual(['AddressUnavailable', 'AddressUnavailable']);
   });
 });
+
+/** A forwarder that has no address of those that it is given, and says so once. */
+const startWithout: StartForwarder = ({ onReport }) =>
+  new FakeForwarder((report) => {
+    const failed: ListenerState = { state: 'failed', code: 'AddressUnavailable', message: 'no address of this machine' };
+    const listeners = Object.entries(report.listeners).map(([id, state]) => [id, state && failed] as const);
+    onReport({ ...report, listeners: Object.fromEntries(listeners) });
+  });
 
 function codeOf({ listeners }: Report): string | undefined {
   return listeners[0]?.error?.code;
