@@ -366,9 +366,11 @@ class LocalForwarder implements Forwarder, Estate {
     if (this.#draining.size === 0 && this.#listeners.size === 0) this.#onEmpty?.();
   }
 
-  /** One timer for all time limits of all connections; none while there are no connections. */
+  /** One timer for all time limits of all connections; none while there are no connections and nothing is warned of. */
   #wakeSweep(): void {
-    this.#sweep ??= setInterval(() => {
+    if (this.#sweep) return;
+    this.#room.begin();
+    this.#sweep = setInterval(() => {
       const now = this.#ground.nowMs();
       for (const flow of this.#ground.flows.silent(now)) flow.end('silent');
       for (const listener of this.#listeners.values()) listener.sweep(now);

@@ -10,23 +10,36 @@ const QUIET_MS = 10_000;
 const LOOK_AT_QUEUES_MS = 1_000;
 const QUEUE_QUIET_MS = 60_000;
 
+/** What is asked of the ground here. */
+export type RoomGround = Pick<Ground, 'maxConnections' | 'active' | 'turnedAway' | 'nowMs'> & {
+  readonly flows: Pick<Ground['flows'], 'limit' | 'size'>;
+  readonly reports: Pick<Ground['reports'], 'warning'>;
+  readonly log: Pick<Ground['log'], 'info' | 'warn'>;
+};
+
 /** Says how many clients there may be, and when no more find a place. */
 export class Room {
-  readonly #ground: Ground;
+  readonly #ground: RoomGround;
   #turnedAway = 0;
   #isTold = false;
   #lastMs = 0;
   readonly #overflows: () => number | undefined;
   #queue: { count: number; lookedMs: number; fullMs: number };
 
-  constructor(ground: Ground, overflows: () => number | undefined = queueOverflows) {
+  constructor(ground: RoomGround, overflows: () => number | undefined = queueOverflows) {
     this.#ground = ground;
     this.#overflows = overflows;
     this.#queue = { count: overflows() ?? 0, lookedMs: ground.nowMs(), fullMs: Number.NEGATIVE_INFINITY };
   }
 
+  /** A warning is in force, which `look` takes back. */
   get isTold(): boolean {
-    return this.#isTold;
+    return this.#isTold || Number.isFinite(this.#queue.fullMs);
+  }
+
+  /** There are clients from now on: what the queues of this machine have met until now was not theirs. */
+  begin(): void {
+    this.#queue = { ...this.#queue, count: this.#overflows() ?? this.#queue.count, lookedMs: this.#ground.nowMs() };
   }
 
   /** At the start: what is refused later is known from now on. */
@@ -38,7 +51,7 @@ export class Room {
     else log.info(limits, message);
   }
 
-  /** To be called now and then while there are clients. */
+  /** To be called now and then while there are clients or a warning is in force. */
   look(): void {
     const { turnedAway, reports, maxConnections, active, flows } = this.#ground;
     const now = this.#ground.nowMs();
@@ -62,9 +75,11 @@ export class Room {
     const { count, fullMs } = this.#queue;
     const found = this.#overflows() ?? count;
     this.#queue = { count: found, lookedMs: now, fullMs: found > count ? now : fullMs };
-    const message = 'new connections came faster than they were accepted: some found the queue of a listening socket full';
+    const message =
+      'new connections came faster than they were accepted: some found the queue of a listening socket of this machine full, ' +
+      "ours or another program's";
     if (found > count) this.#ground.reports.warning('BacklogFull', message);
-    else if (fullMs > 0 && now - fullMs >= QUEUE_QUIET_MS) {
+    else if (Number.isFinite(fullMs) && now - fullMs >= QUEUE_QUIET_MS) {
       this.#queue = { ...this.#queue, fullMs: Number.NEGATIVE_INFINITY };
       this.#ground.reports.warning('BacklogFull', null);
     }

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { startForwarder } from '../../src/forwarder/forwarder.ts';
+import { Room } from '../../src/forwarder/room.ts';
 import type { ForwarderLog } from '../../src/forwarder/rules.ts';
 import {
   backend,
@@ -68,4 +69,46 @@ test('idle connections up to the limit are kept, one more is turned away and tha
   await until('the end of the warning', () => warning() === null);
   expect(await whoAnswers(port)).toBe('127.0.0.1');
   expect((await forwarder.counters()).sum.refusedByLimit).toBe(1);
+});
+
+function roomOf() {
+  const warnings = new Map<string, string | null>();
+  const ground = {
+    maxConnections: 100,
+    active: 0,
+    turnedAway: 0,
+    flows: { limit: 100, size: 0 },
+    reports: { warning: (code: string, message: string | null) => void warnings.set(code, message) },
+    log: quiet,
+    nowMs: () => machine.nowMs,
+  };
+  const machine = { nowMs: 1_000, overflows: 0 };
+  return { room: new Room(ground, () => machine.overflows), ground, machine, warnings };
+}
+
+test('a queue that another program had full while there were no clients is no news with the next client', () => {
+  const { room, machine, warnings } = roomOf();
+  machine.overflows = 7;
+  machine.nowMs += 3_600_000;
+  room.begin();
+  machine.nowMs += 1_000;
+  room.look();
+  expect(warnings.get('BacklogFull')).toBeUndefined();
+  expect(room.isTold).toBe(false);
+});
+
+test('a queue that was full is told until a minute without has passed, with clients or without', () => {
+  const { room, machine, warnings } = roomOf();
+  room.begin();
+  machine.overflows = 1;
+  machine.nowMs += 1_000;
+  room.look();
+  expect(warnings.get('BacklogFull')).toContain("ours or another program's");
+  machine.nowMs += 59_000;
+  room.look();
+  expect(room.isTold).toBe(true); // looks go on
+  machine.nowMs += 1_000;
+  room.look();
+  expect(warnings.get('BacklogFull')).toBeNull();
+  expect(room.isTold).toBe(false);
 });
