@@ -38,8 +38,8 @@ export interface AbandonedParts {
 
 /**
  * Balancers that AWS refused in the middle of being made: nothing half-built of them stays. They are tried again when the Service
- * changes, and otherwise less and less often, so that a wrong certificate does not make an NLB every few seconds. As many as there
- * are such balancers.
+ * changes, and otherwise less and less often, so that a wrong certificate does not make an NLB every few seconds; so are changes of a
+ * balancer that serves which cannot be made. As many as there are such balancers.
  */
 export class Abandoned {
   readonly #parts: AbandonedParts;
@@ -56,11 +56,20 @@ export class Abandoned {
     const key = keyOf(step, this.#parts.bench);
     const wanted = key === undefined ? undefined : this.#parts.wishOf(key);
     if (!wanted || !HOPELESS.includes(refusal.code) || this.#serves(wanted.key)) return;
+    this.#remember(wanted, refusal);
+    await this.#takeAway(wanted.key);
+  }
+
+  /** What serves cannot become what is wanted: that is not tried in every pass, in which nodes could not come or go. */
+  refuse(wanted: Balancer, refusal: Refusal): void {
+    if (this.#serves(wanted.key)) this.#remember(wanted, refusal);
+  }
+
+  #remember(wanted: Balancer, refusal: Refusal): void {
     const wish = describeWish(wanted);
     const had = this.#entries.get(wanted.key);
     const pauseMs = had?.wish === wish ? Math.min(LONGEST_PAUSE_MS, had.pauseMs * 2) : FIRST_PAUSE_MS;
     this.#entries.set(wanted.key, { wish, refusal, pauseMs, until: this.#parts.bench.now() + pauseMs });
-    await this.#takeAway(wanted.key);
   }
 
   /** A step is about to be applied: what serves nothing so far is only being made from its first NLB on. */

@@ -53,6 +53,22 @@ const MEANINGS: Readonly<Partial<Record<Code, readonly string[]>>> = {
 
 const codes = new Map(Object.entries(MEANINGS).flatMap(([code, names]) => names.map((name) => [name, code as Code])));
 
+/** Something that a call is about does not exist, or not yet. */
+export const NOT_THERE = [
+  'LoadBalancerNotFoundException',
+  'TargetGroupNotFoundException',
+  'ListenerNotFoundException',
+  'InvalidGroup.NotFound',
+  'InvalidSecurityGroupException',
+  'InvalidTargetException',
+];
+
+/** A quota of the account, of which more seemed to be left. */
+export const USED_UP = ['TooManyLoadBalancersException', 'TooManyTargetGroupsException', 'TooManyCertificatesException'];
+
+/** Somebody else has switched the protection on. */
+export const PROTECTED = 'OperationNotPermittedException';
+
 /** The one place where AWS's errors become ours; what has no meaning of its own is passed on, with the action's name. */
 export function toFailure(action: string, thrown: unknown): Error {
   const name = nameOfFailure(thrown);

@@ -8,7 +8,7 @@ import type { Bench } from './bench.ts';
 import { AwsCalls, type Connection } from './calls.ts';
 import { chooseCurrent } from './current.ts';
 import { type DescribeOptions, type Desired, describe } from './desired.ts';
-import { isCalled } from './failures.ts';
+import { isCalled, NOT_THERE, PROTECTED, USED_UP } from './failures.ts';
 import { Inventory } from './inventory.ts';
 import { Ledger } from './ledger.ts';
 import { type Buckets, usualBuckets } from './limiter.ts';
@@ -54,20 +54,6 @@ const CLOSE_LOOK_MS = 6 * 3_600_000;
 /** AWS may not know yet what it was told a moment ago: so soon after a write of ours it is asked again, for 3 s in all. */
 const NOT_THERE_YET = { retries: 4, minTimeout: 200, factor: 2 } as const;
 const FRESH_MS = 10_000;
-const NOT_THERE = [
-  'LoadBalancerNotFoundException',
-  'TargetGroupNotFoundException',
-  'ListenerNotFoundException',
-  'InvalidGroup.NotFound',
-  'InvalidSecurityGroupException',
-  'InvalidTargetException',
-];
-
-/** A quota of the account, of which more seemed to be left. */
-const USED_UP = ['TooManyLoadBalancersException', 'TooManyTargetGroupsException', 'TooManyCertificatesException'];
-
-/** Somebody else has switched the protection on. */
-const PROTECTED = 'OperationNotPermittedException';
 
 /** The provider as the program uses it: the SDK finds region, credentials and endpoints in its usual places. */
 export function createProvider(context: ProviderContext): Provider<Observed> {
@@ -236,6 +222,7 @@ class AwsProvider implements Provider<Observed> {
     this.#bench.ledger.stirs(balancer.key);
     this.#quotas.release(balancer.key);
     const abandoned = this.#abandoned.refusalFor(balancer);
+    if (abandoned) this.#wishes.set(balancer.key, { ...wish, isRefused: true });
     if (abandoned) throw abandoned;
     const known = this.#surveyor.knows([], wish.names) ? this.#surveyor.facts() : undefined;
     try {
@@ -274,8 +261,20 @@ class AwsProvider implements Provider<Observed> {
     if (wish?.isNew) this.#wishes.set(key, { ...wish, isNew: false });
     else if (report.gone) this.#drop(key); // what is wanted is said anew in each pass
     if (wish) this.#bench.ledger.stands(key, picture.goal);
-    this.#abandoned.reported(key, report);
-    return shortage === undefined ? picture : { ...picture, shortage };
+    if (!wish?.isRefused) this.#abandoned.reported(key, report);
+    const observed = shortage === undefined ? picture : { ...picture, shortage };
+    if (desired && wish?.isNew && !report.settled) this.#foresee(wish, observed);
+    return observed;
+  }
+
+  /** What `plan` will refuse of a balancer that serves is refused by `adjust` from the next pass on: what it has follows the nodes. */
+  #foresee({ balancer }: Wish, observed: Observed): void {
+    try {
+      this.plan(balancer, observed, observed.at);
+    } catch (thrown) {
+      if (!(thrown instanceof Refusal)) throw thrown;
+      this.#abandoned.refuse(balancer, thrown);
+    }
   }
 
   #moving(): Moving {

@@ -3,6 +3,7 @@ import type { Log } from '../provider.ts';
 import { chooseOrNot, groupName } from './current.ts';
 import type { Desired } from './desired.ts';
 import type { Inventory } from './inventory.ts';
+import { TAG } from './names.ts';
 import type { SeenBalancer, SeenGroup } from './picture.ts';
 import type { Reader } from './reader.ts';
 
@@ -49,8 +50,8 @@ export interface Needs {
   /** Absent: it has its NLB, or one goes for it. */
   readonly balancer?: { readonly name: string; readonly vpcId: string; readonly zones: number };
   readonly groups: readonly string[];
-  /** All on the NLB, the default ones apart. */
-  readonly certificates: number;
+  /** On the NLB, the default ones apart; only where there shall be more than there are. */
+  readonly certificates?: { readonly there: number; readonly wanted: number };
 }
 
 /** Pure. */
@@ -59,15 +60,24 @@ export function needsOf(
   has: { readonly balancers: readonly SeenBalancer[]; readonly groups: readonly SeenGroup[] },
 ): Needs {
   const current = chooseOrNot(desired, has.balancers);
-  if (!current) return { groups: [], certificates: 0 };
+  if (!current) return { groups: [] };
   const { name, balancer, inTheWay } = current;
   const present = new Set(has.groups.map((group) => group.name));
   const isMade = balancer !== undefined || desired.adoptArn !== undefined || inTheWay.length > 0;
   return {
     ...(isMade ? {} : { balancer: { name, vpcId: desired.vpcId, zones: desired.zones.length } }),
     groups: desired.listeners.map(({ group }) => groupName(desired, name, group)).filter((one) => !present.has(one)),
-    certificates: desired.listeners.reduce((sum, { certificates }) => sum + Math.max(0, certificates.length - 1), 0),
+    ...certificatesOf(desired, balancer),
   };
+}
+
+function certificatesOf(desired: Desired, balancer: SeenBalancer | undefined): Pick<Needs, 'certificates'> {
+  const count = (list: readonly { readonly certificates: readonly string[] }[]): number =>
+    list.reduce((sum, { certificates }) => sum + Math.max(0, certificates.length - 1), 0);
+  if (balancer?.tags[TAG.applied] === desired.config) return {}; // all of them are there, as the tags prove
+  const there = count(balancer?.listeners ?? []);
+  const wanted = count(desired.listeners);
+  return wanted > there ? { certificates: { there, wanted } } : {};
 }
 
 interface Use {
@@ -161,7 +171,7 @@ export class Quotas {
       balancers: from(uses.balancers, balancer ? 1 : 0),
       groups: from(uses.groups, groups.length),
       interfaces: from(uses.interfaces, balancer?.zones ?? 0),
-      certificates: from({ there: 0, has: 0 }, certificates),
+      certificates: certificates && { there: certificates.there, has: certificates.there, end: certificates.wanted },
     };
     return Object.fromEntries(Object.entries(found).filter(([, one]) => one !== undefined));
   }

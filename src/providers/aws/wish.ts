@@ -15,6 +15,8 @@ export interface Wish {
   readonly names: readonly string[];
   /** Nobody has looked since it was said. */
   readonly isNew: boolean;
+  /** It cannot be brought about, as is known from before: what there is stays, and follows the nodes. */
+  readonly isRefused?: true;
 }
 
 export function makeWish(balancer: Balancer): Wish {
@@ -30,12 +32,12 @@ export function makeWish(balancer: Balancer): Wish {
 
 /** Undefined: not enough is known, or it is refused, and `adjust` and `plan` say why. */
 export function describeIfPossible(
-  { balancer }: Wish,
+  { balancer, isRefused }: Wish,
   facts: Facts | undefined,
   options: DescribeOptions,
   seen: Observed['balancers'],
 ): Desired | undefined {
-  if (!facts) return undefined;
+  if (!facts || isRefused) return undefined;
   try {
     return describe(balancer, facts, options, seen);
   } catch (thrown) {
