@@ -28,7 +28,7 @@ export function planRemoval(observed: Observed, now: number, leaving: readonly M
   if (observed.balancers.some(({ tags }) => tags[TAG.retain] === 'true')) return release(observed);
   const isLast = observed.shared.users.every((key) => key === observed.key);
   const spares = consents(leaving) ? [] : observed.groups.filter(isRecorded);
-  if (spares.some(({ others = [] }) => others.length > 0)) return leaveToOthers(observed, spares);
+  if (spares.some(({ others = [] }) => others.length > 0)) return afterMoves(leaveToOthers(observed, spares), observed, now);
   const steps = [
     ...spares.map((group) => spare(group)),
     ...observed.balancers.flatMap((one) => deleteBalancer(one, UNWANTED, readAwsAnnotations(leaving[0]?.annotations ?? {}))),

@@ -214,6 +214,23 @@ describe('when the Service goes', () => {
     expect([aws.loadBalancers(), aws.targetGroups()]).toEqual([[], []]);
   });
 
+  test('and serves on from another NLB, ours stay in the old one until clients have been led away', async () => {
+    await restart([], { graceSeconds: 300 });
+    await want(provider, shared());
+    await othersRegister(5);
+    const old = onlyGroup();
+    const moved = { ...shared(), key: 'default/share:front' };
+    await restart([moved], { graceSeconds: 300 });
+    const kindsThen = async () => (await planned(undefined)).map(({ kind, waitsFor }) => `${kind} ${waitsFor?.what ?? 'now'}`);
+    expect(await kindsThen()).toEqual(['add-tags healthy', 'deregister-targets healthy', 'spare-others healthy']);
+    await want(provider, moved);
+    const [retire, ...rest] = await planned(undefined);
+    expect(rest.map(({ waitsFor }) => waitsFor?.what)).toEqual(['time', 'time', 'time']);
+    await provider.apply(retire!);
+    expect(await kindsThen()).toEqual(['add-tags time', 'deregister-targets time', 'spare-others time']);
+    expect(registered(old)).toEqual(['1:30080', '2:30080', '3:30080', '5:32000']);
+  });
+
   test('a start in the middle knows it, and a Service that comes back gets its targets again', async () => {
     await want(provider, shared());
     await othersRegister(5);
