@@ -54,7 +54,7 @@ export class AgentsProvider implements Provider<Observed> {
     });
     this.#allocator = this.#options.ofNodes
       ? undefined
-      : new Allocator(readPools(options.pools), { ...options, keepsOutside: true, strangers: () => this.#strangers.all() });
+      : new Allocator(readPools(options.pools), { ...options, keepsOutside: true, strangers: this.#strangers });
     this.#book = this.#allocator ?? new NodeBook((node) => this.#link.publishedAt(node));
   }
 
@@ -121,7 +121,8 @@ export class AgentsProvider implements Provider<Observed> {
   #noteStrangers(key: string): void {
     for (const { listener } of this.#link.entriesOf(key)) {
       const state = this.#link.state(listener.id);
-      if (state?.state === 'failed' && state.code === 'AddressDuplicate') this.#strangers.note(listener.address, state.message);
+      if (state?.state === 'failed' && state.code === 'AddressDuplicate')
+        this.#strangers.note(listener.address, state.message, key);
     }
   }
 

@@ -46,11 +46,18 @@ export interface AllocatorOptions {
   readonly portFallback: boolean;
   /** What is held stays held though the pools have changed, unless its Service allows disruption; default: false. */
   readonly keepsOutside?: boolean;
-  /** What machines answer for that are none of ours, by address: what was seen. Default: nothing. */
-  strangers?(): ReadonlyMap<string, string>;
+  /** What machines answer for that are none of ours. Default: nothing. */
+  readonly strangers?: StrangerBook;
 }
 
-const noStrangers = (): ReadonlyMap<string, string> => new Map();
+export interface StrangerBook {
+  /** What was seen of them, by address. */
+  all(): ReadonlyMap<string, string>;
+  /** How many of these addresses the balancer had been given. */
+  metBy(key: string): number;
+}
+
+const noStrangers: StrangerBook = { all: () => new Map(), metBy: () => 0 };
 
 interface Holding {
   readonly owner: string;
@@ -71,7 +78,7 @@ export class Allocator implements AddressBook {
   #pools: readonly Pool[];
   readonly #portFallback: boolean;
   readonly #keepsOutside: boolean;
-  readonly #strangers: () => ReadonlyMap<string, string>;
+  readonly #strangers: StrangerBook;
   readonly #ledger: Ledger;
   readonly #holdings = new Map<string, Holding>();
   /** What each key has in the ledger: what it holds, and what it still has open. */
@@ -130,7 +137,7 @@ export class Allocator implements AddressBook {
    * The addresses that the balancer has from now on.
    * @param bound what it has open now: stays taken, also where it is not wanted any more, until `settle`
    * @throws {Refusal} AddressInvalid, AddressNotInPool, AddressReserved, AddressInUse, FamilyUnsupported, PoolUnknown,
-   *   PoolNotAllowed, PoolExhausted
+   *   PoolNotAllowed, PoolExhausted, AddressDuplicate
    */
   assign(balancer: Balancer, reservedBy: ReservedBy, bound: readonly Bound[]): readonly string[] {
     const { ips, waits } = this.#choose(balancer, reservedBy);
@@ -168,7 +175,8 @@ export class Allocator implements AddressBook {
         ledger: this.#ledger,
         mine: this.#holdings.get(balancer.key)?.ips ?? [],
         reservedBy,
-        strangers: this.#strangers(),
+        strangers: this.#strangers.all(),
+        strangersMet: this.#strangers.metBy(balancer.key),
         portFallback: this.#portFallback,
         keepsOutside: this.#keepsOutside,
         nameHolder: (key) => this.#holdings.get(key)?.owner ?? key,

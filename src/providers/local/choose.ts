@@ -18,6 +18,8 @@ export interface Ask {
   readonly reservedBy: ReservedBy;
   /** What machines answer for that are none of ours, by address: given to nobody who did not ask for it. */
   readonly strangers: ReadonlyMap<string, string>;
+  /** At how many different addresses the balancer met one of these; forgotten after a while. */
+  readonly strangersMet: number;
   /** A port that somebody else has at a shared address is no obstacle: the younger is served on another port. */
   readonly portFallback: boolean;
   /** An address that is held is kept though no pool that admits the balancer has it any more, until somebody consents to a move. */
@@ -39,6 +41,8 @@ export interface Choice {
  * than these lie in a row, all taken, counts as exhausted.
  */
 const SEARCH_LIMIT = 65_536n;
+/** A balancer that met strangers at so many addresses gets no other one: something answers for all of them, as proxy ARP does. */
+const STRANGERS_MOST = 3;
 
 /**
  * The addresses that a balancer shall have: those asked for by name; for each family that these leave out what it has already,
@@ -60,7 +64,7 @@ export function chooseAddresses(ask: Ask): Choice {
     else throw found;
   }
   if (ips.length === 0) throw missed[0] ?? new Refusal('FamilyUnsupported', `${ownerOf(balancer)} asks for no IP family`);
-  return { ips, waits: missed.some((refusal) => refusal.code === 'PoolExhausted') };
+  return { ips, waits: missed.some(({ code }) => code === 'PoolExhausted' || code === 'AddressDuplicate') };
 }
 
 function poolsFor({ balancer, pools }: Ask): readonly Pool[] {
@@ -181,6 +185,7 @@ function findFree(ask: Ask, family: IpFamily, pools: readonly Pool[], ports: Rea
       `No pool for ${ownerOf(balancer)} has ${family} addresses (there are: ${namesOf(giving)})`,
     );
   }
+  if (ask.strangersMet >= STRANGERS_MOST) return refuseBaffled(ask, candidates);
   for (const pool of candidates) {
     const free =
       search(ask, pool, family, (ip) => !ledger.isUsed(ip)) ??
@@ -190,8 +195,21 @@ function findFree(ask: Ask, family: IpFamily, pools: readonly Pool[], ports: Rea
   }
   const full = candidates.map((pool) => `${pool.name}: ${ledger.usedIn(pool, family)} of ${pool.sizes[family]} in use`);
   const none = `No ${family} address is free for ${ownerOf(balancer)} (pool ${full.join(', ')})`;
-  const strange = [...ask.strangers].find(([address]) => candidates.some((pool) => poolHolds(pool, parseIp(address)!)));
-  return strange ? new Refusal('AddressDuplicate', `${none}: ${strange[1]}`) : new Refusal('PoolExhausted', none);
+  const strange = strangerIn(ask, candidates);
+  return strange === undefined ? new Refusal('PoolExhausted', none) : new Refusal('AddressDuplicate', `${none}: ${strange}`);
+}
+
+function strangerIn({ strangers }: Ask, pools: readonly Pool[]): string | undefined {
+  return [...strangers].find(([address]) => pools.some((pool) => poolHolds(pool, parseIp(address)!)))?.[1];
+}
+
+/** Each further address would cost a write, an event and a try on the segment, for as long as the pool lasts. */
+function refuseBaffled(ask: Ask, pools: readonly Pool[]): Refusal {
+  const who = strangerIn(ask, pools);
+  const message =
+    `Other machines answered for each of the last ${ask.strangersMet} addresses that ${ownerOf(ask.balancer)} was given` +
+    `${who === undefined ? '' : ` (${who})`}; is there proxy ARP on the segment? Another address is tried after a while`;
+  return new Refusal('AddressDuplicate', message);
 }
 
 /** Walks the pool once round from where the last search ended, so that an address rests before it is given out again. */

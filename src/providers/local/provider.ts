@@ -69,8 +69,7 @@ class LocalProvider implements Provider<Observed> {
     this.#options = options;
     this.#pools = readPools(this.#options.pools);
     this.#strangers = new Strangers((addresses) => this.#seekAgain(addresses), undefined, parts.strangerMs);
-    const strangers = () => this.#strangers.all();
-    this.#allocator = new Allocator(this.#pools, { ...this.#options, keepsOutside: true, strangers });
+    this.#allocator = new Allocator(this.#pools, { ...this.#options, keepsOutside: true, strangers: this.#strangers });
     this.#link = new Link(context.log, (news) => this.#pass(news), parts.answerMs);
   }
 
@@ -180,7 +179,7 @@ class LocalProvider implements Provider<Observed> {
     if (state?.state !== 'failed' || state.code !== 'AddressUnavailable' || this.#strangers.at(address) !== undefined) return;
     const what = await (this.#parts.findStranger ?? findStranger)(address).catch(() => undefined); // then it stays as it was reported
     if (what === undefined) return;
-    this.#strangers.note(address, what);
+    this.#strangers.note(address, what, key);
     this.#changed(key);
   }
 

@@ -6,14 +6,27 @@ import { parseIp } from './addresses.ts';
 
 /** So long an address that a stranger answered for is given to nobody who did not ask for it; then it is tried again. */
 const AGAIN_MS = 60_000;
+/** Twice as long each time that it is answered for again, up to so long. */
+const AGAIN_MOST_MS = 600_000;
 /** So many are remembered; the oldest goes first. */
 const MOST = 1_024;
 /** IFA_F_DADFAILED of linux/if_addr.h. */
 const DAD_FAILED = 0x08;
 
+interface Stranger {
+  readonly what: string;
+  /** How long it is remembered. */
+  readonly againMs: number;
+  readonly untilMs: number;
+}
+
 /** Addresses of pools that machines answer for which are none of ours, and what was seen of them. */
 export class Strangers {
-  readonly #seen = new Map<string, { readonly what: string; readonly untilMs: number }>();
+  readonly #seen = new Map<string, Stranger>();
+  /** Those that were forgotten last: whoever answers again has not left. As many as `#seen` at most. */
+  readonly #before = new Map<string, Stranger>();
+  /** By key, when each address that it met a stranger at is forgotten; no more than `chooseAddresses` gives it in that time. */
+  readonly #met = new Map<string, Map<string, number>>();
   readonly #nowMs: () => number;
   readonly #againMs: number;
   readonly #forgot: (addresses: readonly string[]) => void;
@@ -26,11 +39,15 @@ export class Strangers {
     this.#againMs = againMs;
   }
 
-  note(address: string, what: string): void {
-    this.#seen.delete(address); // to the end
-    this.#seen.set(address, { what, untilMs: this.#nowMs() + this.#againMs });
-    if (this.#seen.size > MOST) this.#seen.delete(this.#seen.keys().next().value!);
-    this.#timer ??= setTimeout(() => this.#forget(), this.#againMs + 1).unref();
+  /** @param key of the balancer that had been given the address */
+  note(address: string, what: string, key: string): void {
+    const now = this.#nowMs();
+    const againMs = this.#againMsOf(address, now);
+    const untilMs = now + againMs;
+    put(this.#seen, address, { what, againMs, untilMs });
+    const met = this.#met.get(key) ?? new Map<string, number>();
+    this.#met.set(key, met.set(address, untilMs));
+    this.#wait(now);
   }
 
   /** What was seen of whoever has the address; undefined: nobody was. */
@@ -43,18 +60,53 @@ export class Strangers {
     return new Map([...this.#seen].map(([address, { what }]) => [address, what]));
   }
 
+  /** How many different addresses the balancer was given that strangers had, as far as these are remembered. */
+  metBy(key: string): number {
+    return this.#met.get(key)?.size ?? 0;
+  }
+
   close(): void {
     clearTimeout(this.#timer);
   }
 
+  #againMsOf(address: string, now: number): number {
+    const known = this.#seen.get(address);
+    if (known) return known.againMs;
+    const before = this.#before.get(address);
+    const isSame = before !== undefined && now < before.untilMs + before.againMs;
+    return isSame ? Math.min(before.againMs * 2, Math.max(AGAIN_MOST_MS, this.#againMs)) : this.#againMs;
+  }
+
+  /** For the first that is to be forgotten. */
+  #wait(now: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#seen.size === 0) return;
+    const next = Math.min(...[...this.#seen.values()].map(({ untilMs }) => untilMs));
+    this.#timer = setTimeout(() => this.#forget(), Math.max(0, next - now) + 1).unref();
+  }
+
   #forget(): void {
     const now = this.#nowMs();
-    const over = [...this.#seen].flatMap(([address, { untilMs }]) => (untilMs <= now ? [address] : []));
-    for (const address of over) this.#seen.delete(address);
-    const [next] = this.#seen.values();
-    this.#timer = next && setTimeout(() => this.#forget(), next.untilMs - now + 1).unref();
-    if (over.length > 0) this.#forgot(over);
+    const over = [...this.#seen].filter(([, { untilMs }]) => untilMs <= now);
+    for (const [address, stranger] of over) {
+      this.#seen.delete(address);
+      put(this.#before, address, stranger);
+    }
+    for (const [key, met] of this.#met) {
+      for (const [address, untilMs] of met) if (untilMs <= now) met.delete(address);
+      if (met.size === 0) this.#met.delete(key);
+    }
+    this.#wait(now);
+    if (over.length > 0) this.#forgot(over.map(([address]) => address));
   }
+}
+
+/** At the end; where there are too many the oldest goes. */
+function put(into: Map<string, Stranger>, address: string, stranger: Stranger): void {
+  into.delete(address);
+  into.set(address, stranger);
+  if (into.size > MOST) into.delete(into.keys().next().value!);
 }
 
 /**

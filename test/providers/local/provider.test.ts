@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { Refusal } from '../../../src/errors.ts';
 import { spawnForwarder } from '../../../src/forwarder/child.ts';
 import { startForwarder } from '../../../src/forwarder/forwarder.ts';
 import type { ListenerState } from '../../../src/forwarder/rules.ts';
@@ -149,6 +150,29 @@ describe('an address that another machine has', () => {
       expect(listener?.error?.code).toBe('AddressDuplicate');
       await drop(provider, wish.key);
     }
+  });
+
+  test('where one answers for every address a Service is told so after the third, and the pool is not gone through', async () => {
+    const all = Array.from({ length: 254 }, (_, i) => `192.0.2.${i + 1}`);
+    const strangers = Object.fromEntries(all.map((address) => [address, `${address} is answered for by 02:00:00:00:00:09`]));
+    const provider = await open({ pools: [pool('lan', ['192.0.2.0/24'])] }, { start: startWithout, strangers });
+    const given = new Set<string>();
+    const refusals: Refusal[] = [];
+    for (let passes = 0; passes < 10; passes += 1) {
+      try {
+        const { address } = await want(provider, balancer());
+        for (const one of address.held) given.add(one);
+      } catch (thrown) {
+        if (!(thrown instanceof Refusal)) throw thrown;
+        refusals.push(thrown);
+      }
+    }
+    expect(given.size).toBe(3);
+    expect(refusals).toHaveLength(7);
+    expect(refusals[0]).toMatchObject({
+      code: 'AddressDuplicate',
+      message: expect.stringMatching(/02:00:00:00:00:09.+proxy ARP/),
+    });
   });
 
   test('and that has left it is named no more: the Services that ask for the address are told anew', async () => {

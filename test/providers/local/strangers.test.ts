@@ -43,11 +43,55 @@ test('addresses that the kernel found with another machine are those with its ma
 test('an address is tried again after a while, and whoever waits is told', async () => {
   const forgot = Promise.withResolvers<readonly string[]>();
   const strangers = new Strangers(forgot.resolve, undefined, 50);
-  strangers.note('192.0.2.1', 'seen');
+  strangers.note('192.0.2.1', 'seen', 'default/web');
   expect(strangers.at('192.0.2.1')).toBe('seen');
   const alive = setTimeout(() => {}, 10_000); // its own timer keeps no process alive
   expect(await forgot.promise).toEqual(['192.0.2.1']);
   clearTimeout(alive);
   expect(strangers.at('192.0.2.1')).toBeUndefined();
+  strangers.close();
+});
+
+test('one that answers again each time is tried less and less often; one that had left is as new', async () => {
+  let now = 0;
+  let forgot = Promise.withResolvers<readonly string[]>();
+  const strangers = new Strangers(
+    (addresses) => forgot.resolve(addresses),
+    () => now,
+    10,
+  );
+  const alive = setInterval(() => {}, 1_000); // its own timer keeps no process alive
+  const noteAndForget = async (from: number, againMs: number, address = '192.0.2.1'): Promise<void> => {
+    now = from;
+    forgot = Promise.withResolvers();
+    strangers.note(address, 'seen', 'default/web');
+    now = from + againMs;
+    expect(await forgot.promise).toEqual([address]);
+  };
+  await noteAndForget(0, 10);
+  now = 11;
+  strangers.note('192.0.2.1', 'seen', 'default/web');
+  await noteAndForget(11, 10, '192.0.2.2'); // a new one is not remembered for so long
+  expect(strangers.at('192.0.2.1')).toBe('seen');
+  forgot = Promise.withResolvers();
+  now = 31;
+  expect(await forgot.promise).toEqual(['192.0.2.1']);
+  await noteAndForget(10_000, 10);
+  clearInterval(alive);
+  strangers.close();
+});
+
+test('it is counted at how many addresses each balancer met one, until these are forgotten', async () => {
+  let now = 0;
+  const forgot = Promise.withResolvers<readonly string[]>();
+  const strangers = new Strangers(forgot.resolve, () => now, 10);
+  const alive = setInterval(() => {}, 1_000);
+  for (const address of ['192.0.2.1', '192.0.2.2', '192.0.2.2']) strangers.note(address, 'seen', 'default/web');
+  strangers.note('192.0.2.1', 'seen', 'default/api');
+  expect(['default/web', 'default/api', 'default/other'].map((key) => strangers.metBy(key))).toEqual([2, 1, 0]);
+  now = 10;
+  await forgot.promise;
+  expect(strangers.metBy('default/web')).toBe(0);
+  clearInterval(alive);
   strangers.close();
 });
