@@ -24,6 +24,11 @@ function identityOf(live: unknown): Json {
   return Object.fromEntries(kept.filter(([, value]) => value !== undefined));
 }
 
+/** Whether it was made, or changed, by `kubectl apply`. */
+export function wasApplied(live: unknown): boolean {
+  return at(at(at(live, 'metadata'), 'annotations'), LAST_APPLIED) !== undefined;
+}
+
 function lastApplied(live: unknown): unknown {
   try {
     return JSON.parse(text(at(at(at(live, 'metadata'), 'annotations'), LAST_APPLIED)));
@@ -58,7 +63,8 @@ function mergePorts(live: readonly unknown[], given: readonly unknown[], had: re
   return [...merged, ...live.filter((port) => !ids.has(portId(port)) && !dropped.has(portId(port)))];
 }
 
-function portId(port: unknown): string {
+/** Pure. `80/TCP`: what tells the ports of a Service apart. */
+export function portId(port: unknown): string {
   return `${String(at(port, 'port'))}/${text(at(port, 'protocol')) || 'TCP'}`;
 }
 

@@ -1,7 +1,7 @@
 import { type Problem, UsageError } from '../errors.ts';
 import { at, list, text, texts } from '../kube/objects.ts';
 import type { FileObject } from './plan-file.ts';
-import { mergeApplied } from './plan-merge.ts';
+import { mergeApplied, portId, wasApplied } from './plan-merge.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -47,7 +47,7 @@ export function layOver(
       continue;
     }
     named.push(name);
-    problems.push(...refuseChange(before, merged, object.where));
+    problems.push(...refuseChange(before, merged, object.where), ...refusePorts(before, merged, object));
     services.set(name, completeService(merged, before, { name, families, allocate }));
   }
   if (problems.length > 0) throw new UsageError(problems);
@@ -73,6 +73,26 @@ function refuseChange(before: unknown, after: unknown, where: string): readonly 
   if (classBefore === classAfter) return [];
   const message = `Service ${nameOf(after)}: the API server refuses to change it from ${classBefore || 'none'} while the type stays LoadBalancer; apply it with type NodePort first, then with this`;
   return [{ where: `${where}: spec.loadBalancerClass`, ...(classAfter ? { value: classAfter } : {}), message }];
+}
+
+/** What an apply leaves of the ports that were there may not go together with what it brings. */
+function refusePorts(before: unknown, after: unknown, { raw, where }: FileObject): readonly Problem[] {
+  const given = new Set(list(at(at(raw, 'spec'), 'ports')).map(portId));
+  const ports = list(at(at(after, 'spec'), 'ports'));
+  const ids = ports.map(portId);
+  const names = ports.map((port) => text(at(port, 'name')));
+  const twins = [...findTwins(ids), ...findTwins(names.filter((name) => name !== ''))].map((twin) => `${twin} is there twice`);
+  const faults = [...(ports.length > 1 && names.includes('') ? [`with ${ports.length} ports each needs a name`] : []), ...twins];
+  if (faults.length === 0) return [];
+  const stays = before === undefined ? [] : ids.filter((id) => !given.has(id));
+  const why = wasApplied(before) ? 'the manifest applied last did not have it' : 'the object was not made by kubectl apply';
+  const left = stays.length === 0 ? '' : ` (${stays.join(', ')} stays, because ${why})`;
+  const message = `Service ${nameOf(after)}: the API server would refuse it: ${faults.join('; ')}${left}`;
+  return [{ where: `${where}: spec.ports`, message }];
+}
+
+function findTwins(words: readonly string[]): ReadonlySet<string> {
+  return new Set(words.filter((word, index) => words.indexOf(word) !== index));
 }
 
 interface Surroundings {

@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts';
 import { toConfig } from '../config/read.ts';
+import { heldBy } from '../controller/claim.ts';
 import { type Claims, decideClaims } from '../controller/claims.ts';
 import { explain, UsageError } from '../errors.ts';
 import type { KubeApi } from '../kube/api.ts';
@@ -31,9 +32,10 @@ export async function runPlan(call: Call): Promise<number> {
   const strict = values.exitCode === true;
   try {
     if (values.adoptFrom !== undefined) return await (await import('./plan-adopt-run.ts')).runAdoption(call, values.adoptFrom);
-    const { plan, named, isNarrowed } = await makePlan(call);
+    const { plan, named, isNarrowed, holders } = await makePlan(call);
     const text = () => renderPlan(plan, { columns: out.columns, colour: out.colour, now: Date.now(), verbose: isNarrowed });
     out.write(values.output === 'json' ? await renderData(plan, 'json') : text());
+    if (holders.length > 0) call.err.write(`${sayHolders(holders, plan.provider, values.provider !== undefined)}\n`);
     return strict ? judge(plan, named) : 0;
   } catch (thrown) {
     if (!strict || thrown instanceof UsageError) throw thrown;
@@ -53,6 +55,8 @@ interface Made {
   readonly named: readonly string[];
   /** The plan is about certain Services only. */
   readonly isNarrowed: boolean;
+  /** Providers that hold all that is refused, where nothing else is the matter with it. */
+  readonly holders: readonly string[];
 }
 
 async function makePlan(call: Call): Promise<Made> {
@@ -69,10 +73,26 @@ async function makePlan(call: Call): Promise<Made> {
     const cluster = await describeKube(kubeChoice(call.values));
     const namespace = cluster.inCluster && cluster.namespace !== '' ? { namespace: cluster.namespace } : {};
     const plan = await planWith({ api, ...namespace, config, log, claims, ...input, ...interest });
-    return { plan, named: input.overlay.named, isNarrowed: interest.isOfInterest !== undefined };
+    const isNarrowed = interest.isOfInterest !== undefined;
+    return { plan, named: input.overlay.named, isNarrowed, holders: findHolders(plan, input.overlay) };
   } finally {
     await api.close();
   }
+}
+
+/** Most likely the plan was made with other options than the controller has. */
+function findHolders({ balancers, provider }: PlanDocument, { services }: Overlay): readonly string[] {
+  const refused = balancers.flatMap((one) => one.refused);
+  if (refused.some(({ reason }) => reason !== 'OtherProvider')) return [];
+  const names = new Set(refused.map(({ service }) => service));
+  const held = services.flatMap((raw) => readService(raw) ?? []).filter((service) => names.has(nameOf(service)));
+  const holders = [...new Set(held.map(heldBy))].sort();
+  return holders.includes(provider) ? [] : holders; // held under another class
+}
+
+function sayHolders(holders: readonly string[], provider: string, isAsked: boolean): string {
+  const made = `this plan was made for provider ${provider}${isAsked ? '' : ' (the default)'}`;
+  return `What is refused is held by provider ${holders.join(' and ')}, and ${made}: give plan the options or the --config of your controller.`;
 }
 
 /** The file's objects, each Service with a namespace. */

@@ -125,7 +125,12 @@ describe('what the API server would fill in', () => {
   });
 
   test('a port that changes its number keeps its nodePort by its name', () => {
-    const live = rawService({ metadata: { name: 'new' }, spec: { ports: [{ name: 'http', port: 80, nodePort: 30_080 }] } });
+    const last = JSON.stringify({ spec: { ports: [{ name: 'http', port: 80 }] } });
+    const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': last };
+    const live = rawService({
+      metadata: { name: 'new', annotations },
+      spec: { ports: [{ name: 'http', port: 80, nodePort: 30_080 }] },
+    });
     const { ports } = laid(file({ ports: [{ name: 'http', port: 8080 }] }), [live]);
     expect(ports.find(({ port }) => port === 8080)?.nodePort).not.toBe(0);
     expect(ports.filter(({ nodePort }) => nodePort === 30_080)).toHaveLength(1);
@@ -140,6 +145,25 @@ describe('what the API server would fill in', () => {
     const services = cluster.map((ipFamilies, i) => rawService({ metadata: { name: `s${i}` }, spec: { ipFamilies } }));
     const spec = { type: 'LoadBalancer', ports: [{ port: 80 }], ...(policy ? { ipFamilyPolicy: policy } : {}) };
     expect(laid(file(spec), services).families).toEqual(families);
+  });
+
+  test.each([
+    {
+      why: 'a port without a name beside one that stays',
+      was: [{ port: 80 }],
+      ports: [{ port: 8081 }],
+      says: 'default/new: the API server would refuse it: with 2 ports each needs a name (80/TCP stays, because the object was not made by kubectl apply)',
+    },
+    {
+      why: 'a name twice',
+      was: [{ name: 'http', port: 80 }],
+      ports: [{ name: 'http', port: 8081 }],
+      says: 'http is there twice (80/TCP stays',
+    },
+    { why: 'a port twice', was: undefined, ports: ['a', 'b'].map((name) => ({ name, port: 80 })), says: '80/TCP is there twice' },
+  ])('is refused as the API server would: $why', ({ was, ports, says }) => {
+    const live = was ? [rawService({ metadata: { name: 'new' }, spec: { ports: was } })] : [];
+    expect(() => lay([file({ ports })], live)).toThrow(says);
   });
 
   test('a class that changes in place is refused as the API server would', () => {

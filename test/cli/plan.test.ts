@@ -98,13 +98,23 @@ refused.
     expect(code).toBe(0);
   });
 
+  test('with the options of another controller it says so, once', async () => {
+    for (const name of ['web', 'api']) cluster.create(name);
+    await serve('web', 'api');
+    const { stdout, stderr } = await plan('--provider', 'none');
+    expect(stdout).toContain('2 refused');
+    expect(stderr).toMatch(
+      /\nWhat is refused is held by provider local, and this plan was made for provider none: give plan the/,
+    );
+  });
+
   test('what a manifest would change and delete', async () => {
     cluster.create('web', { ports: [{ name: 'http', port: 80, nodePort: 30_080 }] });
     cluster.create('old', { ports: [{ port: 81, nodePort: 30_081 }] });
     cluster.create('same');
     await serve('web', 'old', 'same');
     const changed = web({ ports: [{ name: 'http', port: 8080 }] });
-    const left = { ...web({ type: 'ClusterIP' }), metadata: { name: 'old' } };
+    const left = { ...web({ type: 'ClusterIP', ports: [{ port: 81 }] }), metadata: { name: 'old' } };
     cluster.patch('web', { metadata: { annotations: lastApplied(web({ ports: [{ name: 'http', port: 80 }] })) } });
     const address = (name: string) => cluster.service(name)?.ingress[0]?.ip;
     const [old, now] = [address('old'), address('web')];
