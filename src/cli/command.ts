@@ -40,6 +40,8 @@ export interface CommandRow {
   readonly least: number;
   readonly most: number;
   readonly options: readonly OptionName[];
+  /** What its help says in place of the table of options, where it takes less than others or goes by another default. */
+  readonly shown?: Partial<Readonly<Record<OptionName, { readonly metavar?: string; readonly default?: string }>>>;
   /** Values of `--output` that it knows. */
   readonly outputs?: readonly string[];
   /** More lines of help. */

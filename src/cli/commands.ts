@@ -33,6 +33,7 @@ export const commands: readonly CommandRow[] = [
     least: 0,
     most: 1,
     options: [...cluster, 'namespace', 'allNamespaces', 'namespaces', 'output', 'watch', 'loadBalancerClass', ...kubectlOptions],
+    shown: { namespace: { default: "all of them; for a bare NAME the context's" } },
     outputs: ['text', 'wide', 'json', 'yaml', 'name'],
     run: async (call) => (await import('./status.ts')).runStatus(call),
   },
@@ -64,6 +65,7 @@ export const commands: readonly CommandRow[] = [
     most: 1,
     options: [...controllerOptions, 'namespace', 'allNamespaces', 'output', 'file', 'adoptFrom', 'exitCode', ...kubectlOptions],
     judge: judgeProviderOf,
+    shown: { namespace: { default: "all of them; for a bare NAME the context's" } },
     outputs: ['text', 'json'],
     notes: [
       'Give it the options (or the --config file) of the controller: it plans what a controller with these would do.',
@@ -111,6 +113,7 @@ export const commands: readonly CommandRow[] = [
     least: 0,
     most: 0,
     options: ['provider', 'keep'],
+    shown: { provider: { metavar: 'local|aws', default: 'local' } },
     run: async (call) => (await import('./demo.ts')).runDemo(call),
   },
 ];

@@ -95,9 +95,10 @@ function describeProgram(
 
 /** Values are optional to commander, so that a missing one is told together with everything else. */
 function describeOption(name: OptionName, row: CommandRow): Option {
-  const { kind, help, default: standard, short }: OptionRow<unknown> = options[name];
+  const { kind, help, short, default: usual }: OptionRow<unknown> = options[name];
+  const { metavar: own = kind.metavar, default: standard = usual } = row.shown?.[name] ?? {};
   const alone = kind.metavar === '';
-  const metavar = name === 'output' ? (row.outputs ?? []).join('|') : kind.metavar;
+  const metavar = name === 'output' ? (row.outputs ?? []).join('|') : own;
   const flags = `${short ? `-${short}, ` : ''}${flagOf(name)}${alone ? '' : ` [${metavar}]`}`;
   const shownDefault = alone || standard === '' ? '' : ` (default: ${standard})`;
   return new Option(flags, `${help}${shownDefault}`)

@@ -6,7 +6,7 @@ import { readServiceName, withCluster } from './connect.ts';
 import { renderData } from './output.ts';
 import { type Probe, probeWays } from './probe.ts';
 import { listNodes } from './read.ts';
-import { renderTable } from './table.ts';
+import { type Column, renderTable } from './table.ts';
 import { commandFor, endpointOf, listWays, type Way } from './ways.ts';
 
 const URL_VERSION = 1;
@@ -49,15 +49,25 @@ function bestCommand(service: Service, ways: readonly Tried[]): string | undefin
   return best && commandFor(best, port?.name ?? '');
 }
 
+const columns: readonly Column[] = [{ title: 'WAY IN' }, { title: 'FROM' }, { title: 'ADDRESS' }, { title: 'PROTOCOL' }];
+
+/** An IPv4 address with its port and how long an answer took are never cut, and all fits into 80 cells. */
+const probedColumns: readonly Column[] = [
+  { title: 'WAY IN', least: 16 },
+  { title: 'FROM' },
+  { title: 'ADDRESS', least: '255.255.255.255:65535'.length },
+  { title: 'PROTOCOL' },
+  { title: 'PROBE', least: 20 },
+];
+
 function renderWays(ways: readonly Tried[], probed: boolean, width: number | undefined): string {
   const shownNodes = new Set([...new Set(ways.flatMap((way) => way.node ?? []))].slice(0, MAX_NODES));
   const shown = ways.filter((way) => way.node === undefined || shownNodes.has(way.node));
-  const columns = [{ title: 'WAY IN' }, { title: 'FROM' }, { title: 'ADDRESS' }, { title: 'PROTOCOL' }];
   const rows = shown.map((way) => {
     const row = [nameWay(way), way.from, endpointOf(way), way.protocol];
     return probed ? [...row, sayProbe(way)] : row;
   });
-  const table = renderTable(probed ? [...columns, { title: 'PROBE', least: 10 }] : columns, rows, width);
+  const table = renderTable(probed ? probedColumns : columns, rows, width);
   return shown.length === ways.length ? table : `${table}and more nodes; -o json has them all\n`;
 }
 

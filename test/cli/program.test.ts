@@ -76,6 +76,16 @@ test('help of every command fits into 80 columns, but for a long list of choices
   }
 });
 
+test.each([
+  { name: 'demo', shows: /--provider local\|aws\s.*\(default: local\)/s, never: 'MODULE' },
+  { name: 'status', shows: /--namespace NAMESPACE\s.*\(default:\s+all\s+of\s+them;/s, never: '(default: the context' },
+])('help of $name says what it takes and goes by', ({ name, shows, never }) => {
+  const shown = parseCommandLine([name, '--help'], commands, about);
+  const text = 'text' in shown ? shown.text : '';
+  expect(text).toMatch(shows);
+  expect(text.match(/-n, --namespace.*?--|--provider.*/s)?.[0] ?? '').not.toContain(never);
+});
+
 test('help is given under the name that the program was called by', () => {
   const shown = parseCommandLine(['--help'], [row], { ...about, name: 'kubectl nodeport-lb' });
   expect('text' in shown && shown.text).toMatch(/^Usage: kubectl nodeport-lb /);

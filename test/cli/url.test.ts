@@ -96,6 +96,16 @@ describe('url', () => {
     expect(await (await fetch(command.split(' ')[1]!)).text()).toBe('hello');
   });
 
+  test('--probe fits a terminal of 80 columns, and cuts no answer', async () => {
+    kube.put('nodes', rawNode('a-node-with-quite-a-long-name.example.com', '2001:db8:1111:2222:3333:4444:5555:6666'));
+    const called = call(['url', 'shop/web', '--probe', '--kubeconfig', kube.kubeconfig], 80);
+    expect(await called.ended).toBe(0);
+    const lines = called.stdout().split('\n');
+    expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    expect(lines.join('\n')).toMatch(new RegExp(` 127\\.0\\.0\\.1:${port} +TCP +ok, [\\d.]+ ms\\n`));
+    kube.remove('nodes', '', 'a-node-with-quite-a-long-name.example.com');
+  });
+
   test('-o json has every way', async () => {
     const called = call(['url', 'shop/web', '-o', 'json', '--kubeconfig', kube.kubeconfig]);
     await called.ended;

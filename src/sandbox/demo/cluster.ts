@@ -25,6 +25,8 @@ export interface DemoCluster {
   apply(file: string): Promise<void>;
   /** The Service as it is now. @param key `namespace/name` */
   service(key: string): Service | undefined;
+  /** How many Services a namespace has. */
+  countServices(namespace: string): number;
   /** Waits until the Service is known as the API has it at this moment. @returns undefined when there is none */
   serviceNow(key: string): Promise<Service | undefined>;
   /** Waits for a Service to be as wished. @returns undefined after `deadlineMs` */
@@ -97,6 +99,7 @@ async function startParts(
     pool,
     apply: (file) => apply(api, file),
     service: services.get,
+    countServices: services.countIn,
     serviceNow: async (key) => {
       const [namespace, name] = key.split('/');
       const now = readService(await api.get(`/api/v1/namespaces/${namespace}/services/${name}`));
@@ -117,6 +120,7 @@ function followServices(api: ApiClient) {
   const get = (key: string) => readService(followed.objects.get(key));
   return {
     get,
+    countIn: (namespace: string) => [...followed.objects.keys()].filter((key) => key.startsWith(`${namespace}/`)).length,
     when: (key: string, wish: (service: Service) => boolean, deadlineMs: number) =>
       new Promise<Service | undefined>((resolve) => {
         const end = (service?: Service) => {

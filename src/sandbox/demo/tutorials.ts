@@ -101,6 +101,8 @@ export function showServices({ story, cluster, told }: Scene): void {
       .filter((service) => service.namespace === namespace)
       .map((service) => ({ ...service, externalIPs: externalAddresses(service), servedPorts: servedPorts(service) }));
     const where = namespace === 'default' ? '' : ` -n ${namespace}`;
-    story.show(['', `$ kubectl get svc${where}`, ...servicesTable(rows)]);
+    const isAll = cluster.countServices(namespace) === rows.length;
+    const names = isAll ? '' : rows.map(({ name }) => ` ${name}`).join('');
+    story.show(['', `$ kubectl get svc${names}${where}`, ...servicesTable(rows)]);
   }
 }
