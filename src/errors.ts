@@ -37,6 +37,8 @@ export const cures = {
   TargetLoops: 'Give the Service another port or address: at this one its own NodePort is looked for.',
   ConnectionsFull:
     'Raise the limit of open files (`ulimit -n`, LimitNOFILE= of systemd): each connection takes two; or spread clients over more forwarders.',
+  FlowsTooFast:
+    'Find who sends from ever new ports or addresses, and leave them out with `spec.loadBalancerSourceRanges`; or spread clients over more forwarders.',
   BacklogFull:
     'Clients come again after a second; raise `sysctl net.core.somaxconn` (4096 are asked for), or give the forwarder more of a CPU.',
   NftMissing: 'Install nftables, so that the command nft is there, or use the userspace data path.',

@@ -114,6 +114,7 @@ class LocalForwarder implements Forwarder, Estate {
       flows: new FlowTable(options.maxFlows ?? flowLimit(maxConnections)),
       hasToldRoom: false,
       turnedAway: 0,
+      flowsTooFast: 0,
       nowMs,
       pathOf: (rule) => (this.#paths ? this.#pathOf(rule) : {}),
       ipv6Only: (rule) => sharesPortAcrossFamilies(rule, this.#table.listeners.values()),

@@ -28,6 +28,8 @@ export interface Ground {
   hasToldRoom: boolean;
   /** Clients that found no place, of TCP and UDP, since the start. */
   turnedAway: number;
+  /** Datagrams that would have begun one flow too many in their second, since the start. */
+  flowsTooFast: number;
   /** Monotonic. */
   nowMs(): number;
   /** What is said of a listener's data path, where both could have been had. */

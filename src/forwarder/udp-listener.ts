@@ -206,7 +206,6 @@ export class UdpListener implements FlowHost {
     const target = this.#chooseFor(mouth, address);
     if (!target || !this.#makeRoom(now)) {
       this.#counters[target ? 'refusedByLimit' : 'failures']++;
-      if (target) this.#ground.turnedAway++;
       return undefined;
     }
     const flow = new Flow({ address, port }, mouth, target, this);
@@ -231,10 +230,14 @@ export class UdpListener implements FlowHost {
   /** @returns false when there is no flow whose place could be had, or too many have just begun */
   #makeRoom(now: number): boolean {
     const { flows } = this.#ground;
-    if (!flows.mayBegin(now)) return false;
+    if (!flows.mayBegin(now)) {
+      this.#ground.flowsTooFast++;
+      return false;
+    }
     if (flows.size < flows.limit && !isFull(this.#ground)) return true;
     const { oldest } = flows;
-    oldest?.end('evicted');
+    if (oldest) oldest.end('evicted');
+    else this.#ground.turnedAway++;
     return oldest !== undefined;
   }
 

@@ -77,6 +77,7 @@ function roomOf() {
     maxConnections: 100,
     active: 0,
     turnedAway: 0,
+    flowsTooFast: 0,
     flows: { limit: 100, size: 0 },
     reports: { warning: (code: string, message: string | null) => void warnings.set(code, message) },
     log: quiet,
@@ -110,5 +111,19 @@ test('a queue that was full is told until a minute without has passed, with clie
   machine.nowMs += 1_000;
   room.look();
   expect(warnings.get('BacklogFull')).toBeNull();
+  expect(room.isTold).toBe(false);
+});
+
+test('flows that begin too fast are told by their own limit, not by that of open files', () => {
+  const { room, ground, machine, warnings } = roomOf();
+  room.begin();
+  ground.flowsTooFast = 3;
+  room.look();
+  expect(warnings.get('FlowsTooFast')).toMatch(/^more than 10000 flows of UDP begin in a second/);
+  expect(warnings.get('ConnectionsFull')).toBeUndefined();
+  expect(room.isTold).toBe(true);
+  machine.nowMs += 10_000;
+  room.look();
+  expect(warnings.get('FlowsTooFast')).toBeNull();
   expect(room.isTold).toBe(false);
 });
