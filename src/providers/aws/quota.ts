@@ -108,6 +108,7 @@ export class Quotas {
   #limits: ReadonlyMap<string, number> | undefined;
   #readAt = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | undefined;
+  #counting: Promise<unknown> | undefined;
   /** AWS has refused something though it seemed to have room. */
   #isDoubtful = false;
 
@@ -202,7 +203,11 @@ export class Quotas {
 
   async #countAnew(): Promise<void> {
     const { census, count, now } = this.#parts;
-    if (now() - census().at >= FRESH_MS) await count();
+    if (now() - census().at < FRESH_MS) return;
+    this.#counting ??= count().finally(() => {
+      this.#counting = undefined;
+    });
+    await this.#counting;
   }
 
   /** Where it cannot be read, AWS itself says what it does not take. */

@@ -107,7 +107,7 @@ function faultOf(subnet: SeenSubnet, wish: SubnetWish): string | undefined {
   if (clusters.length > 0 && !clusters.includes(CLUSTER_TAG + wish.clusterName)) {
     return `it is tagged for another cluster (${clusters[0]})`;
   }
-  if (!isAvailabilityZone(subnet.zone)) return 'it is in a Local or Wavelength Zone, and is taken only where it is named';
+  if (!isAvailabilityZone(subnet.zone)) return 'it is in a Local or Wavelength Zone, where AWS takes no subnet for an NLB';
   if (subnet.onOutpost) return 'it is on an Outpost, where there are no NLBs';
   if (subnet.freeAddresses < FREE_ADDRESSES && !wish.held.includes(subnet.id))
     return `it has ${subnet.freeAddresses} free addresses, and ${FREE_ADDRESSES} are needed`;

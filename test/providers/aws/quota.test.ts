@@ -111,6 +111,17 @@ describe('NLBs of the Region', () => {
     expect(aws.calls.log().filter(({ failure }) => failure?.startsWith('TooMany'))).toEqual([]);
   });
 
+  test('what others have is counted once for all who are refused at once', async () => {
+    await again({ loadBalancers: 40 });
+    await othersMake(40);
+    expect(await refusal(nlb())).toMatchObject({ code: 'QuotaExceeded' }); // the VPC is known then
+    aheadMs += 61_000;
+    aws.calls.reset();
+    const made = await Promise.allSettled(services(20).map((wish) => want(provider, wish)));
+    expect(made.filter(({ status }) => status === 'rejected')).toHaveLength(20);
+    expect(aws.calls.counts()['DescribeLoadBalancers']).toBe(1);
+  });
+
   test('room that others make, and a quota that is raised, are seen within a minute', async () => {
     await again({ loadBalancers: 40 });
     await othersMake(40);

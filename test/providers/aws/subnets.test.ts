@@ -109,7 +109,7 @@ describe('the subnets of an NLB', () => {
     ];
     const { message } = refusalOf(() => chooseSubnets(subnets, asking()));
     for (const why of [
-      'a in us-west-2-lax-1a: it is in a Local',
+      'a in us-west-2-lax-1a: it is in a Local or Wavelength Zone, where AWS takes no subnet',
       'b in us-west-2a: it has 3 free',
       'c in us-west-2a: it is tagged for another cluster',
       'd in us-west-2a: it has no tag',
