@@ -67,7 +67,8 @@ function sayDecision(config: Config, found: Found): string {
   const ours = `claiming Services of class ${config.loadBalancerClass}`;
   if ('blind' in found)
     return `${ours} only: could not look for other balancer controllers (${found.blind}); --claim-unset-class true claims the others too`;
-  if (found.rivals.length === 0) return `${ours} and those without a class: no other balancer controller was seen`;
+  if (found.rivals.length === 0)
+    return `${ours} and those without a class: no other balancer controller was seen; what one of ours holds under another class is left alone`;
   return `${ours} only: saw ${nameRivals(found.rivals)}; --claim-unset-class true claims those without a class too`;
 }
 

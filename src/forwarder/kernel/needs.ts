@@ -13,7 +13,7 @@ export function needOfUserspace(rule: RuleListener, nodes: readonly NodeEntry[],
   if (rule.address.includes('%') || isIP(rule.address) === 0) return 'an address of one link alone needs a socket';
   if (rule.address === '0.0.0.0' || (rule.address.includes(':') && canonical(rule.address) === '::'))
     return 'every address at once needs sockets';
-  if (isLoopback(rule.address)) return 'the kernel does not send on what comes for a loopback address';
+  if (isLoopback(rule.address)) return 'the kernel does not forward packets to loopback addresses';
   return nodes.length === 0 ? undefined : needOfTargets(rule, nodes, own);
 }
 
