@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { ElasticLoadBalancingV2 } from '@aws-sdk/client-elastic-load-balancing-v2';
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { readService } from '../../src/kube/objects.ts';
 import { until } from '../../src/sandbox/demo/story.ts';
@@ -9,20 +9,26 @@ import { type RunningDemo, startDemo } from './running-demo.ts';
 
 const DEMO_MS = 120_000;
 const SETTLE_MS = 30_000;
-let demo: RunningDemo;
+let whole: RunningDemo;
+let kept: RunningDemo;
 
-afterEach(async () => {
-  await demo.end();
+/** Most of both is waiting, so they wait together. */
+beforeAll(() => {
+  whole = startDemo(['--provider', 'aws']);
+  kept = startDemo(['--keep', '--provider', 'aws']);
+});
+
+afterAll(async () => {
+  await Promise.all([whole.end(), kept.end()]);
 });
 
 describe('the demo of AWS', () => {
   test(
     'is true from end to end, and leaves nothing behind',
     async () => {
-      demo = startDemo(['--provider', 'aws']);
-      expect(await demo.exited).toEqual({ code: 0, told: expect.stringMatching(/All of it was true/) });
-      expect(demo.leftovers).toEqual([]);
-      const { told } = demo;
+      expect(await whole.exited).toEqual({ code: 0, told: expect.stringMatching(/All of it was true/) });
+      expect(whole.leftovers).toEqual([]);
+      const { told } = whole;
       expect(told).toMatch(/^kubia-loadbalancer +LoadBalancer +\S+ +np-\S+\.elb\.eu-west-1\.amazonaws\.com +80:\d+\/TCP$/m);
       expect(told).toMatch(/^ +CreateLoadBalancer +3$/m);
       expect(told).toMatch(/no packet passes an NLB here/);
@@ -35,11 +41,10 @@ describe('the demo of AWS', () => {
   test(
     'that is kept has an AWS for the SDK and serves what comes later, until it is told to stop',
     async () => {
-      demo = startDemo(['--keep', '--provider', 'aws']);
-      const file = await demo.says(/export KUBECONFIG=(\S+)/);
-      const endpoint = await demo.says(/export AWS_ENDPOINT_URL=(\S+)/);
+      const file = await kept.says(/export KUBECONFIG=(\S+)/);
+      const endpoint = await kept.says(/export AWS_ENDPOINT_URL=(\S+)/);
       const credentials = { accessKeyId: 'demo', secretAccessKey: 'demo' };
-      const elb = new ElasticLoadBalancingV2({ endpoint, region: await demo.says(/export AWS_REGION=(\S+)/), credentials });
+      const elb = new ElasticLoadBalancingV2({ endpoint, region: await kept.says(/export AWS_REGION=(\S+)/), credentials });
       const { clusters } = parse(await readFile(file, 'utf8')) as { clusters: [{ cluster: { server: string } }] };
       const api = new ApiClient({ url: clusters[0].cluster.server });
       await api.create('/api/v1/namespaces/default/services', service);
@@ -52,9 +57,9 @@ describe('the demo of AWS', () => {
       expect(LoadBalancers).toHaveLength(4);
       api.close();
       elb.destroy();
-      demo.interrupt();
-      expect((await demo.exited).code).toBe(0);
-      expect(demo.leftovers).toEqual([]);
+      kept.interrupt();
+      expect((await kept.exited).code).toBe(0);
+      expect(kept.leftovers).toEqual([]);
     },
     DEMO_MS,
   );
