@@ -1,9 +1,12 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { isIP } from 'node:net';
+import { basename } from 'node:path';
 import { showsSockets } from './platform.ts';
 
 /** Processes looked at before giving up; a busy machine has a few thousand. */
 const MAX_PROCESSES = 5_000;
+/** Characters of a program's name in a message. */
+const MAX_SHOWN = 60;
 const LISTEN_STATE = '0A';
 
 interface Place {
@@ -52,9 +55,30 @@ async function findOwner(inodes: ReadonlySet<string>): Promise<string | undefine
   for (const pid of pids.slice(0, MAX_PROCESSES)) {
     if (!(await holdsSocket(pid, inodes))) continue;
     if (Number(pid) === process.pid) return 'this very process';
-    return `process ${pid} (${(await readLines(`/proc/${pid}/comm`))[0] ?? '?'})`;
+    return `process ${pid} (${await nameProcess(pid)})`;
   }
   return undefined;
+}
+
+/** What runs a program whose name is the first argument. */
+const INTERPRETERS = /^(node|deno|bun|python[\d.]*|ruby|perl|php|sh|bash)$/;
+
+/**
+ * The main thread of a process may be called MainThread, which tells people nothing. Only the program is named: other arguments may be
+ * secrets, and the message is written to the Service.
+ */
+async function nameProcess(pid: string): Promise<string> {
+  const [first = '', second = ''] = (await orElse('', readFile(`/proc/${pid}/cmdline`, 'latin1'))).split('\0');
+  const program = plainName(first.split(/[\s:]/)[0]!); // some write what they do behind their name
+  if (program === '') return (await readLines(`/proc/${pid}/comm`))[0] || '?';
+  const script = INTERPRETERS.test(program) && !second.startsWith('-') ? plainName(second) : '';
+  return script === '' ? program : `${program} ${script}`;
+}
+
+function plainName(path: string): string {
+  return basename(path)
+    .replaceAll(/[^\x21-\x7e]/g, '?')
+    .slice(0, MAX_SHOWN);
 }
 
 async function holdsSocket(pid: string, inodes: ReadonlySet<string>): Promise<boolean> {

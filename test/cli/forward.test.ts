@@ -132,7 +132,8 @@ test('a port that somebody holds is told with the holder, and exit 1', async () 
   const { code, stderr } = await run(['forward', `tcp://127.0.0.1:${one.port}`, '127.0.0.1:1']);
   expect(code).toBe(1);
   expect(stderr).not.toContain('is closed'); // it was never open
-  expect(stderr).toContain(`127.0.0.1 port ${one.port}/TCP is held by process ${process.pid}`);
+  expect(stderr).toContain(`127.0.0.1 port ${one.port}/TCP is held by process ${process.pid} (`);
+  expect(stderr).toMatch(new RegExp(`process ${process.pid} \\(node\\b`)); // whatever its thread is called
 });
 
 test('a rules file is followed as it changes; a broken one changes nothing and is told', async () => {
