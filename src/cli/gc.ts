@@ -206,7 +206,10 @@ async function release(call: Call, config: Config, api: KubeApi, name: string): 
 function sayLeak(service: Service): string {
   const addresses = heldAddresses(service).join(', ') || 'none that is known';
   const holder = service.annotations[HELD_BY] ?? 'an unknown provider';
-  return `${nameOf(service)} is held by ${holder}; what it made there stays and is yours to remove (addresses: ${addresses})\n`;
+  const what = holder.startsWith('local/')
+    ? 'its addresses are free, and answer no more, once that controller and its agents are gone; while they run they take it again'
+    : 'what it made there stays and is yours to remove';
+  return `${nameOf(service)} is held by ${holder}; ${what} (addresses: ${addresses})\n`;
 }
 
 async function findService(api: KubeApi, name: string, fallbackNamespace: string): Promise<Service> {

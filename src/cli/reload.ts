@@ -30,7 +30,12 @@ export function followConfig(call: Call, provider: Provider, log: Log): () => vo
     last = next;
     const others = Object.keys(next).filter((name) => name !== 'local' && !isDeepStrictEqual(at(before, name), at(next, name)));
     const needing = [...lasting, ...others];
-    log.info({ path, ...(needing.length > 0 ? { afterRestart: needing } : {}) }, 'the configuration was read again');
+    if (needing.length === 0) log.info({ path }, 'the configuration was read again');
+    else
+      log.warn(
+        { path, afterRestart: needing },
+        'the configuration was read again; what afterRestart names holds only after a restart',
+      );
   };
   const tellWrong = (why: readonly string[]): void =>
     log.error({ path, why }, 'the configuration has become wrong; going on with the one before');

@@ -62,5 +62,5 @@ test('a changed file reaches the provider; what is wrong is told and changes not
   await put('provider: local\nlocalPools: [10.1.0.0/28]\nlogLevel: debug\n');
   await until('it arrives', () => given.length > 0);
   expect(given).toEqual([[['10.1.0.0/28']]]);
-  expect(log.lines.at(-1)).toMatch(/read again.*"afterRestart":\["logLevel"\]/);
+  expect(log.lines.at(-1)).toMatch(/^warn.*read again.*restart.*"afterRestart":\["logLevel"\]/);
 });
