@@ -7,7 +7,7 @@ import { readZoneNote } from './plan-zones.ts';
 /**
  * Pure. ARNs of target groups whose health decides when a change goes on: both of what shall be replaced and of what takes over, for as
  * long as it takes. An NLB has a successor, a port is about to move to another target group, targets are about to change their port, or
- * zones are coming.
+ * zones come or go.
  */
 export function findAwaited({ balancers, groups }: Pick<Inventory, 'balancers' | 'groups'>): ReadonlySet<string> {
   const living = [...balancers.values()].filter(({ tags }) => tags[TAG.retired] === undefined);
@@ -43,7 +43,7 @@ function keyOf({ tags }: Pick<SeenBalancer, 'tags'>): string {
 }
 
 function isChanging(balancer: SeenBalancer, groups: Inventory['groups']): boolean {
-  return (balancer.listeners ?? []).some((one) => isWarmUp(one, groups)) || (readZoneNote(balancer)?.coming ?? []).length > 0;
+  return (balancer.listeners ?? []).some((one) => isWarmUp(one, groups)) || readZoneNote(balancer) !== undefined;
 }
 
 /** A Service may have a port up there, too; its target group says so. */

@@ -32,7 +32,7 @@ export interface PatrolParts {
 
 /** AWS takes as many ARNs at once. */
 const ARNS_PER_CALL = 20;
-/** Target groups looked at in one tick, and for how long a group that does not settle is looked at again and again. */
+/** Target groups looked at in one tick, and for how long beyond its health check one that does not settle is looked at again and again. */
 const GROUPS_PER_TICK = 10;
 const WATCH_MS = 600_000;
 const SLOWEST_MS = 60_000;
@@ -111,7 +111,7 @@ export class Patrol {
     }
   }
 
-  /** AWS checks targets only of a group that a listener uses. Slower each time, and given up after ten minutes if no change waits for it. */
+  /** AWS checks targets only of a group that a listener uses. Slower each time, and given up when AWS must have made up its mind, if no change waits for it. */
   async #lookAtGroups(): Promise<void> {
     const { inventory, now, tickMs } = this.#parts;
     const awaited = findAwaited(inventory);
@@ -121,7 +121,9 @@ export class Patrol {
     for (const { arn } of open)
       if (!this.#watches.has(arn)) this.#watches.set(arn, { since: Number.POSITIVE_INFINITY, nextAt: now(), pauseMs: tickMs });
     const due = open
-      .filter(({ arn }) => isDue(this.#watches.get(arn)!, now(), awaited.has(arn)))
+      .filter((group) =>
+        isDue(this.#watches.get(group.arn)!, now(), awaited.has(group.arn) ? Number.POSITIVE_INFINITY : watchMs(group)),
+      )
       .sort((a, b) => this.#watches.get(a.arn)!.nextAt - this.#watches.get(b.arn)!.nextAt) // who waits longest
       .slice(0, GROUPS_PER_TICK);
     await Promise.all(due.map((group) => this.#lookAtGroup(group)));
@@ -190,6 +192,11 @@ function isOpen({ targets, balancerArns }: SeenGroup): boolean {
   return balancerArns.length > 0 && (targets ?? []).some(({ state }) => UNDECIDED.includes(state));
 }
 
-function isDue({ since, nextAt }: Watch, now: number, isAwaited: boolean): boolean {
-  return nextAt <= now && (isAwaited || now - since < WATCH_MS);
+function isDue({ since, nextAt }: Watch, now: number, forMs: number): boolean {
+  return nextAt <= now && now - since < forMs;
+}
+
+/** A target is initial for as many checks as it takes to become healthy. */
+function watchMs({ check }: SeenGroup): number {
+  return WATCH_MS + check.intervalSeconds * check.healthyThreshold * 1_000;
 }

@@ -13,19 +13,24 @@ export interface ZoneNote {
   /** Zones that have come and are not proven to serve yet. */
   readonly coming: readonly string[];
   readonly leaving: readonly string[];
+  /** Zones that shall go as soon as the others serve: the status still names their addresses. */
+  readonly pending: readonly string[];
 }
 
-/** `1800000000000 +eu-west-1b -eu-west-1a` */
+type ToldZones = Pick<ZoneNote, 'since'> & Partial<ZoneNote>;
+
+/** `1800000000000 +eu-west-1b -eu-west-1a`, or `1800000000000 ?eu-west-1a` */
 export function readZoneNote({ tags }: Pick<SeenBalancer, 'tags'>): ZoneNote | undefined {
   const [since, ...words] = tags[TAG.zones]?.split(' ') ?? [];
   if (since === undefined) return undefined;
   const marked = (mark: string): readonly string[] =>
     words.filter((word) => word.startsWith(mark)).map((word) => word.slice(mark.length));
-  return { since: Number(since), coming: marked('+'), leaving: marked('-') };
+  return { since: Number(since), coming: marked('+'), leaving: marked('-'), pending: marked('?') };
 }
 
-function writeZoneNote({ since, coming, leaving }: ZoneNote): string {
-  return [since, ...coming.map((zone) => `+${zone}`), ...leaving.map((zone) => `-${zone}`)].join(' ');
+function writeZoneNote({ since, coming = [], leaving = [], pending = [] }: ToldZones): string {
+  const marked = (mark: string, zones: readonly string[]): readonly string[] => zones.map((zone) => mark + zone);
+  return [since, ...marked('+', coming), ...marked('-', leaving), ...marked('?', pending)].join(' ');
 }
 
 /** Whether the NLB is in other zones than it shall be, or has been until a moment ago. */
@@ -48,7 +53,7 @@ export function planZones(desired: Desired, seen: SeenBalancer, observed: Observ
   const both = [...meanwhile.zones, ...leaving.map(keep)];
   const note = readZoneNote(seen);
   if (coming.length > 0) {
-    const told = { since: now, coming: namesOf(coming), leaving: [] };
+    const told = { since: now, coming: namesOf(coming) };
     return { steps: [mark(seen, told, 'its zones change'), setSubnets(meanwhile, seen, both, [])], waiting: [] };
   }
   const settings = hasSettings(meanwhile, seen) ? [] : [setSubnets(meanwhile, seen, both, [])];
@@ -62,13 +67,15 @@ export function planZones(desired: Desired, seen: SeenBalancer, observed: Observ
       : { steps: settings, waiting: [{ ...end, waitsFor: { what: 'healthy' } }] };
   }
   if (!serves(desired, seen, gone, observed)) {
-    return { steps: settings, waiting: [{ ...change(), waitsFor: { what: 'healthy' } }] };
+    const isNoted = note !== undefined || seen.state === 'provisioning'; // which is looked at anyway
+    const begun = isNoted
+      ? []
+      : [mark(seen, { since: now, pending: gone }, 'their targets are looked at until the others serve')];
+    return { steps: [...settings, ...begun], waiting: [{ ...change(), waitsFor: { what: 'healthy' } }] };
   }
   const isTold = note !== undefined && note.coming.length === 0 && note.leaving.join() === gone.join();
   const until = (isTold ? note.since : now) + desired.graceSeconds * 1_000;
-  const steps = isTold
-    ? settings
-    : [...settings, mark(seen, { since: now, coming: [], leaving: gone }, sayLeaving(gone, desired))];
+  const steps = isTold ? settings : [...settings, mark(seen, { since: now, leaving: gone }, sayLeaving(gone, desired))];
   if (now >= until) return { steps: [...steps, change()], waiting: [] };
   return { steps, waiting: [{ ...change(), waitsFor: { what: 'time', until } }] };
 }
@@ -148,9 +155,11 @@ export function sayZones(zones: readonly DesiredZone[]): string {
   return zones.map(({ subnetId }) => subnetId).join(', ');
 }
 
-function mark({ name }: SeenBalancer, note: ZoneNote, reason: string): AwsStep {
+function mark({ name }: SeenBalancer, note: ToldZones, reason: string): AwsStep {
   const act = { kind: 'add-tags', resources: [name], tags: { [TAG.zones]: writeZoneNote(note) } } as const;
-  const what = [...note.coming.map((zone) => `${zone} comes`), ...note.leaving.map((zone) => `${zone} goes`)].join(', ');
+  const said = (zones: readonly string[] | undefined, what: string): readonly string[] => zones?.map((zone) => zone + what) ?? [];
+  const { coming, leaving, pending } = note;
+  const what = [...said(coming, ' comes'), ...said(leaving, ' goes'), ...said(pending, ' shall go')].join(', ');
   return step(act, `note on NLB ${name} that ${what}`, reason);
 }
 
