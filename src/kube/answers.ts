@@ -45,10 +45,17 @@ export function errorOfAnswer(answer: Answer, attempt: Attempt): KubeError {
   const status = parseStatus(answer.body);
   return errorOfStatus(
     answer.status,
-    status ?? { message: excerpt(answer.body) },
+    status ?? { message: sayForeign(answer, attempt) },
     attempt,
     retryAfterMs(answer.headers['retry-after']),
   );
+}
+
+/** An answer without a Status is of something in between, or the server is none of Kubernetes. */
+function sayForeign({ status, body }: Answer, { where }: Attempt): string {
+  if (status === 401 || status === 403) return excerpt(body); // what is said of these names the server, or what is lacking
+  const said = [`HTTP ${status} of ${where.server}`, excerpt(body)].filter((part) => part !== '').join(': ');
+  return status === 404 ? `${said} (is that the API server of a cluster?)` : said;
 }
 
 /** Pure. The object of a watch's ERROR event. */

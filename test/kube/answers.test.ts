@@ -44,6 +44,13 @@ describe('what the server answered', () => {
       reason: 'Unknown',
       says: '<html> <b>Bad gateway</b>',
     },
+    {
+      why: 'a server that is none of Kubernetes',
+      status: 404,
+      body: '',
+      reason: 'NotFound',
+      says: 'HTTP 404 of https://10.0.0.1:6443 (is that the API server of a cluster?)',
+    },
     { why: 'nothing at all', status: 503, body: '', reason: 'ServiceUnavailable', says: 'HTTP 503' },
     { why: 'a code without a reason', status: 410, body: { kind: 'Status' }, reason: 'Expired', says: 'HTTP 410' },
   ])('$why', ({ status, body, reason, says }) => {
