@@ -105,7 +105,8 @@ async function reconcileUntil(stop: AbortSignal, parts: Parts): Promise<number> 
     log.info({}, 'stopping');
     await controller.stop();
   }
-  log.info({}, 'stopped');
+  const isSilent = forwardsItself(config, parts.inCluster) && !config.dryRun;
+  log.info({}, isSilent ? 'stopped; the addresses that it served answer no more until a controller runs again' : 'stopped');
   return 0;
 }
 
