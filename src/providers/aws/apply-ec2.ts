@@ -49,10 +49,24 @@ export async function createSecurityGroup(
   }
 }
 
+/** AWS itself says whether a group has room: what a prefix list weighs nobody else knows. */
 export async function changeTraffic(
   bench: Bench,
-  { kind, group, rules }: ActOf<'allow-traffic' | 'revoke-traffic'>,
+  { instead = [], ...change }: ActOf<'allow-traffic' | 'revoke-traffic'>,
 ): Promise<void> {
+  try {
+    await moveTraffic(bench, change);
+  } catch (thrown) {
+    if (instead.length === 0 || !isCalled(thrown, 'RulesPerSecurityGroupLimitExceeded')) throw thrown;
+    await moveTraffic(bench, { kind: 'revoke-traffic', group: change.group, rules: instead });
+    await moveTraffic(bench, change).catch(async (again: unknown) => {
+      await moveTraffic(bench, { kind: 'allow-traffic', group: change.group, rules: instead });
+      throw again;
+    });
+  }
+}
+
+async function moveTraffic(bench: Bench, { kind, group, rules }: ActOf<'allow-traffic' | 'revoke-traffic'>): Promise<void> {
   const resolved = rules.map((rule) =>
     rule.source === SHARED_GROUP ? { ...rule, source: groupOf(bench, SHARED_GROUP).id } : rule,
   );

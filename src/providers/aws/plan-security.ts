@@ -49,8 +49,8 @@ function planFrontend(desired: Desired, current: Current, observed: Observed): P
   const used = extra.filter((rule) => isUsed(rule, desired, current));
   const idle = extra.filter((rule) => !used.includes(rule));
   const { turns, last } = exchangeRules(seen?.rules ?? [], missing, { idle, used });
-  const say = ({ kind, rules: list }: Turn): AwsStep =>
-    kind === 'allow' ? allow(name, list, 'listeners and source ranges of the Service') : revoke(name, list);
+  const say = ({ kind, rules: list, instead }: Turn): AwsStep =>
+    kind === 'allow' ? allow(name, list, 'listeners and source ranges of the Service', instead) : revoke(name, list);
   return { steps: [...steps, ...turns.map(say)], last: last.map(say) };
 }
 
@@ -89,8 +89,11 @@ function retagGroup({ tags: { [TAG.retain]: _, ...wanted } }: Desired, { name, t
   return [step({ kind: 'tag-security-group', group: name, tags: missing }, summary, 'the Service asks for it')];
 }
 
-function allow(group: string, rules: readonly Rule[], reason: string): AwsStep {
-  return step({ kind: 'allow-traffic', group, rules }, `allow ${rules.map(sayRule).join(', ')} in ${group}`, reason);
+function allow(group: string, rules: readonly Rule[], reason: string, instead?: readonly Rule[]): AwsStep {
+  const summary = `allow ${rules.map(sayRule).join(', ')} in ${group}`;
+  if (!instead) return step({ kind: 'allow-traffic', group, rules }, summary, reason);
+  const said = `${summary}; if the group is full, no longer allow ${instead.map(sayRule).join(', ')} before that`;
+  return step({ kind: 'allow-traffic', group, rules, instead }, said, reason);
 }
 
 /** One group that all NLBs of the cluster send from, and one range a protocol on the nodes' groups, however many Services. */

@@ -5,6 +5,8 @@ import { countsAs, FAMILIES, RULES_MAX } from './rules.ts';
 export interface Turn {
   readonly kind: 'allow' | 'revoke';
   readonly rules: readonly Rule[];
+  /** These go first, all at once, if AWS says that the group takes no more. */
+  readonly instead?: readonly Rule[];
 }
 
 interface Extra {
@@ -22,14 +24,15 @@ interface Exchange {
 
 /**
  * Pure. What is allowed newly comes before what goes, as far as the group has room: where it has none, just as many as are in the way go
- * first, those in use last of all. What a prefix list weighs we do not know (as much as it may have entries), so beside one of them
- * everything goes first: AWS would refuse the new rules for ever.
+ * first, those in use last of all. What a prefix list weighs we do not know (as much as it may have entries), so beside one of them AWS is
+ * asked: only where it says that the group is full, what goes leaves first.
  * @param seen all rules of the group, also those of others
  */
 export function exchangeRules(seen: readonly Rule[], missing: readonly Rule[], { idle, used }: Extra): Exchange {
   const going = [...idle, ...used];
   if (missing.length > 0 && [...seen, ...missing].some(({ source }) => source.startsWith('pl-'))) {
-    return { turns: [...turn('revoke', going), ...turn('allow', missing)], last: [] };
+    const allowed = turn('allow', missing).map((one) => (going.length > 0 ? { ...one, instead: going } : one));
+    return { turns: [...allowed, ...turn('revoke', idle)], last: turn('revoke', used) };
   }
   const now = new Set(FAMILIES.flatMap((family) => fitting(seen, missing, family)));
   const way = new Set(FAMILIES.flatMap((family) => inTheWay(seen, missing, going, family)));

@@ -18,7 +18,13 @@ export type Act =
       readonly vpcId: string;
       readonly tags: Tags;
     }
-  | { readonly kind: 'allow-traffic' | 'revoke-traffic'; readonly group: GroupName; readonly rules: readonly Rule[] }
+  | {
+      readonly kind: 'allow-traffic' | 'revoke-traffic';
+      readonly group: GroupName;
+      readonly rules: readonly Rule[];
+      /** Allowed so far: if AWS says that the group is full, they go first, and come back if that was in vain. */
+      readonly instead?: readonly Rule[];
+    }
   | { readonly kind: 'delete-security-group'; readonly group: GroupName }
   | { readonly kind: 'release-security-group'; readonly group: GroupName }
   | { readonly kind: 'tag-security-group'; readonly group: GroupName; readonly tags: Tags }

@@ -11,7 +11,8 @@ import { makeAws, makeProvider } from './stage.ts';
 let aws: SandboxAws;
 let provider: Provider;
 beforeEach(async () => {
-  aws = await makeAws({ seed: { ...typicalAccount(), prefixLists: [{ id: 'pl-1', name: 'offices', maxEntries: 50 }] } });
+  const prefixLists = ['pl-1', 'pl-2'].map((id) => ({ id, name: `offices of ${id}`, maxEntries: 50 }));
+  aws = await makeAws({ seed: { ...typicalAccount(), prefixLists } });
   provider = makeProvider(aws);
   await provider.open({ balancers: [], surroundings: nothingReserved, changed: () => {} });
 });
@@ -67,20 +68,37 @@ describe('source ranges are exchanged, though old and new ones together are too 
       least: 2,
     },
     {
-      what: 'beside a prefix list that takes 50',
+      what: 'beside a prefix list that takes 50, without a gap where both have room',
+      old: from(ipv4(5), lists),
+      next: from(ipv4(5, 1), lists),
+      admits: [...ipv4(5, 1), 'pl-1'],
+      least: 6,
+    },
+    {
+      what: 'beside a prefix list that takes 50, where they have none: the list goes on admitting',
       old: from(ipv4(8), lists),
       next: from(ipv4(8, 1), lists),
       admits: [...ipv4(8, 1), 'pl-1'],
+      least: 1,
     },
+    { what: 'five for a prefix list that takes 50', old: from(ipv4(5)), next: from([], lists), admits: ['pl-1'], least: 1 },
+    { what: 'twenty for a prefix list that takes 50', old: from(ipv4(20)), next: from([], lists), admits: ['pl-1'] },
   ])('$what', async ({ old, next, admits, least = 0 }) => {
     await want(provider, old);
     let fewest = Number.POSITIVE_INFINITY;
-    await want(provider, next, async (step) => {
-      await provider.apply(step);
+    aws.calls.watch(() => {
       fewest = Math.min(fewest, admitted().length);
     });
+    await want(provider, next);
     expect(admitted()).toEqual([...admits].sort());
     expect(fewest).toBeGreaterThanOrEqual(least);
+  });
+
+  test('what the group has no room for at all leaves those in who were admitted', async () => {
+    const weighty = { ...lists, 'security-group-prefix-lists': 'pl-1,pl-2' };
+    await want(provider, from(ipv4(8)));
+    await expect(want(provider, from([], weighty))).rejects.toMatchObject({ code: 'QuotaExceeded' });
+    expect(admitted()).toEqual([...ipv4(8)].sort());
   });
 
   test('also where a port changes its transport', async () => {
