@@ -3,7 +3,8 @@ import { unwatchFile, watchFile } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { explain, Refusal, UsageError } from '../errors.ts';
-import { openForwarder, TABLE } from '../forwarder/datapath.ts';
+import { FORWARD_TABLES, openForwarder } from '../forwarder/datapath.ts';
+import { claimTable } from '../forwarder/kernel/claim.ts';
 import { formatEndpoint } from '../forwarder/problems.ts';
 import type { Forwarder, ForwarderLog, ForwarderReport, ListenerState, Rules, TargetState } from '../forwarder/rules.ts';
 import type { Call } from './command.ts';
@@ -24,9 +25,11 @@ export async function runForward(call: Call): Promise<number> {
   const stopped = call.interrupted();
   const told = new Teller(call, rules);
   const log = logTo(call);
+  const table = tableOf(call);
+  claimTable(table); // for as long as this process lives
   const forwarder = openForwarder({
     datapath: (call.values.datapath ?? 'auto') as 'auto' | 'userspace' | 'nftables',
-    table: tableOf(call),
+    table,
     onReport: (report) => told.take(report),
     log,
   });
@@ -55,7 +58,7 @@ async function drain({ values, err }: Call, forwarder: Forwarder): Promise<void>
 /** The same for the same call, so that a new run takes the place of one that was killed, and of no other. */
 function tableOf({ operands, values }: Call): string {
   const what = values.rules === undefined ? (operands[0] ?? '') : resolve(values.rules);
-  return `${TABLE}-forward-${createHash('sha256').update(what).digest('hex').slice(0, 8)}`;
+  return `${FORWARD_TABLES}${createHash('sha256').update(what).digest('hex').slice(0, 8)}`;
 }
 
 async function readAsked({ operands, values }: Call): Promise<Rules> {

@@ -15,6 +15,8 @@ import { ALL_IDS, type IdRange } from '../agent/vips/plan.ts';
 import { startVips } from '../agent/vips/vips.ts';
 import { OUR_CLASS } from '../config/options.ts';
 import { UsageError } from '../errors.ts';
+import { FORWARD_TABLES } from '../forwarder/datapath.ts';
+import { cleanUpOrphans } from '../forwarder/kernel/cleanup.ts';
 import { readConntrackFill } from '../forwarder/kernel/conntrack.ts';
 import type { KubeApi } from '../kube/api.ts';
 import { connectKube, describeKube, type KubeDescription } from '../kube/client.ts';
@@ -248,7 +250,11 @@ async function cleanUp(call: Call): Promise<number> {
   const log = await createLog(logOptionsFor(call.values.logLevel ?? 'info', false));
   const stateDir = await chooseStateDir(call.values.stateDir, groupOf(call), log);
   const vips = stateDir === undefined ? [] : await cleanUpVips({ runDir: join(stateDir, VIPS_DIR), log });
-  const removed = [...vips, ...(await cleanUpDatapath(groupOf(call))), ...(await forget(stateDir))];
+  const ofAgent = await cleanUpDatapath(groupOf(call));
+  const ofForward = (await cleanUpOrphans(FORWARD_TABLES)).map(
+    (table) => `the nftables table ${table} of a forward that was killed`,
+  );
+  const removed = [...vips, ...ofAgent, ...ofForward, ...(await forget(stateDir))];
   for (const line of removed) call.out.write(`removed ${line}\n`);
   if (removed.length === 0) call.err.write('nothing was left on this machine\n');
   return 0;

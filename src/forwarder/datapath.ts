@@ -14,6 +14,9 @@ export const TABLE = 'nodeport-lb';
 /** Beginning of the names of tables that are one process's alone, whose id follows for people, and go with it. */
 export const PRIVATE_TABLES = `${TABLE}-pid-`;
 
+/** Beginning of the names of the tables of `forward`: what one has left goes on until the same call is made again, or `--cleanup`. */
+export const FORWARD_TABLES = `${TABLE}-forward-`;
+
 export interface DatapathOptions extends ForwarderOptions {
   /** `auto`: each listener is served by the kernel where rights, machine and rule allow it, else in userspace. */
   readonly datapath: 'auto' | 'userspace' | 'nftables';

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { takesMany } from '../../src/forwarder/kernel/conntrack.ts';
 import { renderEnd } from '../../src/forwarder/kernel/farewell.ts';
@@ -6,6 +9,7 @@ import { Hand } from '../contracts/forwarder/world.ts';
 import { listener } from '../forwarder/builders.ts';
 import { type BalancerNet, forward, makeBalancerNet } from './lab/balancer-net.ts';
 import { run, tryRun } from './lab/command.ts';
+import { Process } from './lab/process.ts';
 import { until } from './lab/until.ts';
 
 const PORT = 18_080;
@@ -135,6 +139,36 @@ describe('bad days of the kernel path', () => {
     await next.do('close', 0);
     expect(await tables()).toBe('');
     await next.end();
+  });
+
+  test('what a killed forward left is removed by --cleanup, and the table of one that lives stays', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'nplb-left-'));
+    const start = (name: string, ...args: readonly string[]) =>
+      new Process({
+        name,
+        namespace: net.namespaces.balancer,
+        command: process.execPath,
+        args: [join(import.meta.dirname, '../../src/bin.js'), ...args],
+        logFile: join(directory, `${name}.log`),
+      });
+    const startForward = (name: string, port: number) =>
+      start(name, 'forward', `tcp://${net.ipv4.listener}:${port}`, `${net.ipv4.nodes[0]}:${nodePort}`);
+    const [killed, alive] = [startForward('killed', PORT), startForward('alive', PORT + 1)];
+    try {
+      await served();
+      await served(web({ port: PORT + 1 }));
+      expect((await tables()).match(/nodeport-lb-forward-/g)).toHaveLength(2);
+      await killed.kill();
+      const cleaning = start('cleaning', 'forwarder', '--cleanup', '--state-dir', directory);
+      expect((await cleaning.exited).code).toBe(0);
+      expect(cleaning.log()).toMatch(/removed the nftables table nodeport-lb-forward-\S+ of a forward that was killed/);
+      expect((await tables()).match(/nodeport-lb-forward-/g)).toHaveLength(1);
+      expect(net.ipv4.nodes).toContain(await who(web({ port: PORT + 1 })));
+    } finally {
+      await alive.stop(60_000);
+      await rm(directory, { recursive: true });
+    }
+    expect(await tables()).not.toContain('nodeport-lb-forward-');
   });
 
   test('rules that are kept outlive a forwarder that was stopped', async () => {
