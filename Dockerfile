@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The bundle, one Node, what an agent calls and a small Debian: `docker build -t nodeport-lb:0.1.0 .`. No step runs on the platform
 # that is built for, so `docker buildx build --platform linux/amd64,linux/arm64 --sbom=true --provenance=true` needs no emulation.
 ARG NODE=node:24-bookworm-slim

@@ -171,7 +171,7 @@ export const options = {
     example: 'true',
   },
   awsRegion: {
-    kind: textKind('REGION', 'a region, such as eu-west-1', /^[a-z]{2}(-[a-z]+){1,3}-\d$/),
+    kind: textKind('REGION', 'a region, such as eu-west-1', /^[a-z]{2,5}(-[a-z]+){1,3}-\d$/),
     default: "the AWS SDK's",
     help: 'region of the balancers',
     example: 'eu-west-1',

@@ -92,6 +92,12 @@ describe('values.schema.json', () => {
     expect([...known].sort()).toEqual(rows.map((row) => row.name).sort());
   });
 
+  test('what it refuses by a pattern is told in words: the pattern is a group with a name, which Helm prints', () => {
+    const patterns = [...readChartFile('values.schema.json').matchAll(/"pattern": "(.*)"/g)].map(([, pattern = '']) => pattern);
+    expect(patterns.length).toBeGreaterThan(20);
+    expect(patterns.filter((pattern) => !/^\^\(\?<\w{10,}>.*\)\$$/.test(pattern))).toEqual([]);
+  });
+
   test('leaves no object open, but those that somebody else judges', () => {
     const open: string[] = [];
     const visit = (part: Schema, place: string): void => {

@@ -57,9 +57,14 @@ export class Helm {
 
   /** `helm COMMAND …` in the lab's cluster, as admin. @throws {CommandFailed} unless it ends with 0 */
   async inLab(lab: Pick<Lab, 'plane'>, args: readonly string[], values: object = {}): Promise<string> {
+    return (await this.toldInLab(lab, args, values)).stdout;
+  }
+
+  /** The same, with what goes to stderr: the words of hooks. @throws {CommandFailed} unless it ends with 0 */
+  toldInLab(lab: Pick<Lab, 'plane'>, args: readonly string[], values: object = {}): Promise<Output> {
     const { hub, users } = lab.plane;
     const reads = /^(install|upgrade)$/.test(args[0] ?? '') ? ['--values', '-'] : [];
     const all = [`--net=/run/netns/${hub}`, this.#path, ...args, ...reads, '--kubeconfig', users.admin.kubeconfig];
-    return (await run('nsenter', all, { env: this.env, input: JSON.stringify(values), timeoutMs: WAIT_MS })).stdout;
+    return run('nsenter', all, { env: this.env, input: JSON.stringify(values), timeoutMs: WAIT_MS });
   }
 }

@@ -126,6 +126,72 @@ describe('what is installed', () => {
   });
 });
 
+test('with namespaces nobody has a right on Services, their status, events or slices everywhere', async () => {
+  const everywhere = async (values: object) =>
+    (await render({ provider: 'local', ...values }))
+      .filter(({ kind }) => kind === 'ClusterRole')
+      .flatMap(({ rules = [] }) => rules as readonly { readonly resources: readonly string[] }[])
+      .flatMap(({ resources }) => resources);
+  expect(new Set(await everywhere({}))).toEqual(
+    new Set(['nodes', 'daemonsets', 'deployments', 'services', 'endpointslices', 'services/status', 'events']),
+  );
+  expect(new Set(await everywhere({ namespaces: ['shop', 'study'] }))).toEqual(new Set(['nodes', 'daemonsets', 'deployments']));
+  expect(new Set(await everywhere({ namespaces: ['shop'], claimUnsetClass: false }))).toEqual(new Set(['nodes']));
+});
+
+describe('the notes', () => {
+  const notesOf = async (values: object) => {
+    const args = ['install', 'lb', CHART, '--namespace', 'lb-system', '--dry-run=client', '--values', '-'];
+    const { stdout, code } = await helm.attempt(args, JSON.stringify(values));
+    expect(code).toBe(0);
+    return stdout.slice(stdout.indexOf('\nNOTES:'));
+  };
+
+  test.each<{ why: string; values: object; says: readonly string[]; not: readonly string[] }>([
+    {
+      why: 'no values: how to make the image, what comes next, and what helm --wait would wait for',
+      values: {},
+      says: [
+        'docker build -t nodeport-lb:0.1.0 .',
+        'kind load docker-image nodeport-lb:0.1.0',
+        'docker push REGISTRY/nodeport-lb:0.1.0',
+        'kubectl -n lb-system exec deploy/lb-nodeport-lb -- nodeport-lb status',
+        'helm test lb -n lb-system',
+        '`helm install --wait` of a chart with such a Service does not end before its timeout',
+      ],
+      not: ['nodeport-lb.io/cleanup'],
+    },
+    {
+      why: 'an image of somebody’s own is there already',
+      values: { image: { repository: 'r.example.com/lb' } },
+      says: ['runs with provider none'],
+      not: ['docker'],
+    },
+    {
+      why: 'provider local: where agents may run, what an uninstall leaves, and how it leaves nothing',
+      values: { provider: 'local', forwarder: { namespace: 'lb-agents' } },
+      says: [
+        'kubectl -n lb-agents rollout status daemonset/lb-nodeport-lb-forwarder',
+        'finalizer nodeport-lb.io/cleanup',
+        'kubectl -n lb-system exec deploy/lb-nodeport-lb -- nodeport-lb retire',
+        '--set cleanupOnUninstall=true',
+        'kubectl -n lb-agents delete configmap,lease -l nodeport-lb.io/agent',
+      ],
+      not: ['--wait'],
+    },
+    {
+      why: 'cleanupOnUninstall: what an uninstall waits for',
+      values: { provider: 'aws', cleanupOnUninstall: true },
+      says: ['`helm uninstall` first takes every balancer down'],
+      not: ['nodeport-lb retire'],
+    },
+  ])('$why', async ({ values, says, not }) => {
+    const notes = await notesOf(values);
+    for (const text of says) expect(notes).toContain(text);
+    for (const text of not) expect(notes).not.toContain(text);
+  });
+});
+
 test.each<{ why: string; values: object; says: object }>([
   { why: 'no values', values: {}, says: { provider: 'none', leaderElect: true, http: ':8080', claimUnsetClass: 'auto' } },
   { why: 'a module', values: MODULE, says: MODULE },
@@ -183,7 +249,17 @@ describe('refused, with what is wrong and what to do', () => {
     { why: 'a misspelt part', values: { image: { tga: '1' } }, told: [/'\/image': additional properties 'tga' not allowed/] },
     { why: 'a wrong choice', values: { logLevel: 'loud' }, told: [/'\/logLevel': value must be one of 'debug', 'info'/] },
     { why: 'a wrong type', values: { replicaCount: 'two' }, told: [/'\/replicaCount': got string, want integer/] },
-    { why: 'no port', values: { http: 'yes' }, told: [/'\/http': 'yes' does not match pattern '\^\(:\[0-9\]/] },
+    { why: 'no port', values: { http: 'yes' }, told: [/'\/http': 'yes' does not match pattern '\^\(\?<colon_PORT_or_off>/] },
+    {
+      why: 'a time that is too long',
+      values: { leaderElectLeaseDuration: '3m' },
+      told: [/'\/leaderElectLeaseDuration': '3m' does not match pattern '\^\(\?<whole_seconds_from_2s_to_60s>/],
+    },
+    {
+      why: 'addresses that fail over, and none are given',
+      values: { provider: 'local', forwarder: { vips: true } },
+      told: [/forwarder\.vips: .*localPools/],
+    },
     {
       why: 'everything at once',
       values: { namespaces: 'shop', awsVpcId: '7', localPools: [{ adresses: ['10.0.0.1'] }] },

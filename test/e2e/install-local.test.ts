@@ -109,7 +109,8 @@ test('an agent’s pod that is deleted is made anew, and costs no request: the k
 
 test('uninstalled with cleanupOnUninstall, it takes every balancer down first and leaves nothing', async () => {
   const address = await addressOf(cluster, 'shop', 'kubia');
-  await helm.inLab(cluster, ['uninstall', NAME, '--namespace', NAMESPACE, ...WAIT]);
+  const { stdout, stderr } = await helm.toldInLab(cluster, ['uninstall', NAME, '--namespace', NAMESPACE, ...WAIT]);
+  expect(stdout + stderr).toContain('no Service has a balancer any more'); // the words of the Job
   for (const [namespace, name] of [['shop', 'kubia'] as const, ['ingress', 'traefik'] as const]) {
     const { metadata, status } = await readService(cluster, namespace, name);
     expect(status.loadBalancer.ingress ?? []).toEqual([]);
