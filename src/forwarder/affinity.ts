@@ -1,26 +1,45 @@
-/** Clients remembered per listener; beyond that the one unused for longest is forgotten, and takes its turn like a new one. */
-export const MAX_AFFINITY_CLIENTS = 10_000;
+import type { Attempt } from './dial.ts';
+import { fillSlot, SLOTS, slotOf } from './kernel/slots.ts';
+import type { NodeEntry } from './targets.ts';
 
-/** Which target a client address was sent to last, for a time that each connection begins anew. */
-export class Affinity<T> {
-  readonly #clients = new Map<string, { target: T; untilMs: number }>();
+/**
+ * Which target a listener's clients go to, for a time that each connection begins anew: a table of SLOTS slots (1,024), into which
+ * clients fall by the hash of their address, so that it takes some 16 KB however many come. A target that goes, or is not healthy when a
+ * client comes, loses the slots that were its own; one that comes gets slots whose time is over, and takes none.
+ */
+export class Affinity {
+  /** Made with the first client. */
+  #targets: (NodeEntry | undefined)[] = [];
+  #untilMs = new Float64Array(0);
 
-  /** @returns undefined when the client is new or was away for too long */
-  find(client: string, nowMs: number): T | undefined {
-    const entry = this.#clients.get(client);
-    if (!entry) return undefined;
-    if (entry.untilMs > nowMs) return entry.target;
-    this.#clients.delete(client);
-    return undefined;
+  /**
+   * The target of the client's slot. A slot that has none gets the one with the highest score there (rendezvous), so that a forwarder
+   * that is started anew, and one on another machine, choose as this one did.
+   * @returns undefined when no target is healthy
+   */
+  choose(client: string, healthy: readonly Attempt[], nowMs: number): Attempt | undefined {
+    const slot = slotOf(client);
+    const had = (this.#untilMs[slot] ?? 0) > nowMs ? this.#targets[slot] : undefined;
+    const kept = had && healthy.find(({ node }) => node === had);
+    return (
+      kept ??
+      healthy[
+        fillSlot(
+          healthy.map(({ node }) => node.id),
+          slot,
+        )
+      ]
+    );
   }
 
-  keep(client: string, target: T, untilMs: number): void {
-    this.#clients.delete(client);
-    this.#clients.set(client, { target, untilMs });
-    if (this.#clients.size <= MAX_AFFINITY_CLIENTS) return;
-    for (const longestUnused of this.#clients.keys()) {
-      this.#clients.delete(longestUnused);
-      return;
+  /** The client has come to this target, and its slot has it until then. @param untilMs monotonic milliseconds */
+  keep(client: string, target: NodeEntry, untilMs: number): void {
+    if (this.#targets.length === 0) {
+      this.#targets = new Array<NodeEntry | undefined>(SLOTS).fill(undefined);
+      this.#untilMs = new Float64Array(SLOTS);
     }
+    const slot = slotOf(client);
+    this.#targets[slot] = target;
+    this.#untilMs[slot] = untilMs;
   }
 }

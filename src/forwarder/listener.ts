@@ -36,7 +36,7 @@ export class TcpListener implements DialHost {
   #rule: RuleListener;
   #watch: Watch;
   #allowed: BlockList | undefined;
-  #affinity = new Affinity<NodeEntry>();
+  #affinity = new Affinity();
   #cursor: number;
   #phase: Phase = 'closed';
   #server: Server | undefined;
@@ -157,9 +157,7 @@ export class TcpListener implements DialHost {
   firstAttempt(dial: Dial): Attempt | undefined {
     const { healthy, others } = this.#ground.health.prospects(this.#watch);
     const cursor = this.#cursor++;
-    const sticky = this.#stickyNode(dial);
-    const stuck = sticky && healthy.find(({ node }) => node === sticky);
-    return stuck ?? healthy[cursor % healthy.length] ?? others[cursor % others.length];
+    return this.#stickyOf(dial, healthy) ?? healthy[cursor % healthy.length] ?? others[cursor % others.length];
   }
 
   otherAttempts(first: Attempt): readonly Attempt[] {
@@ -284,9 +282,9 @@ export class TcpListener implements DialHost {
     return this.#phase === 'closed';
   }
 
-  #stickyNode(dial: Dial): NodeEntry | undefined {
+  #stickyOf(dial: Dial, healthy: readonly Attempt[]): Attempt | undefined {
     if (this.#rule.affinitySeconds === undefined) return undefined;
-    return this.#affinity.find(dial.client.ends().remoteAddress, this.nowMs());
+    return this.#affinity.choose(dial.client.ends().remoteAddress, healthy, this.nowMs());
   }
 
   #stick(dial: Dial, node: NodeEntry): void {

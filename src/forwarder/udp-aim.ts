@@ -14,7 +14,7 @@ export class Aim {
   readonly #refusals = new Refusals<NodeEntry>();
   #rule: RuleListener;
   #watch: Watch;
-  #affinity = new Affinity<NodeEntry>();
+  #affinity = new Affinity();
   #cursor: number;
 
   constructor(rule: RuleListener, ground: Ground) {
@@ -42,8 +42,8 @@ export class Aim {
     const { affinitySeconds } = this.#rule;
     const cursor = this.#cursor++;
     const fits = ({ node }: Attempt) => !tried.has(node) && !this.#refusals.isPassedOver(node, now);
-    const sticky = affinitySeconds === undefined ? undefined : this.#affinity.find(client, now);
-    const wanted = (sticky && healthy.find(({ node }) => node === sticky)) ?? healthy[cursor % healthy.length];
+    const sticky = affinitySeconds === undefined ? undefined : this.#affinity.choose(client, healthy, now);
+    const wanted = sticky ?? healthy[cursor % healthy.length];
     const chosen = wanted && fits(wanted) ? wanted : this.#chooseAnother(tried, fits, cursor);
     if (chosen && affinitySeconds !== undefined) this.#affinity.keep(client, chosen.node, now + affinitySeconds * 1_000);
     return chosen;

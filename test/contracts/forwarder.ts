@@ -187,6 +187,22 @@ const promises: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     }
   },
 
+  'session affinity is for flows of UDP as well, and a target that comes takes clients for itself alone': async (stage) => {
+    const rules = [stage.web({ affinitySeconds: 3_600 }), stage.dns({ affinitySeconds: 3_600 })];
+    const [late = '', ...early] = stage.at.nodes;
+    await stage.apply(rules, early);
+    await stage.healthy(early);
+    for (const rule of rules) {
+      const before = new Map<string, string>();
+      for (const client of stage.at.clients) before.set(client, await stage.who(rule, client));
+      expect(early).toEqual(expect.arrayContaining([...new Set(before.values())]));
+      await stage.apply(rules);
+      await stage.known.health(late, 'healthy');
+      for (const [client, target] of before) expect([target, late]).toContain(await stage.who(rule, client));
+      await stage.apply(rules, early);
+    }
+  },
+
   'source ranges hold for TCP and UDP, and a change of them takes effect at once': async (stage) => {
     const { range, clients, nodes } = stage.at;
     const [inside, outside] = clients;

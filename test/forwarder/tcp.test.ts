@@ -259,9 +259,9 @@ describe.each<{ name: string; wiring: Wiring }>([
     const web = listener({ nodePort: servers[0]!.port, affinitySeconds: 60 });
     const { known } = start({ nodes: nodes(...three), listeners: [web] });
     const port = await known.port();
-    const clients = ['127.0.1.1', '127.0.1.2', '127.0.1.3'];
+    const clients = Array.from({ length: 12 }, (_, i) => `127.0.1.${i + 1}`);
     await Promise.all(['node-1', 'node-2', 'node-3'].map((node) => known.health(node, 'healthy')));
-    const first = [];
+    const first: string[] = [];
     for (const client of clients) first.push(await whoAnswers(port, '127.0.0.1', client));
     expect(new Set(first)).toEqual(new Set(three));
     for (let i = 0; i < 3; i++) {

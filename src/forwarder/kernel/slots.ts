@@ -11,18 +11,30 @@ export const SLOTS = 1024;
  */
 export function fillSlots(targets: readonly string[], slots = SLOTS): readonly number[] {
   const seeds = targets.map(hash);
-  return Array.from({ length: slots }, (_, slot) => {
-    let best = 0;
-    let bestScore = -1;
-    for (let i = 0; i < seeds.length; i++) {
-      const score = mix(seeds[i]! ^ Math.imul(slot + 1, 0x9e3779b1));
-      if (score > bestScore) {
-        best = i;
-        bestScore = score;
-      }
+  return Array.from({ length: slots }, (_, slot) => bestOf(seeds, slot));
+}
+
+/** Pure. The target of one slot, as an index; 0 when there are none. */
+export function fillSlot(targets: readonly string[], slot: number): number {
+  return bestOf(targets.map(hash), slot);
+}
+
+/** Pure. The slot of a client in userspace; `::ffff:10.0.0.1` is 10.0.0.1. (nftables has a hash of its own.) */
+export function slotOf(client: string): number {
+  return mix(hash(client.replace(/^::ffff:(?=\d+\.)/i, ''))) % SLOTS;
+}
+
+function bestOf(seeds: readonly number[], slot: number): number {
+  let best = 0;
+  let bestScore = -1;
+  for (let i = 0; i < seeds.length; i++) {
+    const score = mix(seeds[i]! ^ Math.imul(slot + 1, 0x9e3779b1));
+    if (score > bestScore) {
+      best = i;
+      bestScore = score;
     }
-    return best;
-  });
+  }
+  return best;
 }
 
 /** FNV-1a. */
