@@ -2,7 +2,7 @@
 // Plain JavaScript that old Nodes can parse: runs the program on this Node when it is new enough, else on the one that is
 // pinned in the lock file.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import * as nodeModule from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -19,6 +19,9 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'];
 const LONG_LIVED = ['controller', 'forwarder'];
 const FRUGAL = ['--optimize-for-size', '--liftoff-only']; // the first implies --max-semi-space-size=1
 const FRUGAL_MALLOC = { MALLOC_ARENA_MAX: '1' }; // glibc's; mallopt(3)
+
+/** Of Node's names of architectures, the kernel's. */
+const KERNELS = { x64: 'x86_64', arm64: 'aarch64' };
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -85,14 +88,27 @@ function environment() {
 /** V8 takes such flags at its start only, so the process starts again in place: the same pid, open files and environment. */
 function beFrugal() {
   const more = flags();
-  if (more.length === 0 || process.channel || process.platform === 'win32' || !process.execve) return;
-  const emitWarning = process.emitWarning;
+  if (more.length === 0 || process.channel || !maySurelyExec()) return;
   process.emitWarning = () => {}; // that execve is experimental
+  process.execve(process.execPath, [process.execPath, ...more, ...process.execArgv, ...process.argv.slice(1)], environment());
+}
+
+/** An execve(2) that fails ends the process (Node aborts), so it is tried only where nothing speaks against it; else it is only larger. */
+function maySurelyExec() {
+  if (process.platform !== 'linux' || !process.execve) return false;
   try {
-    process.execve(process.execPath, [process.execPath, ...more, ...process.execArgv, ...process.argv.slice(1)], environment());
+    accessSync(process.execPath, constants.X_OK); // an upgrade may have taken the file away under the running process
+    return statSync(process.execPath).isFile() && isForThisKernel();
   } catch {
-    process.emitWarning = emitWarning; // not everywhere; then it is only larger
+    return false;
   }
+}
+
+/** Whether the kernel can start programs of this Node's kind: one that runs under qemu's user-mode emulation it may not. */
+function isForThisKernel() {
+  const own = KERNELS[process.arch];
+  const arch = '/proc/sys/kernel/arch'; // since Linux 6.1; uname(2) is one of the things that are emulated
+  return own !== undefined && (!existsSync(arch) || readFileSync(arch, 'utf8').trim() === own);
 }
 
 async function run() {
