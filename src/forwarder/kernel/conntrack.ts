@@ -26,14 +26,16 @@ export interface Forget {
   readonly address: string;
   /** 0: all of the address. */
   readonly port: number;
-  /** Only those that this target answers. */
+  /** Only those that this target answers; its port 0: at whatever port. */
   readonly target?: Place;
   /** Only those of this client. */
   readonly client?: string;
 }
 
-/** Flows of UDP that are forgotten one group after the other; where there are more, whole addresses are, and their flows begin anew. */
+/** Flows of UDP that are forgotten one group after the other; where there are more, whole listeners or addresses are. */
 const MAX_GROUPS = 256;
+/** Groups of one target at one address from which on they are one, if nobody keeps that target. */
+const MERGED_FROM = 8;
 /** The kernel is read for each deletion: a table of 40,000 entries takes some 80 ms. What is done at once shall take about so long. */
 const DELETION_MS = 50;
 const MAX_DELETIONS_AT_ONCE = 64;
@@ -118,11 +120,35 @@ export function groupsOf(tracked: readonly Tracked[], { isClients = false } = {}
   return [...found.values()];
 }
 
-/** Pure. Flows of UDP may begin anew: where there are too many groups, one for each address. */
+/**
+ * Pure. Of flows to a target that nobody keeps one for each address, instead of one for each of many listeners: the kernel is read for each.
+ * @param isGone whether no listener may have a flow to that address
+ */
+export function merged(forgets: readonly Forget[], isGone: (target: string) => boolean): readonly Forget[] {
+  const byTarget = Map.groupBy(forgets, ({ protocol, address, target }) => `${protocol} ${address} ${target?.address}`);
+  return [...byTarget.values()].flatMap((group) => {
+    const { protocol, address, target } = group[0]!;
+    const isOurs = target !== undefined && target.address !== address; // else nothing was translated
+    if (!isOurs || group.length < MERGED_FROM || !isGone(target.address)) return group;
+    return [{ protocol, address, port: 0, target: { ...target, port: 0 } }];
+  });
+}
+
+/**
+ * Pure. Where there are too many, one for each listener, and one for each address where those are too many as well. Flows of UDP may begin
+ * anew, but answers that are under way are lost.
+ */
 export function atMost(forgets: readonly Forget[], most = MAX_GROUPS): readonly Forget[] {
   if (forgets.length <= most) return forgets;
-  const whole = new Map(forgets.map(({ protocol, address }) => [`${protocol} ${address}`, { protocol, address, port: 0 }]));
-  return [...whole.values()];
+  const listeners = distinct(forgets, ({ protocol, address, port, target }) => {
+    return port === 0 && target ? { protocol, address, port, target } : { protocol, address, port };
+  });
+  if (listeners.length <= most) return listeners;
+  return distinct(forgets, ({ protocol, address }) => ({ protocol, address, port: 0 }));
+}
+
+function distinct(forgets: readonly Forget[], as: (one: Forget) => Forget): readonly Forget[] {
+  return [...new Map(forgets.map(as).map((one) => [argsOf(one).join(' '), one])).values()];
 }
 
 /** Talks to the kernel's connection tracking by the command conntrack. */
@@ -212,7 +238,8 @@ function argsOf({ protocol, address, port, target, client }: Forget): readonly s
   return [
     ...['-D', ...familyArgs(address.includes(':') ? 6 : 4), '-p', protocol, '--orig-dst', address],
     ...(port === 0 ? [] : ['--orig-port-dst', String(port)]),
-    ...(target ? ['--reply-src', target.address, '--reply-port-src', String(target.port)] : []),
+    ...(target ? ['--reply-src', target.address] : []),
+    ...(target && target.port !== 0 ? ['--reply-port-src', String(target.port)] : []),
     ...(client === undefined ? [] : ['--orig-src', client]),
   ];
 }

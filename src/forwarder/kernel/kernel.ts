@@ -66,7 +66,7 @@ export class Kernel {
   constructor(ground: Ground, options: KernelOptions) {
     this.#ground = ground;
     this.#options = options;
-    this.#sweeper = new Sweeper(ground.reports, () => ground.nowMs(), this.#listeners);
+    this.#sweeper = new Sweeper(ground, this.#listeners);
     this.#audit = setInterval(() => void this.#look(), AUDIT_MS);
     this.#audit.unref();
   }

@@ -1,5 +1,6 @@
-import type { Reports } from '../reports.ts';
-import { atMost, Conntrack, type Forget, groupsOf, type Tracked } from './conntrack.ts';
+import type { Ground } from '../ground.ts';
+import { atMost, Conntrack, type Forget, groupsOf, merged, type Tracked } from './conntrack.ts';
+import { isGone } from './gone.ts';
 import type { KernelListener } from './listener.ts';
 import { type Family, keyOf } from './plan.ts';
 
@@ -30,8 +31,7 @@ interface Due extends Departure {
  */
 export class Sweeper {
   readonly #conntrack = new Conntrack();
-  readonly #reports: Reports;
-  readonly #nowMs: () => number;
+  readonly #ground: Ground;
   readonly #listeners: ReadonlyMap<string, KernelListener>;
   readonly #draining = new Set<KernelListener>();
   #departures: Due[] = [];
@@ -44,9 +44,8 @@ export class Sweeper {
   #isStopped = false;
 
   /** @param listeners those that are open, by key */
-  constructor(reports: Reports, nowMs: () => number, listeners: ReadonlyMap<string, KernelListener>) {
-    this.#reports = reports;
-    this.#nowMs = nowMs;
+  constructor(ground: Ground, listeners: ReadonlyMap<string, KernelListener>) {
+    this.#ground = ground;
     this.#listeners = listeners;
     void this.#conntrack.looked.then(() => this.#tellMissing());
   }
@@ -69,7 +68,7 @@ export class Sweeper {
   /** The kernel has the rules without them. */
   left(departures: readonly Departure[]): void {
     if (departures.length === 0) return;
-    const sinceMs = this.#nowMs();
+    const sinceMs = this.#ground.nowMs();
     for (const departure of departures) this.#departures.push({ ...departure, sinceMs });
     this.#cutAtMs = Math.min(this.#cutAtMs, this.#nextCut(sinceMs));
     this.#wake(this.#cutAtMs - sinceMs);
@@ -96,11 +95,11 @@ export class Sweeper {
     if (!this.#conntrack.isMissing || this.#isStopped) return;
     const message =
       'the command conntrack is missing: flows of UDP stay at targets that went, and drained connections are not cut';
-    this.#reports.warning('ConntrackMissing', message);
+    this.#ground.reports.warning('ConntrackMissing', message);
   }
 
   #wake(inMs: number): void {
-    const dueMs = this.#nowMs() + Math.max(0, inMs);
+    const dueMs = this.#ground.nowMs() + Math.max(0, inMs);
     if (this.#isStopped || this.#isBusy || dueMs >= this.#dueMs) return;
     clearTimeout(this.#timer);
     this.#dueMs = dueMs;
@@ -110,14 +109,14 @@ export class Sweeper {
   async #sweep(): Promise<void> {
     this.#dueMs = Number.POSITIVE_INFINITY;
     this.#isBusy = true;
-    const begunMs = this.#nowMs();
+    const begunMs = this.#ground.nowMs();
     const stale = this.#stale;
     this.#stale = new Set();
     await this.#forgetStale([...stale]);
     await this.#cutLeft();
     await this.#lookAtDraining();
     this.#isBusy = false;
-    const now = this.#nowMs();
+    const now = this.#ground.nowMs();
     const tookMs = now - begunMs;
     const restMs = Math.min(Math.max(TICK_MS, tookMs * SHARE_OF_TIME), MOST_REST_MS);
     if (this.#stale.size > 0) this.#wake(tookMs);
@@ -132,15 +131,16 @@ export class Sweeper {
     const byKey = new Map(listeners.map((listener) => [listener.key, listener]));
     for (const one of await this.#list(listeners)) {
       const listener = byKey.get(keyOf(one.to.address, one.protocol, one.to.port));
-      if (!listener) continue;
+      if (!listener || listener.isClosed) continue; // one that is closed drains
       if (!listener.mayStay(one.from)) leaving.push(one);
       else if (!listener.admits(one.client)) shutOut.push(one);
     }
-    await this.#forget(atMost([...groupsOf(leaving), ...groupsOf(shutOut, { isClients: true })]));
+    const groups = [...groupsOf(leaving), ...groupsOf(shutOut, { isClients: true })];
+    await this.#forget(atMost(merged(groups, (target) => isGone(this.#ground, target))));
   }
 
   async #cutLeft(): Promise<void> {
-    const now = this.#nowMs();
+    const now = this.#ground.nowMs();
     if (now < this.#cutAtMs) return;
     const departures = this.#departures;
     const served = this.#listeners;
@@ -165,7 +165,7 @@ export class Sweeper {
   async #lookAtDraining(): Promise<void> {
     if (this.#draining.size === 0) return;
     const counts = countOpen(await this.#list([...this.#draining]));
-    const now = this.#nowMs();
+    const now = this.#ground.nowMs();
     const open: KernelListener[] = [];
     for (const listener of this.#draining) {
       const connections = this.#listeners.has(listener.key) ? 0 : (counts.get(listener.key) ?? 0);
@@ -198,6 +198,7 @@ export class Sweeper {
   /** Only what the rules of that moment still say: a target may be back by then, with flows that are new. */
   #forget(all: readonly Forget[]): Promise<void> {
     return this.#conntrack.forget(all, ({ protocol, address, port, target, client }) => {
+      if (port === 0 && target) return isGone(this.#ground, target.address);
       const listener = this.#listeners.get(keyOf(address, protocol, port));
       if (!listener) return true;
       if (client !== undefined && !listener.admits(client)) return true;

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { TrackedReader } from '../../../src/forwarder/kernel/conntrack.ts';
+import { atMost, type Forget, merged, TrackedReader } from '../../../src/forwarder/kernel/conntrack.ts';
 import { sayFull } from '../../../src/forwarder/kernel/fill.ts';
 
 const line = (port: number) =>
@@ -34,4 +34,37 @@ test.each([
 ])('a table that is nearly full is told: $fill', ({ fill, says }) => {
   if (says === null) expect(sayFull(fill)).toBeNull();
   else expect(sayFull(fill)).toContain(says);
+});
+
+/** Flows of so many listeners at one address to one target, each at its nodePort. */
+const flows = (listeners: number, target: string, address = '10.9.1.100'): Forget[] =>
+  Array.from({ length: listeners }, (_, i) => ({
+    protocol: 'udp',
+    address,
+    port: 1_000 + i,
+    target: { address: target, port: 30_000 + i },
+  }));
+const whole = (target: string) => ({ protocol: 'udp', address: '10.9.1.100', port: 0, target: { address: target, port: 0 } });
+
+test('flows of a thousand listeners to a node that went are forgotten at once, and no others with them', () => {
+  const isGone = (target: string) => target === '10.9.2.4';
+  expect(merged(flows(1_000, '10.9.2.4'), isGone)).toEqual([whole('10.9.2.4')]);
+  expect(merged([...flows(1_000, '10.9.2.4'), ...flows(3, '10.9.2.2')], isGone)).toEqual([
+    whole('10.9.2.4'),
+    ...flows(3, '10.9.2.2'),
+  ]);
+  expect(merged(flows(1_000, '10.9.2.2'), isGone)).toEqual(flows(1_000, '10.9.2.2'));
+  expect(merged(flows(3, '10.9.2.4'), isGone)).toEqual(flows(3, '10.9.2.4'));
+});
+
+test('what was never sent to a target is forgotten by its listener alone', () => {
+  expect(merged(flows(20, '10.9.1.100'), () => true)).toEqual(flows(20, '10.9.1.100'));
+});
+
+test('where too many are to be forgotten those of the listeners concerned are, and of the address only when these are too many', () => {
+  const many = [...flows(20, '10.9.2.2'), ...flows(20, '10.9.2.3'), whole('10.9.2.4')];
+  expect(atMost(many, 41)).toEqual(many);
+  const listeners = flows(20, '').map(({ protocol, address, port }) => ({ protocol, address, port }));
+  expect(atMost(many, 40)).toEqual([...listeners, whole('10.9.2.4')]);
+  expect(atMost(many, 20)).toEqual([{ protocol: 'udp', address: '10.9.1.100', port: 0 }]);
 });
