@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ListenerState, TargetState } from '../forwarder/rules.ts';
 import type { Balancer } from '../model.ts';
 import { type IpRange, parseIp, parseRange } from '../providers/local/addresses.ts';
-import { isServed, type WantedListener } from '../providers/local/rules.ts';
+import { isServed, isUncarried, type WantedListener } from '../providers/local/rules.ts';
 import type { Orders } from './orders.ts';
 import type { Vips, VipWish } from './vips/face.ts';
 import type { Failure } from './vips/links.ts';
@@ -150,7 +150,7 @@ function onlyFamily<T>(families: readonly T[]): T | undefined {
  */
 function canServe(all: readonly WantedListener[], serving: Serving, node: string | undefined): boolean {
   const listeners = all.filter(isServed);
-  return listeners.length > 0 && listeners.every((listener) => isOpen(serving.state(listener.id)) && isReady(listener));
+  return listeners.length > 0 && listeners.every((one) => isOpen(one, serving.state(one.id)) && isReady(one));
 
   function isReady({ id, localOnly, nodePort, delivery }: WantedListener): boolean {
     if (node === undefined) return true;
@@ -159,6 +159,8 @@ function canServe(all: readonly WantedListener[], serving: Serving, node: string
   }
 }
 
-function isOpen(state: ListenerState | undefined): boolean {
+/** SCTP that has no data path here has none at most of the others: no reason to move what else is served. */
+function isOpen(listener: WantedListener, state: ListenerState | undefined): boolean {
+  if (isUncarried(listener, state)) return true;
   return state?.state === 'listening' || (state?.state === 'failed' && state.code === 'AddressUnavailable');
 }

@@ -91,6 +91,7 @@ export function putNode(api: MemoryApi, name: string, internal: string, external
 export interface ServiceWish {
   readonly name?: string;
   readonly port?: number;
+  readonly protocol?: string;
   readonly held?: readonly string[];
   readonly holder?: string;
   readonly leaving?: boolean;
@@ -99,7 +100,7 @@ export interface ServiceWish {
 
 /** A Service as the controller has taken it on: finalizer, holder and addresses are on record. */
 export function putHeld(api: MemoryApi, wish: ServiceWish = {}): string {
-  const { name = 'web', port = 80, held = [], holder = HOLDER, leaving = false, annotations = {} } = wish;
+  const { name = 'web', port = 80, protocol = 'TCP', held = [], holder = HOLDER, leaving = false, annotations = {} } = wish;
   const stored = api.set('services', {
     metadata: {
       name,
@@ -113,7 +114,7 @@ export function putHeld(api: MemoryApi, wish: ServiceWish = {}): string {
       type: 'LoadBalancer',
       clusterIP: '10.96.0.7',
       ipFamilies: ['IPv4'],
-      ports: [{ port, protocol: 'TCP', nodePort: 30_000 + (port % 2_768) }],
+      ports: [{ port, protocol, nodePort: 30_000 + (port % 2_768) }],
     },
   });
   return String(stored.metadata['uid']);

@@ -214,6 +214,18 @@ describe('an agent with addresses that move', () => {
     await until('it can again', () => serve() === true);
   });
 
+  test('can serve an address of which it has no data path for SCTP alone: others have none either', async () => {
+    putHeld(api, { name: 'signals', port: 3868, protocol: 'SCTP', held: ['192.168.1.241'] });
+    const ids = () => [...one.forwarder().table.listeners.keys()];
+    await until('both are there', () => ids().length === 2);
+    const states = ids().map((id) => [id, { state: 'failed', code: 'NetAdminMissing', message: 'no rights' }] as const);
+    one.forwarder().report({ listeners: Object.fromEntries(states) });
+    await until('it cannot', () => serve() === false);
+    const tcp = states.filter(([id]) => id.includes('/TCP')).map(([id]) => [id, { state: 'listening', address: '192.168.1.241', port: 80 }] as const); // biome-ignore format: a row
+    one.forwarder().report({ listeners: Object.fromEntries(tcp) });
+    await until('it can', () => serve() === true);
+  });
+
   test('hands over before it stops', async () => {
     await one.agent.stop(0);
     expect(vips.drained).toBe(true);

@@ -104,12 +104,10 @@ NodePort, and answers at its nodePorts meanwhile.
   });
 
   test('what would be refused has its reason, and no commands', async () => {
-    kube.put(
-      'services',
-      rawService('shop', 'sctp', { ...atIp('192.0.2.241'), spec: { ports: [{ protocol: 'SCTP', port: 9, nodePort: 30009 }] } }),
-    );
-    const { services } = await adoptJson('metallb', 'shop/sctp');
-    expect(services).toMatchObject([{ service: 'shop/sctp', refused: [{ reason: 'ProtocolUnsupported' }], commands: [] }]);
+    const annotations = { 'nodeport-lb.io/publish': 'hostname' };
+    kube.put('services', rawService('shop', 'named', { ...atIp('192.0.2.241'), annotations }));
+    const { services } = await adoptJson('metallb', 'shop/named');
+    expect(services).toMatchObject([{ service: 'shop/named', refused: [{ reason: 'AnnotationInvalid' }], commands: [] }]);
   });
 });
 

@@ -4,11 +4,12 @@ import { type Lab, startLab } from './lab/lab.ts';
 import type { LabNode } from './lab/node.ts';
 import type { Process } from './lab/process.ts';
 import { type LabService, makeService, startController } from './lab/product.ts';
+import { sendSctpInit } from './lab/sctp.ts';
 import { until } from './lab/until.ts';
 import { type LabDeployment, sliced } from './lab/workload.ts';
 
-const ADDRESSES = ['172.31.77.240', '172.31.77.241', 'fd00:77::240', 'fd00:77::241'];
-const POOLS = ['--local-pool', '172.31.77.240/31', '--local-pool', 'fd00:77::240/127'];
+const ADDRESSES = ['172.31.77.240', '172.31.77.241', '172.31.77.242', 'fd00:77::240', 'fd00:77::241'];
+const POOLS = ['--local-pool', '172.31.77.240-172.31.77.242', '--local-pool', 'fd00:77::240/127'];
 const SLOW_MS = 60_000;
 
 /** Nodes, pods and Services of both families, real kube-proxy, and the controller's own forwarder on a machine with both. */
@@ -76,8 +77,12 @@ describe('a dual-stack cluster', () => {
       );
     }
     const wide = (await program('status', '-A', '-o', 'wide')).split('\n').find((line) => line.includes(' web '));
-    expect(wide).toContain('nftables (rights, machine and rule allow it)');
-    expect(wide).toContain('hidden by nftables (masquerade) and kube-proxy (externalTrafficPolicy Cluster)');
+    expect(wide).toMatch(/ nftables {2,}hidden by nftables and kube-proxy /);
+    const story = await program('status', `${namespace}/web`);
+    expect(story).toContain('data path nftables: rights, machine and rule allow it');
+    expect(story.replaceAll(/\s+/g, ' ')).toContain(
+      'hidden by nftables (masquerade) and kube-proxy (externalTrafficPolicy Cluster)',
+    );
   });
 
   test('a rule that needs userspace gets it, and the reason shows', async () => {
@@ -87,6 +92,27 @@ describe('a dual-stack cluster', () => {
     });
     await says(/^userspace: the PROXY protocol is written by userspace$/, proxied);
     await says(/^nftables: /);
+  });
+
+  test('a port of SCTP is served by the kernel, beside one of TCP: what comes for it arrives at a NodePort', async () => {
+    const signals = await makeService(lab, namespace, 'signals', {
+      ports: [
+        { name: 'tcp', port: 3868, targetPort: 'http' },
+        { name: 'sctp', port: 3868, targetPort: 8080, protocol: 'SCTP' },
+      ],
+    });
+    await says(/^nftables: rights, machine and rule allow it$/, signals);
+    const address = await signals.address(SLOW_MS);
+    const nodePort = (await signals.read()).spec.ports?.find(({ protocol }) => protocol === 'SCTP')?.nodePort;
+    for (const { net } of lab.nodes) await run('ip', ['netns', 'exec', net.namespace, 'nft', countSctp(nodePort)]);
+    const seen = async () => {
+      await sendSctpInit(lab.nodes[0]!.net.namespace, address, 3868);
+      const all = lab.nodes.map(({ net }) => run('ip', ['netns', 'exec', net.namespace, 'nft', 'list', 'table', 'inet', 'seen']));
+      return (await Promise.all(all)).some(({ stdout }) => /packets [1-9]/.test(stdout));
+    };
+    await until(seen, { withinMs: SLOW_MS, what: 'the packet at a node' });
+    const { ports = [] } = (await signals.read()).status.loadBalancer.ingress?.[0] ?? {};
+    expect(ports.filter(({ error }) => error !== undefined)).toEqual([]);
   });
 
   test('the table goes with the controller, killed or not', async () => {
@@ -187,6 +213,11 @@ describe('a dual-stack cluster', () => {
     return (await run('nsenter', [`--net=/run/netns/${lab.plane.hub}`, command, ...args])).stdout;
   }
 });
+
+/** Of packets that enter a node. */
+function countSctp(nodePort: number | undefined): string {
+  return `table inet seen { chain c { type filter hook prerouting priority -300; sctp dport ${nodePort} counter; }; }`;
+}
 
 function familiesOf(address: string, by: 'userspace' | 'kernel'): readonly ('ip' | 'ip6')[] {
   if (by === 'userspace') return ['ip', 'ip6'];

@@ -10,7 +10,7 @@ import { differingOptions, type LocalOptions, readOptions } from './options.ts';
 import { type LocalStep, type Observed, type ObservedListener, type ObservedTarget, planSteps } from './plan.ts';
 import { describePools, readPools } from './pools.ts';
 import { reportObserved } from './report.ts';
-import { isServed, type RenderOptions, renderListeners, type WantedListener } from './rules.ts';
+import { isServed, isUncarried, type RenderOptions, renderListeners, type WantedListener } from './rules.ts';
 import { Strangers } from './strangers.ts';
 import { refuseUncarried, withDefaults } from './wish.ts';
 
@@ -107,7 +107,7 @@ export class AgentsProvider implements Provider<Observed> {
 
   adjust(balancer: Balancer, surroundings: Surroundings): Balancer {
     const { delivery } = this.#options;
-    refuseUncarried(balancer, delivery);
+    refuseUncarried(balancer, undefined);
     if (delivery !== undefined) refuseUndelivered(balancer);
     this.#noteStrangers(balancer.key);
     const before = this.#book.addressesOf(balancer.key);
@@ -232,8 +232,8 @@ export class AgentsProvider implements Provider<Observed> {
 
   #observeTargets(listeners: readonly ObservedListener[]): readonly ObservedTarget[] {
     const seen = new Set<number>();
-    return listeners.flatMap(({ listener, nodes }) => {
-      if (seen.has(listener.nodePort) || !isServed(listener)) return [];
+    return listeners.flatMap(({ listener, nodes, state }) => {
+      if (seen.has(listener.nodePort) || !isServed(listener) || isUncarried(listener, state)) return [];
       seen.add(listener.nodePort);
       return nodes.map(({ name }) => this.#observeTarget(name, listener.nodePort));
     });

@@ -2,15 +2,7 @@ import { isIPv6 } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import type { TargetState } from '../../forwarder/rules.ts';
 import type { Balancer, NodeTarget, Step } from '../../model.ts';
-import {
-  isCarried,
-  isServed,
-  type RenderOptions,
-  renderListeners,
-  type ServedState,
-  sameNodes,
-  type WantedListener,
-} from './rules.ts';
+import { isServed, type RenderOptions, renderListeners, type ServedState, sameNodes, type WantedListener } from './rules.ts';
 
 /** What exists of one balancer. A snapshot: nothing in it changes later. */
 export interface Observed {
@@ -90,10 +82,7 @@ export function planSteps(wanted: Balancer | undefined, observed: Observed, opti
 function openStep(listener: WantedListener, nodes: readonly NodeTarget[]): LocalStep {
   const reason = `${listener.service} asks for it`;
   if (!isServed(listener)) {
-    const why = isCarried(listener.protocol, listener.delivery)
-      ? listener.refusal?.message
-      : 'this version forwards TCP and UDP only';
-    const summary = `${where(listener)} cannot be served: ${why}`;
+    const summary = `${where(listener)} cannot be served: ${listener.refusal?.message}`;
     return { kind: 'refuse-listener', summary, reason, disrupts: false, listener, nodes };
   }
   const summary =

@@ -9,7 +9,7 @@ import { differingOptions, type LocalOptions, readOptions } from './options.ts';
 import { type LocalStep, type Observed, type ObservedListener, type ObservedTarget, planSteps } from './plan.ts';
 import { describePools, type Pool, readPools } from './pools.ts';
 import { reportObserved } from './report.ts';
-import { isCarried, renderListeners, type ServedState, type WantedListener } from './rules.ts';
+import { isServed, isUncarried, renderListeners, type ServedState, type WantedListener } from './rules.ts';
 import { findStranger, Strangers } from './strangers.ts';
 import { refuseUncarried, withDefaults } from './wish.ts';
 
@@ -124,7 +124,7 @@ class LocalProvider implements Provider<Observed> {
   }
 
   adjust(balancer: Balancer, surroundings: Surroundings): Balancer {
-    refuseUncarried(balancer);
+    refuseUncarried(balancer, this.#options.datapath);
     const held = this.#allocator.assign(balancer, (address) => surroundings.reservedBy(address), this.#boundOf(balancer.key));
     return withDefaults(balancer, held);
   }
@@ -240,8 +240,8 @@ class LocalProvider implements Provider<Observed> {
   #observeTargets(listeners: readonly ObservedListener[]): readonly ObservedTarget[] {
     const seen = new Set<number>();
     const targets: ObservedTarget[] = [];
-    for (const { listener, nodes } of listeners) {
-      if (seen.has(listener.nodePort) || !isCarried(listener.protocol)) continue;
+    for (const { listener, nodes, state: served } of listeners) {
+      if (seen.has(listener.nodePort) || !isServed(listener) || isUncarried(listener, served)) continue;
       seen.add(listener.nodePort);
       for (const { name } of nodes) {
         const state = this.#link.target(name, listener.nodePort);

@@ -2,7 +2,7 @@ import { type Code, cures } from '../../errors.ts';
 import type { ListenerReport, Note, PathReport, Report, TargetReport } from '../../model.ts';
 import { ignoredBy } from './delivery.ts';
 import type { Observed, ObservedListener, ObservedTarget } from './plan.ts';
-import { isCarried, isServed, type WantedListener } from './rules.ts';
+import { isServed, type WantedListener } from './rules.ts';
 
 /** Pure. What a person or a status may be told of what is observed. */
 export function reportObserved(observed: Observed): Report {
@@ -118,14 +118,8 @@ function portOf({ port, protocol }: WantedListener): string {
 }
 
 function reportListener({ listener, state }: ObservedListener): ListenerReport {
-  const { uid, protocol, port, delivery } = listener;
+  const { uid, protocol, port } = listener;
   const base = { uid, protocol, port };
-  if (!isCarried(protocol, delivery)) {
-    return {
-      ...base,
-      error: describeError('ProtocolUnsupported', 'this version of the local provider forwards TCP and UDP only'),
-    };
-  }
   if (listener.refusal) return { ...base, error: describeError(listener.refusal.code, listener.refusal.message) };
   if (state?.state === 'failed') return { ...base, error: describeError(state.code, state.message) };
   if (state?.state === 'listening' && state.port !== port) return { ...base, servedPort: state.port };

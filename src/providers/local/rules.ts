@@ -30,9 +30,8 @@ export interface WantedListener extends Omit<RuleListener, 'nodeSet' | 'protocol
   /** UID of the Service that it belongs to, and `namespace/name` for people. */
   readonly uid: string;
   readonly service: string;
-  /** What this provider does not carry is kept and reported, so that the Service's other ports are served. */
   readonly protocol: Protocol;
-  /** Why this listener is not served, though others of its Service are. */
+  /** Why this listener is not served, though others of its Service are; it is kept and reported. */
   readonly refusal?: { readonly code: Code; readonly message: string };
   /** Who delivers what comes for it; absent: a forwarder of ours. */
   readonly delivery?: Delivery;
@@ -52,16 +51,23 @@ export interface RenderOptions {
   /** The addresses are the nodes' own, some ports of which are not given out. */
   readonly ofNodes?: boolean;
   readonly delivery?: Delivery;
+  /** What the forwarder is given; absent: it is on another machine, and says itself what it cannot carry. */
+  readonly datapath?: 'auto' | 'userspace' | 'nftables';
 }
 
 /** Whether the forwarder is given the listener; else it is only reported. */
-export function isServed({ protocol, refusal, delivery }: Pick<WantedListener, 'protocol' | 'refusal' | 'delivery'>): boolean {
-  return isCarried(protocol, delivery) && refusal === undefined;
+export function isServed({ refusal }: Pick<WantedListener, 'refusal'>): boolean {
+  return refusal === undefined;
 }
 
-/** What this version's forwarder can serve, and kube-proxy. */
-export function isCarried(protocol: Protocol, delivery?: Delivery): boolean {
-  return protocol !== 'SCTP' || delivery === 'kube-proxy';
+/** Userspace has no sockets of SCTP; the kernel path and kube-proxy carry it. */
+export function isCarried(protocol: Protocol, datapath: RenderOptions['datapath']): boolean {
+  return protocol !== 'SCTP' || datapath !== 'userspace';
+}
+
+/** A port that the forwarder has no data path for: nobody asks for its targets. */
+export function isUncarried({ protocol }: Pick<WantedListener, 'protocol'>, state: ServedState | undefined): boolean {
+  return protocol === 'SCTP' && state?.state === 'failed';
 }
 
 /** Every listener at every address that the balancer holds. Pure; the ids are those of the last time as long as the sockets are. */
@@ -75,6 +81,7 @@ function renderListener(balancer: Balancer, listener: Listener, address: string,
   const { targetGroup, protocol, port, service } = listener;
   const { drainSeconds = DRAIN_SECONDS, proxyProtocol } = balancer.settings;
   const { idleTimeoutSeconds = protocol === 'UDP' ? UDP_IDLE_SECONDS : IDLE_SECONDS } = balancer.settings;
+  const refusal = refusePort(listener, options);
   return {
     id: `${balancer.key} ${port}/${protocol} ${address}`,
     key: balancer.key,
@@ -92,14 +99,19 @@ function renderListener(balancer: Balancer, listener: Listener, address: string,
     ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
     drainMs: drainSeconds * 1_000,
     idleMs: idleTimeoutSeconds * 1_000,
-    ...(options.ofNodes && isNodePortOfItsOwn(port) ? { refusal: refusePort(port) } : {}),
+    ...(refusal === undefined ? {} : { refusal }),
     ...(options.delivery === undefined ? {} : { delivery: options.delivery }),
   };
 }
 
-function refusePort(port: number): NonNullable<WantedListener['refusal']> {
+function refusePort({ protocol, port }: Listener, { ofNodes, datapath }: RenderOptions): WantedListener['refusal'] {
+  if (!isCarried(protocol, datapath)) return { code: 'ProtocolUnsupported', message: ONLY_KERNEL };
+  if (!ofNodes || !isNodePortOfItsOwn(port)) return undefined;
   return { code: 'NodePortReserved', message: `port ${port} of a node's own address is that of ${whoseNodePort(port)}` };
 }
+
+/** Of SCTP. */
+export const ONLY_KERNEL = 'userspace forwards TCP and UDP only; SCTP is in the nftables data path';
 
 function renderCheck(check: HealthCheck, nodePort: number): RuleCheck {
   const kind = check.protocol === 'http' ? 'http' : check.port === nodePort ? 'nodePort' : 'tcp';

@@ -1,7 +1,7 @@
 import { Refusal } from '../../errors.ts';
 import type { Balancer } from '../../model.ts';
 import { ownerOf, portName } from './choose.ts';
-import { type Delivery, DRAIN_SECONDS, isCarried } from './rules.ts';
+import { DRAIN_SECONDS, isCarried, ONLY_KERNEL, type RenderOptions } from './rules.ts';
 
 /** The balancer with the provider's own defaults, so that they do not look like drift. */
 export function withDefaults(balancer: Balancer, held: readonly string[]): Balancer {
@@ -10,17 +10,14 @@ export function withDefaults(balancer: Balancer, held: readonly string[]): Balan
 }
 
 /** @throws {Refusal} for a balancer of which nothing could be served, or that asks for something the provider has not got */
-export function refuseUncarried(balancer: Balancer, delivery?: Delivery): void {
+export function refuseUncarried(balancer: Balancer, datapath: RenderOptions['datapath']): void {
   if (balancer.settings.publish === 'hostname') {
     throw new Refusal(
       'AnnotationInvalid',
       `nodeport-lb.io/publish asks for a hostname, and the local provider has addresses only`,
     );
   }
-  if (balancer.listeners.some((listener) => isCarried(listener.protocol, delivery))) return;
+  if (balancer.listeners.some((listener) => isCarried(listener.protocol, datapath))) return;
   const ports = balancer.listeners.map(portName).join(', ');
-  throw new Refusal(
-    'ProtocolUnsupported',
-    `${ownerOf(balancer)}: port ${ports}: this version of the local provider forwards TCP and UDP only`,
-  );
+  throw new Refusal('ProtocolUnsupported', `${ownerOf(balancer)}: port ${ports}: ${ONLY_KERNEL}`);
 }

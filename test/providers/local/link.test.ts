@@ -108,9 +108,10 @@ describe('what is sent', () => {
     expect('base' in forwarder.taken.at(-1)!).toBe(false);
   });
 
-  test('SCTP is not sent', async () => {
+  test('what is refused is not sent', async () => {
     const link = await start();
-    const signals = listener('signals', { ports: [{ port: 9, protocol: 'SCTP' }] });
+    const refusal = { code: 'ProtocolUnsupported', message: 'no data path' } as const;
+    const signals = { ...listener('signals', { ports: [{ port: 9, protocol: 'SCTP' }] }), refusal };
     link.put(signals, nodes);
     await tick();
     expect(forwarder.table.listeners.size).toBe(0);

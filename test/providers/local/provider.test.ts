@@ -394,7 +394,7 @@ describe('what cannot be served is told', () => {
         uid: 'uid-default-web',
         protocol: 'SCTP',
         port,
-        error: { code: 'ProtocolUnsupported', message: expect.stringContaining('TCP and UDP only') },
+        error: { code: 'ProtocolUnsupported', message: expect.stringContaining('only TCP and UDP') },
       },
     ]);
     expect(await greetings(port!, 3)).toEqual(['n1']);
@@ -424,14 +424,14 @@ describe('what cannot be served is told', () => {
 
   test.each([
     {
-      why: 'SCTP alone',
+      why: 'SCTP alone, in userspace',
       wish: { ports: [{ port: 9, protocol: 'SCTP' as const }] },
       code: 'ProtocolUnsupported',
       says: /9\/SCTP/,
     },
     { why: 'a hostname', wish: { settings: { publish: 'hostname' as const } }, code: 'AnnotationInvalid', says: /publish/ },
   ])('$why is refused', async ({ wish, code, says }) => {
-    const provider = await open();
+    const provider = await open({ datapath: 'userspace' });
     const refusal = refusalOf(() => provider.adjust(balancer(wish), nothingReserved));
     expect(refusal).toMatchObject({ code, message: expect.stringMatching(says) });
     expect(await provider.keys()).toEqual([]);

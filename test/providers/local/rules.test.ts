@@ -1,11 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Observed, ObservedListener } from '../../../src/providers/local/plan.ts';
 import { reportObserved } from '../../../src/providers/local/report.ts';
-import { isCarried, renderListeners, sameNodes, toRule } from '../../../src/providers/local/rules.ts';
+import { renderListeners, sameNodes, toRule } from '../../../src/providers/local/rules.ts';
 import { type BalancerWish, balancer, holding, node, type PortWish } from '../builders.ts';
 
-function render(wish: BalancerWish, addresses = ['10.9.0.1']) {
-  return renderListeners(holding(balancer(wish), addresses), { portFallback: false });
+function render(wish: BalancerWish, addresses = ['10.9.0.1'], datapath?: 'auto' | 'nftables' | 'userspace') {
+  return renderListeners(holding(balancer(wish), addresses), { portFallback: false, ...(datapath ? { datapath } : {}) });
 }
 
 describe('a listener for the forwarder', () => {
@@ -69,13 +69,24 @@ describe('a listener for the forwarder', () => {
     expect(new Set(ids).size).toBe(4);
   });
 
-  test('of UDP is a rule with 2 min of silence, or what the Service says; for SCTP there is none', () => {
-    const ports: PortWish[] = [{ port: 53, protocol: 'UDP' }, { port: 9, protocol: 'SCTP' }]; // biome-ignore format: a row
-    const [udp, sctp] = render({ ports });
+  test('of UDP is a rule with 2 min of silence, or what the Service says', () => {
+    const ports: PortWish[] = [{ port: 53, protocol: 'UDP' }];
+    const [udp] = render({ ports });
     expect(toRule(udp!, 's1')).toMatchObject({ id: 'default/web 53/UDP 10.9.0.1', protocol: 'UDP', idleMs: 120_000 });
-    expect(toRule(sctp!, 's1')).toBeUndefined();
-    expect([udp, sctp].map((listener) => isCarried(listener!.protocol))).toEqual([true, false]);
     expect(render({ ports, settings: { idleTimeoutSeconds: 300 } })[0]!.idleMs).toBe(300_000);
+  });
+
+  test.each([
+    { datapath: 'auto', carried: true },
+    { datapath: 'nftables', carried: true },
+    { datapath: undefined, carried: true },
+    { datapath: 'userspace', carried: false },
+  ] as const)('of SCTP is a rule where there may be a kernel path: $datapath', ({ datapath, carried }) => {
+    const ports: PortWish[] = [{ port: 9, protocol: 'SCTP' }, { port: 80 }]; // biome-ignore format: a row
+    const [sctp, tcp] = render({ ports }, undefined, datapath);
+    expect(toRule(sctp!, 's1')).toEqual(carried ? expect.objectContaining({ protocol: 'SCTP' }) : undefined);
+    expect(sctp!.refusal?.code).toBe(carried ? undefined : 'ProtocolUnsupported');
+    expect(toRule(tcp!, 's1')).toMatchObject({ protocol: 'TCP' });
   });
 });
 
