@@ -45,6 +45,8 @@ export interface AwsParts {
   readonly preflight?: boolean;
   /** Seconds that what has been replaced lives on; undefined: as long as connections drain. */
   readonly graceSeconds?: number;
+  /** How long a tag waits for others that can share its call; undefined: 25 ms. */
+  readonly tagWindowMs?: number;
 }
 
 const TICK_MS = 3_000;
@@ -118,7 +120,7 @@ class AwsProvider implements Provider<Observed> {
     );
     const reader = new Reader(calls);
     const inventory = new Inventory(now);
-    const tagging = new Tagging(calls);
+    const tagging = new Tagging(calls, parts.tagWindowMs);
     const ledger = new Ledger({ calls, inventory, tagging, now });
     this.#bench = { calls, reader, inventory, tagging, ledger, clusterName, now };
     const picture = (key: string): Observed => this.#picture(key, undefined, undefined);

@@ -17,11 +17,13 @@ interface Batch {
 /** Tags NLBs and target groups; those that get the same tags within a moment share a call. */
 export class Tagging {
   readonly #calls: AwsCalls;
+  readonly #windowMs: number;
   /** By tags, those that are still open. */
   readonly #open = new Map<string, Batch>();
 
-  constructor(calls: AwsCalls) {
+  constructor(calls: AwsCalls, windowMs = WINDOW_MS) {
     this.#calls = calls;
+    this.#windowMs = windowMs;
   }
 
   async add(arns: readonly string[], tags: Tags): Promise<void> {
@@ -40,7 +42,7 @@ export class Tagging {
     const full = new Promise<void>((resolve) => {
       release = resolve;
     });
-    const timer = setTimeout(() => batch.send(), WINDOW_MS);
+    const timer = setTimeout(() => batch.send(), this.#windowMs);
     const send = (): void => {
       clearTimeout(timer);
       if (this.#open.get(name) === batch) this.#open.delete(name);

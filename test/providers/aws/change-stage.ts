@@ -16,14 +16,6 @@ const TICK_MS = 1;
 const PATROL_MS = 100;
 const DEADLINE_MS = 25_000;
 
-/** So long a tag waits for others that can share its call. Nobody else tags in these stories, so the wait is over at once. */
-const TAG_WINDOW_MS = 25;
-const realTimeout = globalThis.setTimeout;
-globalThis.setTimeout = Object.assign(
-  (act: () => void, ms?: number, ...rest: []) => realTimeout(act, ms === TAG_WINDOW_MS ? 0 : ms, ...rest),
-  realTimeout,
-) as typeof setTimeout; // of the test file that stands here alone
-
 /** An account whose clock stands still until it is moved, a provider at it, and everything that a client would have met. */
 export class ChangeStage {
   readonly aws: SandboxAws;

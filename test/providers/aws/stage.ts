@@ -35,6 +35,7 @@ export function makeProvider(
       sweepMs: 3_600_000,
       closeLookMs: 3_600_000_000,
       graceSeconds: 0,
+      tagWindowMs: 0, // tests that count the calls of many Services keep the real one
       preflight: false, // its calls are counted apart
       ...parts,
     },
