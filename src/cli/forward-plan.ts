@@ -1,7 +1,7 @@
 import type { OptionValues } from '../config/options.ts';
 import { type Problem, UsageError } from '../errors.ts';
 import { listenerProblems, nodeProblems, parseEndpoint } from '../forwarder/problems.ts';
-import { RULES_VERSION, type RuleListener, type Rules, RulesError } from '../forwarder/rules.ts';
+import { type ListenerState, RULES_VERSION, type RuleListener, type Rules, RulesError } from '../forwarder/rules.ts';
 import { emptyTable, revise } from '../forwarder/table.ts';
 
 /** Pure. Everything that is wrong with how `forward` was called, but for what is inside a rules file. */
@@ -125,4 +125,10 @@ function readTarget(text: string, problems: Problem[]): { text: string; address:
   if (endpoint) return { text, ...endpoint };
   problems.push({ where: 'target', value: text, message: 'must be ADDRESS:PORT, such as 10.0.0.1:30123 or [fd00::1]:30123' });
   return undefined;
+}
+
+/** What is not looked after, said where a listener begins: a check is a TCP connection, and the kernel hears of no refusal. */
+export function sayUnchecked(protocol: string, state: ListenerState): string | undefined {
+  if (protocol !== 'UDP' || state.state !== 'listening' || state.datapath !== 'nftables') return undefined;
+  return 'UDP targets are not checked: one that is dead goes on getting its share. --datapath userspace notices those that refuse';
 }

@@ -8,7 +8,7 @@ import { claimTable } from '../forwarder/kernel/claim.ts';
 import { formatEndpoint } from '../forwarder/problems.ts';
 import type { Forwarder, ForwarderLog, ForwarderReport, ListenerState, Rules, TargetState } from '../forwarder/rules.ts';
 import type { Call } from './command.ts';
-import { judgeForward, planForward, readRules } from './forward-plan.ts';
+import { judgeForward, planForward, readRules, sayUnchecked } from './forward-plan.ts';
 
 const DRAIN_SECONDS = 30;
 /** How often the rules file is looked at. */
@@ -137,6 +137,8 @@ class Teller {
       const path = state.datapath === undefined ? '' : ` (${state.datapath}${why})`;
       this.#opened.add(id);
       const protocol = rule?.protocol.toLowerCase() ?? 'tcp';
+      const unchecked = sayUnchecked(rule?.protocol ?? 'TCP', state);
+      if (unchecked !== undefined) this.#call.err.write(`${unchecked}\n`);
       this.#call.out.write(`listening ${protocol} ${where} -> ${targets} ${targets === 1 ? 'target' : 'targets'}${path}\n`);
     } else if (state?.state === 'failed' && this.#call.values.rules !== undefined) {
       this.#call.err.write(`${id} is not served: ${state.message}\n`);

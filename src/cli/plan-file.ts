@@ -37,11 +37,10 @@ export function parseManifests(content: string, name: string): FileContent {
   const others = new Map<string, number>();
   for (const [index, document] of parseAllDocuments(content, { prettyErrors: true }).entries()) {
     const where = `${name}: document ${index + 1}`;
-    for (const error of document.errors) {
-      const [first = ''] = error.message.split('\n', 1);
-      problems.push({ where, message: `is not YAML: ${first.replace(/:$/, '')}` });
+    if (document.errors.length > 0) {
+      problems.push({ where, message: sayNoYaml(document.errors) });
+      continue;
     }
-    if (document.errors.length > 0) continue;
     for (const item of takeApart(toValue(document, where, problems), where)) sort(item, objects, others, problems);
   }
   judgeTwins(objects, problems);
@@ -51,6 +50,13 @@ export function parseManifests(content: string, name: string): FileContent {
   }
   if (problems.length > 0) throw new UsageError(problems.slice(0, MAX_TOLD));
   return { objects, others };
+}
+
+/** What follows the first error mostly follows from it. */
+function sayNoYaml(errors: readonly Error[]): string {
+  const [first = ''] = (errors[0]?.message ?? '').split('\n', 1);
+  const more = errors.length > 1 ? `, and ${errors.length - 1} more` : '';
+  return `is not YAML: ${first.replace(/:$/, '')}${more}`;
 }
 
 function toValue(document: { toJS(): unknown }, where: string, problems: Problem[]): unknown {

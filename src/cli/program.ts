@@ -2,7 +2,7 @@ import { Command, type Help, Option } from 'commander';
 import { switchKind } from '../config/kinds.ts';
 import { kubectlTable } from '../config/kubectl-options.ts';
 import { flagOf } from '../config/option-names.ts';
-import { type OptionName, type Option as OptionRow, options } from '../config/options.ts';
+import { controllerOptions, type OptionName, type Option as OptionRow, options } from '../config/options.ts';
 import { judgeFlag, type Sources } from '../config/read.ts';
 import type { Problem } from '../errors.ts';
 import type { CommandRow } from './command.ts';
@@ -88,9 +88,27 @@ function describeProgram(
       .allowExcessArguments()
       .action((_options, self: Command) => chosen(row, self));
     if (row.notes) command.addHelpText('after', `\n${wrapText(row.notes.join(' '), about.columns, '').trimEnd()}`);
-    for (const name of row.options) command.addOption(describeOption(name, row));
+    for (const name of sortOptions(row)) command.addOption(describeOption(name, row));
   }
   return program;
+}
+
+const ofController: ReadonlySet<OptionName> = new Set(controllerOptions);
+
+/** A command that takes all that the controller takes has its own options first, so that they are not lost among those. */
+function takesTheControllers({ options: own }: CommandRow): boolean {
+  return own.length > controllerOptions.length && controllerOptions.every((name) => own.includes(name));
+}
+
+function sortOptions(row: CommandRow): readonly OptionName[] {
+  if (!takesTheControllers(row)) return row.options;
+  const isOwn = (name: OptionName) => !ofController.has(name) && !(name in kubectlTable);
+  return [...row.options.filter(isOwn), ...row.options.filter((name) => !isOwn(name))];
+}
+
+function groupOf(name: OptionName, row: CommandRow): string {
+  if (name in kubectlTable) return "kubectl's own:";
+  return takesTheControllers(row) && ofController.has(name) ? "The controller's options:" : 'Options:';
 }
 
 /** Values are optional to commander, so that a missing one is told together with everything else. */
@@ -103,7 +121,7 @@ function describeOption(name: OptionName, row: CommandRow): Option {
   const shownDefault = alone || standard === '' ? '' : ` (default: ${standard})`;
   return new Option(flags, `${help}${shownDefault}`)
     .preset(true)
-    .helpGroup(name in kubectlTable ? "kubectl's own:" : 'Options:')
+    .helpGroup(groupOf(name, row))
     .argParser((value: string | true, before: readonly (string | true)[] | undefined) => [...(before ?? []), value]);
 }
 

@@ -1,7 +1,7 @@
 import { unwatchFile, watchFile } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { optionsForProvider, toConfig } from '../config/read.ts';
-import { explain } from '../errors.ts';
+import { explain, UsageError } from '../errors.ts';
 import type { Log, Provider } from '../providers/provider.ts';
 import type { Call } from './command.ts';
 
@@ -20,7 +20,7 @@ export function followConfig(call: Call, provider: Provider, log: Log): () => vo
   const look = async (): Promise<void> => {
     const { values, problems } = await readAgain();
     if (problems.length > 0) {
-      tellWrong(problems.map(({ where, message }) => `${where}: ${message}`));
+      tellWrong(new UsageError(problems).message.split('\n'));
       return;
     }
     const next = toConfig(values);

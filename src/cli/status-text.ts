@@ -1,7 +1,7 @@
 import type { PortStatus, ServiceStatus } from './status-rows.ts';
 import { type Column, renderAge, renderTable } from './table.ts';
 
-/** What a person may want to copy is never cut, as kubectl cuts nothing; a class is known by its beginning. */
+/** What a person may want to copy is never cut, as kubectl cuts nothing; a class and a sentence are known by their beginning. */
 const columns: readonly Column[] = [
   { title: 'NAMESPACE' },
   { title: 'NAME' },
@@ -16,8 +16,8 @@ const wideColumns: readonly Column[] = [
   { title: 'PROVIDER' },
   { title: 'PORT(S)' },
   { title: 'DATA-PATH' },
-  { title: 'CLIENT-ADDRESS' },
-  { title: 'MESSAGE' },
+  { title: 'CLIENT-ADDRESS', least: 6 },
+  { title: 'MESSAGE', least: 20 },
 ];
 
 /** The table of `status`. @param width of the terminal; undefined in a pipe */
@@ -42,22 +42,22 @@ export function renderStatusTable(
       ...row,
       service.provider || '<none>',
       service.ports.map(renderPort).join(',') || '<none>',
-      renderPaths(service),
-      service.clientAddress || '<unknown>',
-      service.message.replaceAll(/\s+/g, ' '),
+      [...new Set(service.datapaths.map(({ datapath }) => datapath))].join(',') || '<unknown>',
+      service.clientAddress.replaceAll(/ \(.*?\)/g, '') || '<unknown>',
+      firstSentence(service.message),
     ];
   });
-  return form === 'text' ? renderTable(columns, rows, width) : renderTable(wideColumns, rows, undefined);
+  return renderTable(form === 'text' ? columns : wideColumns, rows, width);
+}
+
+/** The whole of it, and the reasons of the data path, are in `status NAMESPACE/NAME`, where there is room. */
+function firstSentence(message: string): string {
+  return /^.*?[.!?](?= [A-Z]|$)/.exec(message.replaceAll(/\s+/g, ' '))?.[0] ?? message.replaceAll(/\s+/g, ' ');
 }
 
 export function renderAddresses(service: Pick<ServiceStatus, 'addresses' | 'type'>): string {
   if (service.addresses.length > 0) return service.addresses.join(',');
   return service.type === 'LoadBalancer' ? '<pending>' : '<none>';
-}
-
-/** `userspace (the PROXY protocol is written by userspace)`. */
-export function renderPaths({ datapaths }: Pick<ServiceStatus, 'datapaths'>): string {
-  return datapaths.map(({ datapath, why }) => `${datapath} (${why})`).join(', ') || '<unknown>';
 }
 
 function renderTargets({ balancer, targets }: ServiceStatus): string {

@@ -199,7 +199,7 @@ export const ownAnnotationHelp: Readonly<Record<keyof typeof ownAnnotations, { r
   },
   datapath: {
     on: 'Service',
-    help: 'what moves the packets and why, as DATAPATH: REASON, a line for each; status -o wide shows it',
+    help: 'what moves the packets and why, as DATAPATH: REASON, a line for each; status NAMESPACE/NAME shows it',
   },
   nodePortMap: {
     on: 'Node',

@@ -1,14 +1,17 @@
 /** Longest text that is compared; what lies beyond cannot be a slip of the finger. */
 const MAX_LENGTH = 120;
+/** Two of so few letters make another word: foo is no slip for pool. */
+const SHORT = 4;
 
 /**
  * The candidate that the author most likely meant.
- * @returns undefined when none is near: at most a third of the letters may differ, and two at least may
+ * @returns undefined when none is near: at most a third of the letters may differ, two at least may, and one alone of a word of up to four
  */
 export function nearestName(name: string, candidates: Iterable<string>): string | undefined {
   if (name.length > MAX_LENGTH) return undefined;
   let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
+  const most = name.length <= SHORT ? 1 : Math.max(2, Math.floor(name.length / 3));
+  let bestDistance = most + 1;
   for (const candidate of candidates) {
     if (Math.abs(candidate.length - name.length) >= bestDistance) continue;
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());

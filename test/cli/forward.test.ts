@@ -2,6 +2,7 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, jest, test } from '@jest/globals';
+import { sayUnchecked } from '../../src/cli/forward-plan.ts';
 import { backend, backends, Cleanup, firstLine, listener, nodes, open, rules, until, whoAnswers } from '../forwarder/builders.ts';
 import { client, servers } from '../forwarder/datagrams.ts';
 import { endAll, type Running, run, start } from './run.ts';
@@ -55,6 +56,16 @@ test('datagrams are forwarded with udp://, and SIGTERM waits for no flow that ha
   running.child.kill('SIGTERM');
   expect(await running.ended).toMatchObject({ code: 0, signal: null, stderr: expect.stringContaining('ending: ') });
   expect(performance.now() - begun).toBeLessThan(10_000); // of 30 s to drain
+});
+
+test('where the kernel moves datagrams it is said that their targets are not checked', () => {
+  const listening = { state: 'listening', address: '10.9.1.1', port: 53 } as const;
+  expect(sayUnchecked('UDP', { ...listening, datapath: 'nftables' })).toMatch(
+    /^UDP targets are not checked.*--datapath userspace/,
+  );
+  expect(sayUnchecked('UDP', { ...listening, datapath: 'userspace' })).toBeUndefined();
+  expect(sayUnchecked('TCP', { ...listening, datapath: 'nftables' })).toBeUndefined();
+  expect(sayUnchecked('UDP', { state: 'failed', code: 'PortInUse', message: 'x' })).toBeUndefined();
 });
 
 test('a target is named as it was given, and is not well again because nobody asks any more', async () => {

@@ -39,6 +39,11 @@ describe('a file of manifests', () => {
     { why: 'nothing in it', content: '', says: 'has no Service and no Node (it has nothing)' },
     { why: 'only others', content: 'kind: Pod', says: '(it has only Pod)' },
     { why: 'no YAML', content: 'kind: [', says: 'f: document 1: is not YAML' },
+    {
+      why: 'no YAML at many places',
+      content: '# T\n```\n$ a: b: c\n```\n- [x](y)\n',
+      says: /^f: document 1: is not YAML: .*, and \d+ more$/,
+    },
     { why: 'no object', content: '---\n- 1\n', says: 'f: document 1: is no Kubernetes object' },
     { why: 'no name', content: 'kind: Service', says: 'f: document 1: Service: metadata.name is missing' },
     {

@@ -86,6 +86,20 @@ test.each([
   expect(text.match(/-n, --namespace.*?--|--provider.*/s)?.[0] ?? '').not.toContain(never);
 });
 
+test.each([
+  { name: 'retire', own: ['--undo', '--help'] },
+  { name: 'gc', own: ['--namespace', '--output', '--delete', '--release', '--help'] },
+  { name: 'plan', own: ['--namespace', '--all-namespaces', '--output', '--file', '--adopt-from', '--exit-code', '--help'] },
+])("help of $name: its own options first, then the controller's, then kubectl's", ({ name, own }) => {
+  const shown = parseCommandLine([name, '--help'], commands, about);
+  const parts = ('text' in shown ? shown.text : '').split(/^(?=\S.*:$)/m).slice(1);
+  const flagsOf = (part = '') => [...part.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map((found) => found[1]);
+  expect(parts.map((part) => part.split('\n', 1)[0])).toEqual(['Options:', "The controller's options:", "kubectl's own:"]);
+  expect(flagsOf(parts[0])).toEqual(own);
+  expect(flagsOf(parts[1]).slice(0, 4)).toEqual(['--config', '--kubeconfig', '--context', '--provider']);
+  expect(flagsOf(parts[2])).toContain('--as-group');
+});
+
 test('help is given under the name that the program was called by', () => {
   const shown = parseCommandLine(['--help'], [row], { ...about, name: 'kubectl nodeport-lb' });
   expect('text' in shown && shown.text).toMatch(/^Usage: kubectl nodeport-lb /);

@@ -58,6 +58,7 @@ test('a changed file reaches the provider; what is wrong is told and changes not
   stop = followConfig(call, provider as unknown as Provider, log);
   await put('provider: local\nlocalPools: [nonsense]\n');
   await until('it is told', () => log.lines.some((line) => line.includes('has become wrong')));
+  expect(log.lines.at(-1)).toMatch(/localPools.*nonsense/); // which value is wrong
   expect(given).toEqual([]);
   await put('provider: local\nlocalPools: [10.1.0.0/28]\nlogLevel: debug\n');
   await until('it arrives', () => given.length > 0);

@@ -75,14 +75,25 @@ describe('the data path, and what hides the client', () => {
     expect(describeStatus(service({}), around)).toMatchObject({ datapaths: [], clientAddress: '' });
   });
 
-  test('the wide table has both', () => {
-    const table = renderStatusTable(
-      [row('local', 'userspace: the PROXY protocol is written by userspace')],
-      'wide',
-      undefined,
-      0,
-    );
+  test('the wide table has both, in a few words; the reasons are in the story of one Service', () => {
+    const both = row('local', 'userspace: as asked for\nnftables: rights, machine and rule allow it\nnftables: the same again');
+    const long = { ...both, message: `${'Nobody answers at 10.0.0.1. '.repeat(20)}The cure is elsewhere.` };
+    const table = renderStatusTable([both, long], 'wide', undefined, 0);
     expect(table).toMatch(/DATA-PATH +CLIENT-ADDRESS +MESSAGE/);
-    expect(table).toContain('userspace (the PROXY protocol is written by userspace)  in the PROXY protocol header');
+    expect(table).toMatch(/ userspace,nftables {2}hidden by userspace and nftables and kube-proxy {2,}\S/);
+    expect(table.split('\n')[2]).toMatch(/ {2}Nobody answers at 10\.0\.0\.1\.$/);
+    for (const line of table.split('\n')) expect(line.length).toBeLessThan(260);
+  });
+
+  test('on a terminal the wide table gives up sentences first, and nothing that is copied', () => {
+    const wanted = row('local', 'userspace: as asked for');
+    const lines = renderStatusTable(
+      [{ ...wanted, message: 'x'.repeat(200), addresses: ['2001:db8::1234'] }],
+      'wide',
+      180,
+      0,
+    ).split('\n');
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(180);
+    expect(lines[1]).toContain('2001:db8::1234');
   });
 });
