@@ -72,7 +72,31 @@ export interface Listener {
   /** 1 to 65535. */
   readonly port: number;
   readonly targetGroup: TargetGroup;
+  /** Other target groups that get a share of the connections. Absent: `targetGroup` gets all. */
+  readonly spread?: Spread;
 }
+
+/** How new connections are shared out: in proportion to the weights, which are 0 to 999; 0: none. */
+export interface Spread {
+  /** Of the listener's own target group. */
+  readonly weight: number;
+  /** Clients stay with the target group that they were given first. Absent: not said. */
+  readonly sticky?: boolean;
+  readonly others: readonly Share[];
+}
+
+/** The part of another Service of the namespace; or of a target group that others made and keep, by the provider's own id. */
+export type Share =
+  | {
+      readonly weight: number;
+      readonly service: ServiceRef;
+      /** The other Service's port. */
+      readonly port: { readonly name: string; readonly port: number };
+      readonly targetGroup: TargetGroup;
+      /** A listener that ends TLS sends there without TLS. */
+      readonly decrypt: boolean;
+    }
+  | { readonly weight: number; readonly id: string };
 
 export interface TargetGroup {
   /** 1 to 65535; the same on every node. */

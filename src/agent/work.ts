@@ -65,7 +65,8 @@ export class Work {
     const members = cluster.membersOf(key).filter((service) => isHeldBy(service, orders.holder));
     const { loadBalancerClass, retired = false } = orders;
     const claims = { loadBalancerClass, claimUnset: false, retired }; // what is held is claimed already
-    const input = { key, members, provider: orders.holder.split('/')[0] ?? '', claims, nodesFor: cluster.nodesFor };
+    const provider = orders.holder.split('/')[0] ?? '';
+    const input = { key, members, provider, claims, nodesFor: cluster.nodesFor, serviceNamed: cluster.serviceNamed };
     const intent = decideIntent(input);
     this.#noteLeaving(
       key,

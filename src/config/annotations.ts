@@ -23,6 +23,7 @@ import { readTargetNodeLabels } from './aws-annotations.ts';
 import { lintAws, whyWithoutEffect } from './aws-lint.ts';
 import { findForeign, listForeign } from './foreign-annotations.ts';
 import { editDistance, nearestName } from './nearest.ts';
+import { readWeights, type Weights } from './weights.ts';
 
 /** What a Service's author asks for by annotations. A value that is not valid counts as not set and is named in `problems`. */
 export interface Annotations {
@@ -47,6 +48,8 @@ export interface Annotations {
   readonly retain: boolean;
   readonly allowDisruption: boolean;
   readonly awsLoadBalancerArn?: string;
+  /** Ports whose connections other Services get a share of. */
+  readonly weights: readonly Weights[];
   readonly problems: readonly AnnotationProblem[];
   readonly warnings: readonly AnnotationWarning[];
   /** Annotations of other controllers, and what they mean here where that is not what all of them would mean. */
@@ -105,6 +108,8 @@ export function readAnnotations(annotations: Readonly<Record<string, string>>, p
     allowDisruption: read('allow-disruption', readBoolean) ?? false,
     ...defined('awsLoadBalancerArn', read('aws-load-balancer-arn', readArn)),
   };
+  const { weights, problems: unweighable } = readWeights(annotations);
+  problems.push(...unweighable);
   const { intervalSeconds, timeoutSeconds } = values.healthCheck;
   if (intervalSeconds !== undefined && timeoutSeconds !== undefined && timeoutSeconds > intervalSeconds) {
     const annotation = `${PREFIX}health-check-timeout-seconds`;
@@ -112,6 +117,7 @@ export function readAnnotations(annotations: Readonly<Record<string, string>>, p
   }
   return {
     ...values,
+    weights,
     problems,
     warnings: findWarnings(annotations, provider),
     understood: [...describeForeign(annotations, provider), ...(provider === 'aws' ? lintAws(annotations) : [])],

@@ -6,6 +6,7 @@ import { type NodeTarget, nameOf } from '../model.ts';
 import type { Surroundings } from '../providers/provider.ts';
 import { CONDITION, FINALIZER, heldAddresses } from './claim.ts';
 import { balancerKeyOf } from './share.ts';
+import { otherServicesOf } from './spread.ts';
 import { chooseTargets, sameNodes, type TargetOptions, type Targets } from './targets.ts';
 
 /**
@@ -28,6 +29,8 @@ export interface Cluster {
   /** The node objects behind `targets().nodes`. */
   targetNodes(): readonly Node[];
   nodesFor(selector: Readonly<Record<string, string>> | undefined): readonly NodeTarget[];
+  /** The Service `namespace/name`. */
+  serviceNamed(name: string): Service | undefined;
   /** The Service of this UID; undefined: it is no more. */
   serviceOf(uid: string): Service | undefined;
   /** Any node of the cluster, whether it may be a target or not. */
@@ -49,6 +52,7 @@ export function makeCluster(options: ClusterOptions): Cluster {
   const membersByKey = new Map<string, Set<string>>();
   const uses = makeAddressBook();
   const nameByUid = new Map<string, string>();
+  const senders = new Map<string, Set<string>>(); // by Service, those that send a share of their connections to it
   const selected = new Map<string, readonly NodeTarget[]>(); // by selector, as JSON; emptied with every change of nodes
   let nodes: readonly Node[] = [];
   let targets: Targets = { nodes: [], skipped: [], misread: new Map(), controlPlaneOnly: false };
@@ -57,12 +61,21 @@ export function makeCluster(options: ClusterOptions): Cluster {
   function serviceChanged(before: Service | undefined, after: Service | undefined): readonly string[] {
     const keyBefore = before && balancerKeyOf(before, options.shareAcrossNamespaces);
     const keyAfter = after && balancerKeyOf(after, options.shareAcrossNamespaces);
-    if (before && keyBefore !== undefined) leave(keyBefore, nameOf(before));
-    if (after && keyAfter !== undefined) join(keyAfter, nameOf(after));
+    if (before && keyBefore !== undefined) drop(membersByKey, keyBefore, nameOf(before));
+    if (after && keyAfter !== undefined) enter(membersByKey, keyAfter, nameOf(after));
     if (before) nameByUid.delete(before.uid);
     if (after) nameByUid.set(after.uid, nameOf(after));
     uses.replace(before ? addressesOf(before) : [], after ? addressesOf(after) : []);
-    return [...new Set([keyBefore, keyAfter].filter((key) => key !== undefined))];
+    for (const name of before ? otherServicesOf(before) : []) drop(senders, name, nameOf(before!));
+    for (const name of after ? otherServicesOf(after) : []) enter(senders, name, nameOf(after!));
+    const changed = after ?? before;
+    const keys = changed ? keysOfSenders(nameOf(changed)) : [];
+    return [...new Set([keyBefore, keyAfter, ...keys].filter((key) => key !== undefined))];
+  }
+
+  function keysOfSenders(name: string): readonly string[] {
+    const found = [...(senders.get(name) ?? [])].flatMap((sender) => options.find(sender) ?? []);
+    return found.map((service) => balancerKeyOf(service, options.shareAcrossNamespaces));
   }
 
   function keysTouched(services: Iterable<Service>): readonly string[] {
@@ -72,18 +85,6 @@ export function makeCluster(options: ClusterOptions): Cluster {
         heldAddresses(service).some((address) => uses.reservedBy(address) !== undefined),
     );
     return touched.map((service) => balancerKeyOf(service, options.shareAcrossNamespaces));
-  }
-
-  function leave(key: string, name: string): void {
-    const names = membersByKey.get(key);
-    names?.delete(name);
-    if (names?.size === 0) membersByKey.delete(key);
-  }
-
-  function join(key: string, name: string): void {
-    const names = membersByKey.get(key);
-    if (names) names.add(name);
-    else membersByKey.set(key, new Set([name]));
   }
 
   function refreshNodes(now: Iterable<Node>): boolean {
@@ -119,6 +120,7 @@ export function makeCluster(options: ClusterOptions): Cluster {
     targets: () => targets,
     targetNodes: () => nodes.filter((node) => targets.nodes.some((target) => target.name === node.name)),
     nodesFor,
+    serviceNamed: options.find,
     serviceOf(uid) {
       const service = options.find(nameByUid.get(uid) ?? '');
       return service?.uid === uid ? service : undefined;
@@ -126,6 +128,18 @@ export function makeCluster(options: ClusterOptions): Cluster {
     nodeNamed: (name) => nodes.find((node) => node.name === name),
     surroundings: { reservedBy: uses.reservedBy },
   };
+}
+
+function drop(sets: Map<string, Set<string>>, key: string, name: string): void {
+  const names = sets.get(key);
+  names?.delete(name);
+  if (names?.size === 0) sets.delete(key);
+}
+
+function enter(sets: Map<string, Set<string>>, key: string, name: string): void {
+  const names = sets.get(key);
+  if (names) names.add(name);
+  else sets.set(key, new Set([name]));
 }
 
 interface Use {

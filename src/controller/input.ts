@@ -13,7 +13,7 @@ export interface InputSources {
   /** Name of the provider. */
   readonly provider: string;
   readonly config: Pick<Config, 'loadBalancerClass'>;
-  readonly cluster: Pick<Cluster, 'membersOf' | 'nodesFor'>;
+  readonly cluster: Pick<Cluster, 'membersOf' | 'nodesFor' | 'serviceNamed'>;
   readonly claims: Pick<Claims, 'unset' | 'retired'>;
   readonly carriers: Pick<Carriers, 'holdsBack'>;
 }
@@ -37,6 +37,7 @@ export function describeInput({ provider, config, cluster, claims, carriers }: I
       provider,
       claims: options,
       nodesFor: cluster.nodesFor,
+      serviceNamed: cluster.serviceNamed,
     };
   };
 }

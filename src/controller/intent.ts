@@ -3,9 +3,11 @@ import type { Annotations } from '../config/annotations.ts';
 import { readAnnotations } from '../config/annotations.ts';
 import { Refusal } from '../errors.ts';
 import type { Service, ServicePort } from '../kube/objects.ts';
-import type { Balancer, HealthCheck, Listener, NodeTarget, TargetGroup } from '../model.ts';
+import type { Balancer, Listener, NodeTarget } from '../model.ts';
 import { type ClaimOptions, claim, FINALIZER, heldAddresses, heldBy, heldByClass } from './claim.ts';
 import { admitMembers, byAge, shareProblem } from './share.ts';
+import { describeSpread, whyNoSpread } from './spread.ts';
+import { describeTargetGroup } from './target-group.ts';
 
 /** What shall become of one balancer key. */
 export interface Intent {
@@ -47,10 +49,9 @@ export interface IntentInput {
   readonly claims: ClaimOptions;
   /** Eligible nodes for a node selector; answers with the same array while nothing has changed. */
   nodesFor(selector: Readonly<Record<string, string>> | undefined): readonly NodeTarget[];
+  /** Any Service of the cluster, by `namespace/name`. */
+  serviceNamed(name: string): Service | undefined;
 }
-
-/** kube-proxy's own health port; a UDP-only Service has no TCP port that a check could connect to. */
-const KUBE_PROXY_HEALTH_PORT = 10_256;
 
 /** Decides what one balancer shall be. Total: any Services, however odd, give an answer and never an exception. */
 export function decideIntent(input: IntentInput): Intent {
@@ -67,7 +68,7 @@ export function decideIntent(input: IntentInput): Intent {
   const judged = ours.map((service) => ({ service, notes: readAnnotations(service.annotations, input.provider) }));
   const sound: Service[] = [];
   for (const { service, notes } of judged) {
-    const refusal = whyRefused(service, notes);
+    const refusal = whyRefused(service, notes) ?? whyNoSpread(service, notes, input);
     if (refusal) refused.push({ service, refusal });
     else sound.push(service);
   }
@@ -164,7 +165,7 @@ function describeBalancer(input: IntentInput, services: readonly Service[]): Bal
       labels,
       annotations,
     })),
-    listeners: services.flatMap((service) => listenersOf(service)),
+    listeners: services.flatMap((service) => listenersOf(service, input)),
     nodes: input.nodesFor(notes.nodeSelector),
     families: first.families.length > 0 ? first.families : ['IPv4'],
     preferDualStack: first.familyPolicy === 'PreferDualStack',
@@ -191,7 +192,7 @@ function requestedAddresses(service: Service, notes: Annotations): readonly stri
   return unique([...notes.addresses, ...(service.loadBalancerIP === '' ? [] : [service.loadBalancerIP])]);
 }
 
-function listenersOf(service: Service): readonly Listener[] {
+function listenersOf(service: Service, around: Pick<IntentInput, 'serviceNamed'>): readonly Listener[] {
   const notes = readAnnotations(service.annotations);
   return service.ports
     .filter((port) => port.nodePort !== 0)
@@ -201,44 +202,8 @@ function listenersOf(service: Service): readonly Listener[] {
       protocol: port.protocol,
       port: port.port,
       targetGroup: describeTargetGroup(service, port, notes),
+      ...describeSpread(service, port, notes, around),
     }));
-}
-
-function describeTargetGroup(service: Service, port: ServicePort, notes: Annotations): TargetGroup {
-  return {
-    nodePort: port.nodePort,
-    healthCheck: describeCheck(service, port, notes.healthCheck),
-    localOnly: service.externalTrafficPolicy === 'Local',
-    ...(service.affinitySeconds === undefined ? {} : { affinitySeconds: service.affinitySeconds }),
-    sourceRanges: service.sourceRanges,
-  };
-}
-
-function describeCheck(service: Service, port: ServicePort, asked: Annotations['healthCheck']): HealthCheck {
-  const tuning = {
-    ...(asked.intervalSeconds === undefined ? {} : { intervalSeconds: asked.intervalSeconds }),
-    ...(asked.timeoutSeconds === undefined ? {} : { timeoutSeconds: asked.timeoutSeconds }),
-    ...(asked.healthyThreshold === undefined ? {} : { healthyThreshold: asked.healthyThreshold }),
-    ...(asked.unhealthyThreshold === undefined ? {} : { unhealthyThreshold: asked.unhealthyThreshold }),
-  };
-  const fallback = checkByPolicy(service, port);
-  const asksPort = typeof asked.port === 'number' ? asked.port : asked.port === 'traffic-port' ? port.nodePort : undefined;
-  const protocol = asked.protocol ?? (asksPort === undefined ? fallback.protocol : 'tcp');
-  const chosenPort =
-    asksPort ?? (asked.protocol === undefined || service.externalTrafficPolicy === 'Local' ? fallback.port : port.nodePort);
-  const path = asked.path ?? fallback.path ?? '/';
-  return { protocol, port: chosenPort, ...(protocol === 'http' ? { path } : {}), ...tuning };
-}
-
-/** What Kubernetes itself offers as a health check for a port under the Service's traffic policy. */
-function checkByPolicy(service: Service, port: ServicePort): HealthCheck {
-  if (service.externalTrafficPolicy === 'Local' && service.healthCheckNodePort !== 0) {
-    return { protocol: 'http', port: service.healthCheckNodePort, path: '/healthz' };
-  }
-  if (port.protocol === 'TCP') return { protocol: 'tcp', port: port.nodePort };
-  const sibling = service.ports.find((p) => p.protocol === 'TCP' && p.nodePort !== 0);
-  if (sibling) return { protocol: 'tcp', port: sibling.nodePort };
-  return { protocol: 'http', port: KUBE_PROXY_HEALTH_PORT, path: '/healthz' };
 }
 
 function refusePorts(service: Service): readonly PortRefusal[] {

@@ -9,6 +9,7 @@ const unset = {
   healthCheck: {},
   publish: 'auto',
   retain: false,
+  weights: [],
   allowDisruption: false,
   problems: [],
   warnings: [],

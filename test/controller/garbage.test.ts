@@ -7,7 +7,7 @@ import { balancerKeyOf } from '../../src/controller/share.ts';
 import { patchFor, sayGone, sayServed } from '../../src/controller/status.ts';
 import { chooseTargets } from '../../src/controller/targets.ts';
 import { readNode, readService } from '../../src/kube/objects.ts';
-import type { Balancer, Report } from '../../src/model.ts';
+import { type Balancer, nameOf, type Report } from '../../src/model.ts';
 import { node, rawNode, rawService } from '../builders.ts';
 
 /** Any JSON, with the words of the API among its keys and values, so that garbage comes near to the real thing. */
@@ -110,6 +110,7 @@ function judge(rawServices: readonly unknown[], rawNodes: readonly unknown[]): v
     members: services,
     provider: 'local',
     claims,
+    serviceNamed: (name) => services.find((one) => nameOf(one) === name),
     nodesFor: (nodeSelector) =>
       chooseTargets(nodes, { addressTypes: ['InternalIP'], ...(nodeSelector ? { nodeSelector } : {}) }).nodes,
   });

@@ -4,6 +4,7 @@ import { decideIntent } from '../../src/controller/intent.ts';
 import { balancerKeyOf } from '../../src/controller/share.ts';
 import { chooseTargets } from '../../src/controller/targets.ts';
 import type { Service } from '../../src/kube/objects.ts';
+import { nameOf } from '../../src/model.ts';
 import { node, type RawService, service } from '../builders.ts';
 
 const nodes = [node('a', '10.0.0.1'), node('b', '10.0.0.2', { metadata: { labels: { edge: 'yes' } } })];
@@ -14,6 +15,7 @@ function intentOf(...members: Service[]) {
     members,
     provider: 'local',
     claims: { loadBalancerClass: 'nodeport-lb.io/lb', claimUnset: false },
+    serviceNamed: (name) => members.find((one) => nameOf(one) === name),
     nodesFor: (nodeSelector) =>
       chooseTargets(nodes, { addressTypes: ['InternalIP'], ...(nodeSelector ? { nodeSelector } : {}) }).nodes,
   });

@@ -14,7 +14,14 @@ const options = { loadBalancerClass: 'nodeport-lb.io/lb', claimUnset: true };
 const nodes = [{ name: 'a', addresses: ['10.0.0.1'] }];
 
 function wantedOf(one: Service) {
-  return decideIntent({ key: 'default/web', members: [one], provider: 'local', claims: options, nodesFor: () => nodes }).wanted;
+  return decideIntent({
+    key: 'default/web',
+    members: [one],
+    provider: 'local',
+    claims: options,
+    nodesFor: () => nodes,
+    serviceNamed: () => undefined,
+  }).wanted;
 }
 
 /** Points wherever a field of a Service can point. */

@@ -1,5 +1,5 @@
 import { Refusal } from '../../errors.ts';
-import type { Balancer } from '../../model.ts';
+import { type Balancer, nameOf } from '../../model.ts';
 import { ownerOf, portName } from './choose.ts';
 import { DRAIN_SECONDS, isCarried, ONLY_KERNEL, type RenderOptions } from './rules.ts';
 
@@ -15,6 +15,13 @@ export function refuseUncarried(balancer: Balancer, datapath: RenderOptions['dat
     throw new Refusal(
       'AnnotationInvalid',
       `nodeport-lb.io/publish asks for a hostname, and the local provider has addresses only`,
+    );
+  }
+  const spread = balancer.listeners.find((listener) => listener.spread);
+  if (spread) {
+    throw new Refusal(
+      'NotSupported',
+      `${nameOf(spread.service)}: port ${portName(spread)} shares its connections out by weight (service.beta.kubernetes.io/actions.…), which provider aws can do and the local provider cannot`,
     );
   }
   if (balancer.listeners.some((listener) => isCarried(listener.protocol, datapath))) return;
