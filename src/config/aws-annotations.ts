@@ -73,9 +73,6 @@ const CERTIFICATE =
   /^arn:aws[a-z-]{0,12}:(acm:[a-z0-9-]{3,30}:\d{12}:certificate\/[A-Za-z0-9-]{1,64}|iam::\d{12}:server-certificate\/[\w+=.@/-]{1,600})$/;
 const ALPN = ['HTTP1Only', 'HTTP2Only', 'HTTP2Optional', 'HTTP2Preferred', 'None'] as const;
 
-/** Weighted forwarding, as AWS Load Balancer Controller spells it; without `aws-load-balancer-`. */
-const ACTIONS = 'service.beta.kubernetes.io/actions.';
-
 /** Names that are known and that an NLB with instance targets has no use for; each is refused with its reason. */
 const UNSUPPORTED: Readonly<Record<string, string>> = {
   'quic-enabled-ports': 'QUIC listeners need ip targets',
@@ -276,13 +273,9 @@ class Desk {
   }
 
   unsupported(): AwsAnnotations['unsupported'] {
-    const actions = Object.keys(this.#annotations).filter((name) => name.startsWith(ACTIONS));
-    return [
-      ...actions.map((annotation) => ({ annotation, why: 'a listener sends to the NodePort of its own port only' })),
-      ...Object.entries(UNSUPPORTED)
-        .filter(([name]) => this.text(name) !== undefined && this.text(name) !== 'false')
-        .map(([name, why]) => ({ annotation: AWS_PREFIX + name, why })),
-    ];
+    return Object.entries(UNSUPPORTED)
+      .filter(([name]) => this.text(name) !== undefined && this.text(name) !== 'false')
+      .map(([name, why]) => ({ annotation: AWS_PREFIX + name, why }));
   }
 
   #mapOf(annotation: string): Attributes {

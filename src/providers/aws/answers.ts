@@ -128,12 +128,16 @@ export function freshGroup(arn: string, spec: GroupSpec): SeenGroup {
 
 export function readListener(answer: Listener, certificates: readonly string[]): SeenListener {
   const action = answer.DefaultActions?.[0];
-  const forwarded = action?.TargetGroupArn ?? action?.ForwardConfig?.TargetGroups?.[0]?.TargetGroupArn;
+  const groups = action?.ForwardConfig?.TargetGroups ?? [];
+  const forwarded = action?.TargetGroupArn ?? groups[0]?.TargetGroupArn;
+  const forward = groups.map(({ TargetGroupArn = '', Weight = 1 }) => ({ arn: TargetGroupArn, weight: Weight }));
   return {
     arn: answer.ListenerArn ?? '',
     port: answer.Port ?? 0,
     protocol: answer.Protocol ?? '',
     groupArn: forwarded ?? '',
+    ...(forward.length > 1 ? { forward } : {}),
+    ...(forward.length > 1 && action?.ForwardConfig?.TargetGroupStickinessConfig?.Enabled ? { sticky: true as const } : {}),
     certificates,
     ...(answer.Protocol === 'TLS' ? given('tlsPolicy', answer.SslPolicy) : {}),
     ...given('alpnPolicy', answer.AlpnPolicy?.[0]),

@@ -4,6 +4,7 @@ import { readBalancer } from './answers.ts';
 import { type ActOf, type Bench, balancerOf } from './bench.ts';
 import { isCalled } from './failures.ts';
 import { TAG } from './names.ts';
+import { arnsOf } from './shares.ts';
 
 /** Tags an NLB that others made as used by us. @throws {Refusal} when it is not there, no NLB, or used by another balancer */
 export async function adoptBalancer(
@@ -29,7 +30,7 @@ export async function leaveBalancer(bench: Bench, { balancer }: ActOf<'leave-bal
   const { calls, reader, inventory } = bench;
   if (!inventory.balancerNamed(balancer)) return;
   const { arn } = balancerOf(bench, balancer);
-  const ours = (await reader.listeners(arn)).filter(({ groupArn }) => inventory.groups.has(groupArn));
+  const ours = (await reader.listeners(arn)).filter((one) => arnsOf(one).some((group) => inventory.groups.has(group)));
   for (const { arn: ListenerArn } of ours) {
     await calls.elb('DeleteListener', (elb) => elb.send(new DeleteListenerCommand({ ListenerArn })));
   }

@@ -2,7 +2,7 @@ import type { Ec2Action, ElbAction } from './actions.ts';
 import type { DesiredZone } from './desired.ts';
 import { CHANGING, SHARED_GROUP, TAG } from './names.ts';
 import type { Tags } from './picture.ts';
-import type { Act, TargetSpec } from './steps.ts';
+import type { Act, ListenerSpec, TargetSpec } from './steps.ts';
 
 type Parameters = readonly (readonly [name: string, value: string | number | readonly string[] | undefined])[];
 
@@ -199,10 +199,10 @@ function describeListener(
   switch (act.kind) {
     case 'create-listener':
     case 'change-listener': {
-      const { port, protocol, group, certificates, tlsPolicy } = act.spec;
+      const { port, protocol, group, spread, certificates, tlsPolicy } = act.spec;
       const sends: Parameters = [
         ['Protocol', protocol],
-        ['TargetGroup', group],
+        ...sayTargetGroups(group, spread),
         ['Certificate', certificates[0]],
         ['SslPolicy', tlsPolicy],
       ];
@@ -217,6 +217,13 @@ function describeListener(
     case 'delete-listener':
       return elb('DeleteListener', ...where(act.port));
   }
+}
+
+function sayTargetGroups(group: string, spread: ListenerSpec['spread']): Parameters {
+  if (!spread) return [['TargetGroup', group]];
+  const others = spread.others.map((one) => `${one.group ?? one.arn}:${one.weight}`);
+  const sticky: Parameters = spread.sticky ? [['Stickiness', 'true']] : [];
+  return [['TargetGroups', `${[`${group}:${spread.weight}`, ...others].join(',')}`], ...sticky];
 }
 
 function elb(action: ElbAction, ...parameters: Parameters): readonly [string, Parameters] {

@@ -3,6 +3,7 @@ import type { Desired, DesiredZone } from './desired.ts';
 import { AS_ALL, resourceName, shortHash, TAG } from './names.ts';
 import type { SeenBalancer, SeenZone, Tags } from './picture.ts';
 import type { DesiredGroup } from './ports.ts';
+import { groupsOf } from './shares.ts';
 
 /** Which NLB serves, or will. */
 export interface Current {
@@ -120,7 +121,7 @@ export function recordOf(desired: Desired): Tags {
 /** Whether the tags alone prove that everything but the targets is as it is wanted. */
 export function isConfigured(desired: Desired, { balancer, name }: Current, attached: ReadonlySet<string>): boolean {
   if (balancer?.tags[TAG.applied] !== desired.config) return false;
-  return desired.listeners.every(({ group }) => attached.has(groupName(desired, name, group)));
+  return groupsOf(desired.listeners).every((group) => attached.has(groupName(desired, name, group)));
 }
 
 /** Whether the tags alone prove that the targets are as they are wanted. @param note as it stands on the shared group */

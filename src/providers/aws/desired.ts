@@ -8,6 +8,7 @@ import { ownershipTags, shortHash, TAG } from './names.ts';
 import type { Facts, Rule, SeenBalancer, SeenSubnet, Tags } from './picture.ts';
 import { type DesiredListener, describeListeners } from './ports.ts';
 import { describeRules } from './rules.ts';
+import { groupsOf } from './shares.ts';
 import { chooseSubnets } from './subnets.ts';
 
 /** What a balancer shall be in AWS's own words. Ids of what does not exist yet are nowhere in it. */
@@ -125,7 +126,7 @@ export function describe(balancer: Balancer, facts: Facts, options: DescribeOpti
     listeners,
     targets: limitTargets(chooseTargets(balancer.nodes, facts), facts, {
       key: balancer.key,
-      groups: listeners.length,
+      groups: groupsOf(listeners).length,
       isAcrossZones: asked.attributes['load_balancing.cross_zone.enabled'] === 'true',
     }),
     asAll: security.backend && !choosesNodes(balancer),
@@ -140,12 +141,15 @@ export function describe(balancer: Balancer, facts: Facts, options: DescribeOpti
     ...given('privateLinkRules', asked.privateLinkRules),
     ...given('capacityUnits', asked.capacityUnits),
     graceSeconds,
-    config: shortHash(
-      asked.attributes,
-      asked.capacityUnits,
-      listeners.map((one) => ({ ...one, group: { ...one.group, check: 0 } })),
-    ),
+    config: shortHash(asked.attributes, asked.capacityUnits, listeners.map(fingerprint)),
   };
+}
+
+/** Health checks are seen in an identity sweep. */
+function fingerprint(listener: DesiredListener): unknown {
+  const { group, spread } = listener;
+  const others = spread?.others.map((one) => (one.group ? { ...one, group: { ...one.group, check: 0 } } : one));
+  return { ...listener, group: { ...group, check: 0 }, ...(spread ? { spread: { ...spread, others } } : {}) };
 }
 
 function choosesNodes({ members }: Balancer): boolean {
@@ -298,7 +302,7 @@ function describeSecurity(
   listeners: readonly DesiredListener[],
   dualStack: boolean,
 ): DesiredSecurity {
-  const nodePorts = listeners.flatMap(({ group }) => group.nodePorts);
+  const nodePorts = groupsOf(listeners).flatMap((group) => group.nodePorts);
   const adopts = balancer.members[0]?.annotations[ADOPT] !== undefined; // its groups are its owner's affair
   if (asked.withoutSecurityGroups || adopts) return { kind: 'none', rules: [], groupIds: [], backend: false, nodePorts };
   if (asked.securityGroups.length === 0) {

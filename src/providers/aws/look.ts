@@ -7,6 +7,7 @@ import { isRecorded, sortTargets } from './own-targets.ts';
 import type { SeenBalancer, SeenGroup, SeenListener } from './picture.ts';
 import { isChangingZones } from './plan-zones.ts';
 import { wantedTargets } from './room.ts';
+import { groupsOf } from './shares.ts';
 
 /**
  * Listeners, attributes and targets are read only where the tags do not prove that they are as they should be.
@@ -30,7 +31,7 @@ export async function lookIfNeeded(bench: Bench, desired: Desired, isMoving: boo
 
 /** Reads what an identity sweep does not show of one balancer, as far as it is not known and matters; what is to be replaced included. */
 async function lookCloser(bench: Bench, desired: Desired, { balancer, name }: Current): Promise<void> {
-  const wanted = new Map(desired.listeners.map(({ group }) => [groupName(desired, name, group), group]));
+  const wanted = new Map(groupsOf(desired.listeners).map((group) => [groupName(desired, name, group), group]));
   const groups = bench.inventory
     .of(desired.key)
     .groups.filter(
@@ -44,7 +45,7 @@ async function lookCloser(bench: Bench, desired: Desired, { balancer, name }: Cu
 
 /** Takes the targets for known, because the tags prove them: when a node comes nobody needs to read which ones there are. */
 function takeProvenTargets({ inventory }: Bench, desired: Desired, { name }: Current): void {
-  for (const { group } of desired.listeners) {
+  for (const group of groupsOf(desired.listeners)) {
     const seen = inventory.groupNamed(groupName(desired, name, group));
     if (!seen || seen.targets) continue;
     const targets = wantedTargets(group, desired).map((target) => ({ ...target, state: 'proven' }));
@@ -54,7 +55,7 @@ function takeProvenTargets({ inventory }: Bench, desired: Desired, { name }: Cur
 
 /** Reads the targets of one balancer as far as they are not known. */
 async function lookAtTargets(bench: Bench, desired: Desired, { name }: Current): Promise<void> {
-  const wanted = new Set(desired.listeners.map(({ group }) => groupName(desired, name, group)));
+  const wanted = new Set(groupsOf(desired.listeners).map((group) => groupName(desired, name, group)));
   const groups = bench.inventory.of(desired.key).groups.filter((group) => wanted.has(group.name));
   const unknown = groups.filter(({ targets }) => targets === undefined);
   await Promise.all(unknown.map((group) => lookAtGroup(bench, group, false)));
@@ -83,7 +84,7 @@ export async function lookAtOthers(bench: Bench, key: string, desired: Desired |
 
 function wantedNames(desired: Desired, balancers: readonly SeenBalancer[]): readonly string[] {
   const current = chooseOrNot(desired, balancers);
-  return current ? desired.listeners.map(({ group }) => groupName(desired, current.name, group)) : [];
+  return current ? groupsOf(desired.listeners).map((group) => groupName(desired, current.name, group)) : [];
 }
 
 async function lookAtBalancer({ reader, inventory }: Bench, desired: Desired, arn: string): Promise<void> {

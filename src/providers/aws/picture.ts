@@ -53,13 +53,24 @@ export interface SeenListener {
   readonly arn: string;
   readonly port: number;
   readonly protocol: string;
+  /** The first one, where there are several. */
   readonly groupArn: string;
+  /** All target groups, where there are several. Absent: `groupArn` gets everything. */
+  readonly forward?: readonly SeenShare[];
+  /** Clients stay with the target group that they were given first. */
+  readonly sticky?: true;
   /** The default certificate first. */
   readonly certificates: readonly string[];
   readonly tlsPolicy?: string;
   readonly alpnPolicy?: string;
   /** Undefined: not read yet. */
   readonly attributes?: Tags;
+}
+
+export interface SeenShare {
+  readonly arn: string;
+  /** 0 to 999. */
+  readonly weight: number;
 }
 
 /** A target group that carries our tags. */

@@ -8,6 +8,7 @@ import { noteOwn, ownTargets } from './plan-own-targets.ts';
 import { deregister, destined, half, planTargets, register, type Surroundings } from './plan-targets.ts';
 import type { DesiredGroup } from './ports.ts';
 import { openRoom, wantedTargets } from './room.ts';
+import { groupsOf } from './shares.ts';
 import { type AwsStep, step, type TargetSpec } from './steps.ts';
 
 /** Steps that can be done now, and those that must wait and come last. */
@@ -20,13 +21,14 @@ export interface Planned {
 export function planGroups(desired: Desired, current: Current, observed: Observed): Planned {
   const zoneOf = ({ id }: TargetSpec): string => observed.facts?.instances[id]?.zone ?? '';
   const around = { room: openRoom(desired, current, observed), zoneOf };
-  const names = new Set(desired.listeners.map(({ group }) => groupName(desired, current.name, group)));
+  const names = new Set(groupsOf(desired.listeners).map((group) => groupName(desired, current.name, group)));
   const attached = observed.groups.filter(({ balancerArns }) => balancerArns.includes(current.balancer?.arn ?? ''));
-  const going = attached.filter(({ name }) => !names.has(name));
-  const plans = desired.listeners.map(({ group, port }) => {
+  const going = new Set(attached.filter(({ name }) => !names.has(name)));
+  const plans = groupsOf(desired.listeners).map((group) => {
     const name = groupName(desired, current.name, group);
     const seen = observed.groups.find((one) => one.name === name);
-    const old = going.find(({ tags }) => tags[TAG.listener]?.split(' ').some((word) => word.startsWith(`${port}/`)));
+    const old = [...going].find(({ tags }) => isPlaceOf(group, tags[TAG.listener]));
+    if (old) going.delete(old); // nobody gives way twice
     const way = seen?.targets?.length === 0 || !seen ? giveWay(wantedTargets(group, desired), old, around) : [];
     const plan = seen
       ? changeGroup(seen, group, desired, around)
@@ -36,9 +38,15 @@ export function planGroups(desired: Desired, current: Current, observed: Observe
   return { steps: plans.flatMap(({ steps }) => steps), waiting: plans.flatMap(({ waiting }) => waiting) };
 }
 
+/** Whether a target group has been for the same port, and both for its own Service or both for another one. */
+function isPlaceOf({ serves }: DesiredGroup, served = ''): boolean {
+  const placeOf = (words: string): string => `${words.slice(0, words.indexOf('/'))} ${words.includes('@')}`;
+  return placeOf(serves) === placeOf(served);
+}
+
 /**
  * Where an NLB is full, half of the targets of a group that is about to be replaced leave, so that its successor gets some at all.
- * @param old the one of the same port; undefined: none is replaced
+ * @param old the one whose place it takes; undefined: none is replaced
  */
 function giveWay(wanted: readonly TargetSpec[], old: SeenGroup | undefined, { room, zoneOf }: Surroundings): readonly AwsStep[] {
   const targets = old?.targets ?? [];

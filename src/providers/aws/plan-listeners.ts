@@ -7,8 +7,10 @@ import { sayOthers } from './own-targets.ts';
 import type { Observed, SeenGroup, SeenListener } from './picture.ts';
 import type { Planned } from './plan-groups.ts';
 import { leaveListener } from './plan-moves.ts';
-import { type DesiredListener, LISTENERS_MAX } from './ports.ts';
+import { groupsUsedBy, isCutting, oldGroup, type Share, sayGoal, sendsAsWanted, sharesOf, type Wanted } from './plan-shares.ts';
+import { type DesiredListener, type DesiredShare, LISTENERS_MAX } from './ports.ts';
 import { isReady } from './readiness.ts';
+import { arnsOf } from './shares.ts';
 import { type AwsStep, type ListenerSpec, step } from './steps.ts';
 
 /**
@@ -44,7 +46,7 @@ export function planListeners(desired: Desired, current: Current, observed: Obse
     kept.add(listener.port);
     const spec = specOf(listener, desired, name);
     const had = seen.get(listener.port);
-    if (had && desired.adoptArn !== undefined && !ours.has(had.groupArn)) {
+    if (had && desired.adoptArn !== undefined && !arnsOf(had).some((arn) => ours.has(arn))) {
       throw new Refusal('PortInUse', `NLB ${name} has a listener of somebody else on port ${listener.port}`);
     }
     if (!had) steps.push(...createListener(name, listener, spec));
@@ -52,25 +54,27 @@ export function planListeners(desired: Desired, current: Current, observed: Obse
       const change = changeListener({ name, listener, spec, had, observed, seen, taken, desired });
       steps.push(...change.steps);
       waiting.push(...change.waiting);
-      if (change.warmUp !== undefined) kept.add(change.warmUp);
-      if (change.freed !== undefined) freed.add(change.freed);
+      for (const warm of change.warmUps) kept.add(warm);
+      for (const arn of change.freed) freed.add(arn);
     }
   }
   for (const [port, listener] of seen) {
-    if (kept.has(port) || (desired.adoptArn !== undefined && !ours.has(listener.groupArn))) continue;
-    const group = observed.groups.find(({ arn }) => arn === listener.groupArn);
+    if (kept.has(port) || (desired.adoptArn !== undefined && !arnsOf(listener).some((arn) => ours.has(arn)))) continue;
+    const [group] = groupsUsedBy(listener, observed);
     const end = leaveListener(deleteListener(name, listener, group?.others), group, observed.moves, now);
     ends.push(...end.steps);
     lingering.push(...end.waiting);
-    if (end.steps.some(({ kind }) => kind === 'delete-listener')) freed.add(listener.groupArn);
+    if (end.steps.some(({ kind }) => kind === 'delete-listener')) for (const arn of arnsOf(listener)) freed.add(arn);
   }
   const isFull = seen.size + steps.filter(({ kind }) => kind === 'create-listener').length > LISTENERS_MAX;
   return { steps: isFull ? [...ends, ...steps] : [...steps, ...ends], waiting, freed, lingering };
 }
 
 function specOf(listener: DesiredListener, desired: Desired, balancerName: string): ListenerSpec {
-  const { port, protocol, certificates, tlsPolicy, alpnPolicy, group } = listener;
+  const { port, protocol, certificates, tlsPolicy, alpnPolicy, group, spread } = listener;
   const { [TAG.retain]: _, ...tags } = desired.tags;
+  const name = (one: DesiredShare): Share =>
+    one.group ? { weight: one.weight, group: groupName(desired, balancerName, one.group) } : one;
   return {
     port,
     protocol,
@@ -78,6 +82,7 @@ function specOf(listener: DesiredListener, desired: Desired, balancerName: strin
     ...(tlsPolicy === undefined ? {} : { tlsPolicy }),
     ...(alpnPolicy === undefined ? {} : { alpnPolicy }),
     group: groupName(desired, balancerName, group),
+    ...(spread ? { spread: { ...spread, others: spread.others.map(name) } } : {}),
     tags: { ...tags, [TAG.listener]: group.serves, [TAG.services]: group.uids.join(' ') },
   };
 }
@@ -89,7 +94,7 @@ function createListener(balancer: string, listener: DesiredListener, spec: Liste
   return [
     step(
       { kind: 'create-listener', balancer, spec },
-      `listen on ${where} of NLB ${balancer} and send to ${spec.group}`,
+      `listen on ${where} of NLB ${balancer} and send to ${sayGoal(spec)}`,
       'the Service has the port',
     ),
     ...(more.length > 0 ? [certificates('add-certificates', balancer, listener.port, more)] : []),
@@ -109,49 +114,81 @@ interface Change {
   readonly desired: Desired;
 }
 
-function changeListener(change: Change): Planned & { readonly warmUp?: number; readonly freed?: string } {
+interface ChangedListener extends Planned {
+  /** Ports by which target groups are checked, or were until now. */
+  readonly warmUps: readonly number[];
+  readonly freed: readonly string[];
+}
+
+function changeListener(change: Change): ChangedListener {
   const { name, listener, spec, had, observed } = change;
-  const group = observed.groups.find((one) => one.name === spec.group);
+  const wanted = sharesOf(spec, observed);
   const { before, after } = certificateSteps(name, spec, had);
   const extras = [...after, ...setAttributes(name, listener, had.attributes)];
-  const differences = findDifferences(spec, had, group?.arn);
-  if (differences.length === 0) return { steps: [...before, ...extras], waiting: [] };
+  const differences = findDifferences(spec, had, wanted);
+  if (differences.length === 0) return { steps: [...before, ...extras], waiting: [], warmUps: [], freed: [] };
   const act = step(
     { kind: 'change-listener', balancer: name, spec },
     `change port ${spec.port} of NLB ${name}: ${differences.join(', ')}`,
     'the Service has changed',
-    { disrupts: had.protocol !== spec.protocol && !(had.protocol === 'TCP' && spec.protocol === 'TCP_UDP') },
+    { disrupts: isCutting(spec, had, wanted) },
   );
-  if (had.groupArn === group?.arn) return { steps: [...before, act, ...extras], waiting: [] };
-  const warm = [...change.seen.values()].find((one) => one.groupArn === group?.arn);
-  const old = observed.groups.find(({ arn }) => arn === had.groupArn);
-  if (group && warm && isReady(group, old, change.desired.targets.ids.length > 0)) {
-    return {
-      steps: [...before, act, deleteListener(name, warm), ...extras],
-      waiting: [],
-      warmUp: warm.port,
-      freed: had.groupArn,
-    };
+  const arns = wanted.map(({ arn }) => arn);
+  const freed = arnsOf(had).filter((arn) => !arns.includes(arn));
+  const fresh = wanted.filter(({ group, arn, weight }) => group !== undefined && weight > 0 && !arnsOf(had).includes(arn ?? ''));
+  if (fresh.length === 0) return { steps: [...before, act, ...extras], waiting: [], warmUps: [], freed };
+  return awaitFresh(change, fresh, { act, before, after: extras, freed });
+}
+
+/** Target groups that come to a port are checked by a port of their own first. */
+function awaitFresh(
+  { name, spec, had, observed, seen, taken, desired }: Change,
+  fresh: readonly Wanted[],
+  {
+    act,
+    before,
+    after,
+    freed,
+  }: Record<'before' | 'after', readonly AwsStep[]> & {
+    readonly act: AwsStep;
+    readonly freed: readonly string[];
+  },
+): ChangedListener {
+  const warm = fresh.flatMap(({ arn }) => [...seen.values()].find((one) => one !== had && one.groupArn === arn) ?? []);
+  const old = oldGroup(had, observed);
+  const hasNodes = desired.targets.ids.length > 0;
+  const isDone = ({ arn }: Wanted): boolean => {
+    const group = observed.groups.find((one) => one.arn === arn);
+    return group !== undefined && warm.some(({ groupArn }) => groupArn === arn) && isReady(group, old, hasNodes);
+  };
+  const ports = warm.map(({ port }) => port);
+  if (fresh.every(isDone)) {
+    const ends = warm.map((one) => deleteListener(name, one));
+    return { steps: [...before, act, ...ends, ...after], waiting: [], warmUps: ports, freed };
   }
-  const waits = { ...act, waitsFor: { what: 'healthy' } as const };
-  if (warm) return { steps: [], waiting: [waits], warmUp: warm.port };
-  if (change.taken.size >= LISTENERS_MAX) {
-    if (change.desired.allowDisruption) return { steps: [...before, act, ...extras], waiting: [], freed: had.groupArn };
-    const full = `NLB ${name} has ${change.taken.size} listeners, as many as it takes: no room for one by which new targets are checked`;
+  const waiting = [{ ...act, waitsFor: { what: 'healthy' } as const }];
+  const lacking = fresh.filter(({ arn }) => !warm.some(({ groupArn }) => groupArn === arn));
+  if (taken.size + lacking.length > LISTENERS_MAX) {
+    if (desired.allowDisruption) return { steps: [...before, act, ...after], waiting: [], warmUps: [], freed };
+    const full = `NLB ${name} has ${taken.size} listeners, ${taken.size < LISTENERS_MAX ? `of ${LISTENERS_MAX}` : 'as many as it takes'}: no room for one by which new targets are checked`;
     throw new Refusal(
       'DisruptionNotAllowed',
       `Port ${spec.port} would have to move to targets that have not been checked (${full})`,
     );
   }
-  const port = freePort(change.taken);
-  change.taken.add(port);
-  return { steps: [warmUp(name, spec, port)], waiting: [waits], warmUp: port };
+  const steps = lacking.map(({ group = '' }) => {
+    const port = freePort(taken);
+    taken.add(port);
+    ports.push(port);
+    return warmUp(name, spec, group, port);
+  });
+  return { steps, waiting, warmUps: ports, freed: [] };
 }
 
-function warmUp(balancer: string, spec: ListenerSpec, port: number): AwsStep {
-  const act = { kind: 'create-listener', balancer, spec: { ...spec, port } } as const;
-  const summary = `let NLB ${balancer} check the targets of ${spec.group} (by a listener on port ${port}, for that time only)`;
-  return step(act, summary, `port ${spec.port} moves there once they have been checked`);
+function warmUp(balancer: string, { spread: _, ...spec }: ListenerSpec, group: string, port: number): AwsStep {
+  const act = { kind: 'create-listener', balancer, spec: { ...spec, group, port } } as const;
+  const summary = `let NLB ${balancer} check the targets of ${group} (by a listener on port ${port}, for that time only)`;
+  return step(act, summary, `port ${spec.port} sends there once they have been checked`);
 }
 
 function freePort(taken: ReadonlySet<number>): number {
@@ -160,10 +197,11 @@ function freePort(taken: ReadonlySet<number>): number {
   return port;
 }
 
-function findDifferences(spec: ListenerSpec, had: SeenListener, groupArn: string | undefined): readonly string[] {
+function findDifferences(spec: ListenerSpec, had: SeenListener, wanted: readonly Wanted[]): readonly string[] {
+  const goal = spec.spread ? `target groups ${sayGoal(spec)}` : `target group ${spec.group}`;
   return [
     ...(had.protocol === spec.protocol ? [] : [`protocol ${had.protocol} -> ${spec.protocol}`]),
-    ...(had.groupArn === groupArn ? [] : [`target group ${spec.group}`]),
+    ...(sendsAsWanted(spec, had, wanted) ? [] : [`${goal}${spec.spread?.sticky ? ', where clients stay' : ''}`]),
     ...(spec.certificates[0] === had.certificates[0] ? [] : [`certificate ${spec.certificates[0] ?? 'none'}`]),
     ...(spec.protocol !== 'TLS' || spec.tlsPolicy === had.tlsPolicy ? [] : [`policy ${had.tlsPolicy} -> ${spec.tlsPolicy}`]),
     ...(spec.protocol !== 'TLS' || (spec.alpnPolicy ?? 'None') === (had.alpnPolicy ?? 'None')

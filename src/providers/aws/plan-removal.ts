@@ -12,6 +12,7 @@ import { afterMoves } from './plan-moves.ts';
 import { deregister } from './plan-targets.ts';
 import { isReady } from './readiness.ts';
 import { sayRule } from './rules.ts';
+import { arnsOf, groupsOf } from './shares.ts';
 import { type AwsStep, step } from './steps.ts';
 
 const PROTECTION = 'deletion_protection.enabled';
@@ -114,7 +115,7 @@ interface Moment {
 export function planLeftovers(desired: Desired, current: Current, observed: Observed, { busy, freed, now }: Moment): Planned {
   const steps: AwsStep[] = [];
   const waiting: AwsStep[] = [];
-  const wanted = new Set(desired.listeners.map(({ group }) => groupName(desired, current.name, group)));
+  const wanted = new Set(groupsOf(desired.listeners).map((group) => groupName(desired, current.name, group)));
   const isBuilt = isComplete(observed, current, wanted);
   const isServing = !busy && isBuilt && takesOver(desired, current, observed, wanted);
   const sort = (one: AwsStep): unknown => (one.waitsFor ? waiting : steps).push(one);
@@ -144,7 +145,7 @@ export function planLeftovers(desired: Desired, current: Current, observed: Obse
 }
 
 function isAttached(group: SeenGroup, { balancer }: Current): boolean {
-  return balancer?.listeners?.some(({ groupArn }) => groupArn === group.arn) ?? group.balancerArns.includes(balancer?.arn ?? '');
+  return balancer?.listeners?.some((one) => arnsOf(one).includes(group.arn)) ?? group.balancerArns.includes(balancer?.arn ?? '');
 }
 
 function isComplete(observed: Observed, { balancer }: Current, wanted: ReadonlySet<string>): boolean {

@@ -6,6 +6,7 @@ import type { Observed, Rule, SeenSecurityGroup } from './picture.ts';
 import { movesOf } from './plan-moves.ts';
 import { exchangeRules, type Turn } from './rule-exchange.ts';
 import { missingNodeRules, ruleId, sayRule } from './rules.ts';
+import { arnsOf } from './shares.ts';
 import { type AwsStep, step } from './steps.ts';
 
 /** Marks the rules that are ours on our own groups; what others add there stays. */
@@ -63,13 +64,8 @@ function revoke(group: string, rules: readonly Rule[]): AwsStep {
 /** Whether clients of a Service that goes to another balancer still come by this rule. */
 function isLingering({ from }: Rule, { balancer }: Current, { groups, moves }: Observed): boolean {
   const had = balancer?.listeners?.find(({ port }) => port === from);
-  return (
-    had !== undefined &&
-    movesOf(
-      groups.find(({ arn }) => arn === had.groupArn),
-      moves,
-    ).length > 0
-  );
+  const used = had ? groups.filter(({ arn }) => arnsOf(had).includes(arn)) : [];
+  return used.some((group) => movesOf(group, moves).length > 0);
 }
 
 /** Whether the rule is of a transport that its port still has, and shall have no longer. */

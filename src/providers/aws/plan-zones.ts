@@ -4,6 +4,7 @@ import { TAG } from './names.ts';
 import type { Observed, SeenBalancer, SeenTarget, SeenZone } from './picture.ts';
 import type { Planned } from './plan-groups.ts';
 import { mayTakeOver } from './readiness.ts';
+import { groupsOf } from './shares.ts';
 import { type AwsStep, step } from './steps.ts';
 
 /** What the tag on an NLB says of a change of its zones that is under way. */
@@ -130,7 +131,7 @@ function hasSettings({ ipv6SourceNat: nat, zones }: Desired, seen: SeenBalancer)
 function serves(desired: Desired, seen: SeenBalancer, leaving: readonly string[], { groups, facts }: Observed): boolean {
   if (seen.state === 'provisioning') return false;
   const goes = ({ id }: SeenTarget): boolean => leaving.includes(facts?.instances[id]?.zone ?? '');
-  return desired.listeners.every(({ group }) => {
+  return groupsOf(desired.listeners).every((group) => {
     const targets = groups.find(({ name }) => name === groupName(desired, seen.name, group))?.targets;
     const staying = targets?.filter((target) => !goes(target));
     return mayTakeOver(staying, targets?.filter(goes));

@@ -24,13 +24,14 @@ export function planBalancer(desired: Desired, observed: Observed, now: number):
   const listeners = planListeners(desired, current, observed, now);
   const security = planSecurity(desired, current, observed);
   const zones = planZonesIfOurs(desired, current, observed, now);
+  const stickies = groups.steps.filter((one) => isSticky(one, current, observed));
   const steps = [
     ...gaps,
     ...security.steps,
-    ...groups.steps,
+    ...groups.steps.filter((one) => !stickies.includes(one)),
     ...planCurrent(desired, current, observed, zones.steps),
     ...listeners.steps,
-    ...(listeners.waiting.length > 0 ? [] : security.last),
+    ...(listeners.waiting.length > 0 ? [] : [...stickies, ...security.last]),
   ];
   const waiting = [...groups.waiting, ...listeners.waiting];
   const records = waiting.length > 0 ? [] : planRecord(desired, current);
@@ -49,6 +50,13 @@ export function planBalancer(desired: Desired, observed: Observed, now: number):
     ...leftovers.steps,
     ...[...waiting, ...zones.waiting, ...listeners.lingering, ...leftovers.waiting].sort(bySoonest),
   ];
+}
+
+/** Where a listener sends to several target groups, it keeps clients at one of them before that one keeps them on a node: AWS wants it so. */
+function isSticky(one: AwsStep, { balancer }: Current, { groups }: Observed): boolean {
+  if (one.kind !== 'set-group-attributes' || one.attributes['stickiness.enabled'] !== 'true') return false;
+  const arn = groups.find(({ name }) => name === one.group)?.arn ?? '';
+  return balancer?.listeners?.some((listener) => listener.forward?.some((share) => share.arn === arn)) ?? false;
 }
 
 function bySoonest(a: AwsStep, b: AwsStep): number {

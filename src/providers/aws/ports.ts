@@ -1,8 +1,10 @@
 import { type AwsAnnotations, readAwsAnnotations } from '../../config/aws-annotations.ts';
 import { Refusal } from '../../errors.ts';
-import { type Balancer, type Listener, type Member, nameOf, type Protocol, type TargetGroup } from '../../model.ts';
+import { type Balancer, type Listener, type Member, nameOf } from '../../model.ts';
 import { describeCheck } from './checks.ts';
 import type { ListenerProtocol, SeenCheck, Tags } from './picture.ts';
+import { groupAttributes, names, portName, whatNodesAdmit } from './port-words.ts';
+import { describeSpread, sayUnsticky } from './spread.ts';
 
 /** One port of the NLB and where it sends. */
 export interface DesiredListener {
@@ -10,6 +12,8 @@ export interface DesiredListener {
   readonly port: number;
   readonly protocol: ListenerProtocol;
   readonly group: DesiredGroup;
+  /** Absent: `group` gets everything. */
+  readonly spread?: DesiredSpread;
   /** The default certificate first; empty: no TLS here. */
   readonly certificates: readonly string[];
   readonly tlsPolicy?: string;
@@ -17,8 +21,24 @@ export interface DesiredListener {
   readonly attributes: Tags;
 }
 
+/** How new connections are shared out among `group` and others, by weights from 0 to 999. */
+export interface DesiredSpread {
+  /** Of `group`. */
+  readonly weight: number;
+  readonly sticky: boolean;
+  readonly others: readonly DesiredShare[];
+}
+
+/** Of a target group of ours, or of one that others made. */
+export type DesiredShare =
+  | { readonly weight: number; readonly group: DesiredGroup }
+  | { readonly weight: number; readonly group?: never; readonly arn: string };
+
 export interface DesiredGroup {
-  /** `80/TCP=UID`, or two such words for a port with TCP and UDP: which Service's port it is, for the tag and for the name. */
+  /**
+   * `80/TCP=UID`, or two such words for a port with TCP and UDP: which Service's port it is, for the tag and for the name. Of another
+   * Service that gets a share: `80/TCP@NAME:PORT`.
+   */
   readonly serves: string;
   readonly protocol: ListenerProtocol;
   readonly nodePort: number;
@@ -33,7 +53,6 @@ export interface DesiredGroup {
 
 /** AWS's own default when a TLS listener names none. */
 const TLS_POLICY = 'ELBSecurityPolicy-2016-08';
-const PROXY_PROTOCOL = 'proxy_protocol_v2.enabled';
 const CLIENT_IP = 'preserve_client_ip.enabled';
 /** @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html */
 export const LISTENERS_MAX = 50;
@@ -59,10 +78,12 @@ function describeListener(same: readonly Listener[], balancer: Balancer): Desire
     throw new Refusal('ProtocolUnsupported', `${portName(first)}: TLS needs TCP, and the port is ${protocol}`);
   }
   const group = describeGroup(same, protocol, tls && asked.backendTls ? 'TLS' : protocol, asked, balancer);
+  const spread = describeSpread(same, { listens: tls ? 'TLS' : protocol, group, asked, balancer });
   return {
     port: first.port,
     protocol: tls ? 'TLS' : protocol,
-    group,
+    group: spread ? sayUnsticky(group) : group,
+    ...(spread ? { spread } : {}),
     certificates: tls ? asked.certificates : [],
     ...(tls ? { tlsPolicy: asked.tlsPolicy ?? TLS_POLICY } : {}),
     ...(tls && asked.alpnPolicy && asked.alpnPolicy !== 'None' ? { alpnPolicy: asked.alpnPolicy } : {}),
@@ -101,16 +122,13 @@ function describeGroup(
     asked.healthCheck,
     balancer.listeners.filter(({ service }) => service.uid === first.service.uid),
   );
-  const attributes = groupAttributes(first, asked, balancer);
+  const attributes = groupAttributes(first, first.targetGroup, asked, balancer);
   if (listens !== 'TCP' && attributes[CLIENT_IP] === 'false') {
     throw new Refusal(
       'AnnotationInvalid',
       `${portName(first)}: ${CLIENT_IP}=false: with UDP an NLB always keeps the client's address`,
     );
   }
-  const transports = listens === 'TCP_UDP' ? (['tcp', 'udp'] as const) : ([listens === 'UDP' ? 'udp' : 'tcp'] as const);
-  const nodePorts = transports.map((transport) => ({ protocol: transport, port: nodePort }));
-  const checkPort = check.port === 'traffic-port' ? nodePort : Number(check.port);
   return {
     serves: same.map((one) => `${one.port}/${one.protocol}=${one.service.uid}`).join(' '),
     protocol,
@@ -119,30 +137,8 @@ function describeGroup(
     attributes,
     uids: [...new Set(same.map(({ service }) => service.uid))],
     ...(asked.multiCluster ? { multiCluster: true as const } : {}),
-    nodePorts: [...nodePorts, { protocol: 'tcp', port: checkPort }],
+    nodePorts: whatNodesAdmit(listens, nodePort, check),
   };
-}
-
-function groupAttributes(listener: Listener, asked: AwsAnnotations, { settings }: Balancer): Tags {
-  const ofPort = asked.groupAttributesByPort[String(listener.port)] ?? asked.groupAttributesByPort[listener.name] ?? {};
-  const proxied =
-    asked.proxyProtocol === 'all' ||
-    (Array.isArray(asked.proxyProtocol) && asked.proxyProtocol.some((port) => names(listener, port)));
-  const neutral = affinity(listener.targetGroup);
-  const own = Object.fromEntries(Object.entries(ofPort).filter(([, value]) => value !== '')); // an empty value inherits
-  return {
-    ...neutral,
-    ...(settings.drainSeconds === undefined ? {} : { 'deregistration_delay.timeout_seconds': String(settings.drainSeconds) }),
-    ...(settings.proxyProtocol === 'v2' ? { [PROXY_PROTOCOL]: 'true' } : {}),
-    ...asked.groupAttributes,
-    ...own,
-    ...(proxied ? { [PROXY_PROTOCOL]: 'true' } : Array.isArray(asked.proxyProtocol) ? { [PROXY_PROTOCOL]: 'false' } : {}),
-  };
-}
-
-/** The NLB keeps a client's address on one node; how long is its own affair, and kube-proxy keeps the Service's time. */
-function affinity({ affinitySeconds }: TargetGroup): Tags {
-  return affinitySeconds === undefined ? {} : { 'stickiness.enabled': 'true', 'stickiness.type': 'source_ip' };
 }
 
 /** What is asked for by `PROTOCOL-PORT`; under another protocol it would have no effect. */
@@ -196,20 +192,4 @@ function refuseStrayPorts(member: Member, balancer: Balancer): void {
 
 function isTlsPort(listener: Listener, asked: AwsAnnotations): boolean {
   return asked.tlsPorts === undefined || asked.tlsPorts.some((port) => names(listener, port));
-}
-
-function names(listener: Listener, port: string): boolean {
-  return port === String(listener.port) || (port !== '' && port === listener.name);
-}
-
-function portName({
-  service,
-  port,
-  protocol,
-}: {
-  readonly service: Listener['service'];
-  readonly port: number;
-  readonly protocol: Protocol;
-}): string {
-  return `${nameOf(service)}: port ${port}/${protocol}`;
 }

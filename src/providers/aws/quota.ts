@@ -6,6 +6,7 @@ import type { Inventory } from './inventory.ts';
 import { TAG } from './names.ts';
 import type { SeenBalancer, SeenGroup } from './picture.ts';
 import type { Reader } from './reader.ts';
+import { groupsOf } from './shares.ts';
 
 type Kind = 'balancers' | 'groups' | 'interfaces' | 'certificates';
 
@@ -66,7 +67,9 @@ export function needsOf(
   const isMade = balancer !== undefined || desired.adoptArn !== undefined || inTheWay.length > 0;
   return {
     ...(isMade ? {} : { balancer: { name, vpcId: desired.vpcId, zones: desired.zones.length } }),
-    groups: desired.listeners.map(({ group }) => groupName(desired, name, group)).filter((one) => !present.has(one)),
+    groups: groupsOf(desired.listeners)
+      .map((group) => groupName(desired, name, group))
+      .filter((one) => !present.has(one)),
     ...certificatesOf(desired, balancer),
   };
 }

@@ -3,6 +3,7 @@ import type { Desired } from './desired.ts';
 import { fitsQuota } from './instances.ts';
 import type { Observed } from './picture.ts';
 import type { DesiredGroup } from './ports.ts';
+import { groupsOf } from './shares.ts';
 import type { TargetSpec } from './steps.ts';
 
 /** Registrations that the NLB takes beside those that it has: what one target group takes the next one has not. */
@@ -17,7 +18,7 @@ export interface Room {
 
 /** Every target group that the NLB uses, or shall use, counts. */
 export function openRoom(desired: Desired, current: Current, { groups, facts }: Observed): Room {
-  const wanted = new Map(desired.listeners.map(({ group }) => [groupName(desired, current.name, group), group]));
+  const wanted = new Map(groupsOf(desired.listeners).map((group) => [groupName(desired, current.name, group), group]));
   const isAcrossZones = desired.attributes['load_balancing.cross_zone.enabled'] === 'true';
   const zoneOf = ({ id }: TargetSpec): string => facts?.instances[id]?.zone ?? '';
   const used = groups.filter(({ name, balancerArns }) => wanted.has(name) || balancerArns.includes(current.balancer?.arn ?? ''));

@@ -102,6 +102,14 @@ export interface BalancerSpec {
 export type ListenerSpec = Pick<DesiredListener, 'port' | 'protocol' | 'certificates' | 'tlsPolicy' | 'alpnPolicy'> & {
   /** Name of the target group. */
   readonly group: string;
+  /** Absent: `group` gets everything. */
+  readonly spread?: {
+    /** Of `group`. */
+    readonly weight: number;
+    readonly sticky: boolean;
+    /** Others by name, or by the ARN of one that others made. */
+    readonly others: readonly { readonly weight: number; readonly group?: string; readonly arn?: string }[];
+  };
   readonly tags: Tags;
 };
 

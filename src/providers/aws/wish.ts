@@ -7,6 +7,7 @@ import { instanceIdOf } from './instances.ts';
 import { TAG } from './names.ts';
 import type { Facts, Goal, Observed, SeenGroup } from './picture.ts';
 import { hasJust, wantedTargets } from './room.ts';
+import { groupsOf } from './shares.ts';
 
 /** What is wanted of a key, as the controller said last. */
 export interface Wish {
@@ -72,11 +73,11 @@ export function makeGoal(
     return {
       config: desired.config,
       ...(desired.asAll ? { basis: targetsHash(desired) } : {}),
-      hasTargets: desired.listeners.every(({ group }) => {
+      hasTargets: groupsOf(desired.listeners).every((group) => {
         const seen = groups.find((one) => one.name === groupName(desired, name, group));
         return seen?.targets ? hasJust(seen.targets, wantedTargets(group, desired)) : isProven;
       }),
-      groups: desired.listeners.map(({ group }) => groupName(desired, name, group)),
+      groups: groupsOf(desired.listeners).map((group) => groupName(desired, name, group)),
       publish: settings.publish === 'ip' || (settings.publish === 'auto' && hasAddresses) ? 'ip' : 'hostname',
       ipMode: proxied ? 'Proxy' : 'VIP',
     };

@@ -192,6 +192,8 @@ export interface Listener {
   protocol: NlbProtocol;
   /** Target groups with weights; a single one without. */
   forward: readonly { readonly arn: string; readonly weight: number | undefined }[];
+  /** Clients stay with the target group that they were given first. */
+  sticky: boolean;
   /** How the action was given, which is how it is told. */
   forwardForm: 'arn' | 'config';
   sslPolicy: string | undefined;

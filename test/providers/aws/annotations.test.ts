@@ -594,12 +594,6 @@ const refused: readonly {
     code: 'AnnotationInvalid',
     says: /-name.*1 to 32 letters/,
   },
-  {
-    why: 'weighted forwarding',
-    annotations: { 'service.beta.kubernetes.io/actions.TCP-80': '{"type":"forward"}' },
-    code: 'NotSupported',
-    says: /actions\.TCP-80.*NodePort of its own port only/,
-  },
   { why: 'pods by type', annotations: { type: 'nlb-ip' }, code: 'NotSupported', says: /never pod addresses/ },
   { why: 'QUIC', annotations: { 'quic-enabled-ports': '443' }, code: 'NotSupported', says: /need ip targets/ },
   { why: 'PROXY protocol v1', wish: { settings: { proxyProtocol: 'v1' } }, code: 'NotSupported', says: /v2 only/ },

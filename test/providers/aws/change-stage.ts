@@ -285,10 +285,11 @@ export function accountOf({ aws }: ChangeStage): unknown {
     listeners: sorted(
       aws
         .listeners()
-        .map(({ port, protocol, forward, certificates, arn }) => [
+        .map(({ port, protocol, forward, sticky, certificates, arn }) => [
           port,
           protocol,
-          groupNames.get(forward[0]!.arn),
+          forward.map((share) => [groupNames.get(share.arn), share.weight]),
+          sticky,
           certificates,
           aws.tagsOf(arn),
         ]),

@@ -12,6 +12,43 @@ export function asking(annotations: Readonly<Record<string, string>>, wish: Bala
   return nlb(wish, Object.fromEntries(named));
 }
 
+interface ShareWish {
+  /** Of the Service's own target group; 90 unless said. */
+  readonly weight?: number;
+  readonly sticky?: boolean;
+  /** By the other Service's name; at nodePort 31081 unless said. */
+  readonly others: Readonly<
+    Record<string, { readonly weight: number; readonly nodePort?: number; readonly affinitySeconds?: number }>
+  >;
+}
+
+/** A balancer whose port 80 gives other Services a share, as the controller describes it. */
+export function sharing({ weight = 90, sticky, others: asked }: ShareWish, made: Balancer = nlb()): Balancer {
+  const spread = {
+    weight,
+    ...(sticky === undefined ? {} : { sticky }),
+    others: Object.entries(asked).map(([name, { weight: share, nodePort = 31_081, ...more }]) => ({
+      weight: share,
+      service: { namespace: 'default', name, uid: `uid-${name}` },
+      port: { name: 'http', port: 81 },
+      decrypt: false,
+      targetGroup: {
+        nodePort,
+        healthCheck: { protocol: 'tcp' as const, port: nodePort },
+        localOnly: false,
+        sourceRanges: [],
+        ...more,
+      },
+    })),
+  };
+  const annotations = { 'service.beta.kubernetes.io/actions.TCP-80': 'as the controller has read it' };
+  return {
+    ...made,
+    members: made.members.map((member) => ({ ...member, annotations: { ...member.annotations, ...annotations } })),
+    listeners: made.listeners.map((listener) => (listener.port === 80 ? { ...listener, spread } : listener)),
+  };
+}
+
 /**
  * One row of the table "What a change does" of docs/aws.md, told in both directions. `place`: the NLB is changed; `beside`: a new NLB is
  * made beside the old one; `gap`: two cannot stand beside each other, so that it takes consent.
@@ -181,6 +218,32 @@ export const changes: readonly Change[] = [
     one: nlb({ ports: [{ port: 80 }, { port: 443 }] }),
     other: nlb({ ports: [{ port: 80 }, { port: 8080 }] }),
     way: 'place',
+  },
+  { what: 'a share for another Service', one: nlb(), other: sharing({ others: { canary: { weight: 10 } } }), way: 'place' },
+  {
+    what: 'shares for two other Services',
+    one: sharing({ others: { canary: { weight: 10 } } }),
+    other: sharing({ others: { green: { weight: 20, nodePort: 31_082 }, blue: { weight: 20, nodePort: 31_083 } } }),
+    way: 'place',
+  },
+  {
+    what: 'other weights',
+    one: sharing({ others: { canary: { weight: 10 } } }),
+    other: sharing({ weight: 0, sticky: true, others: { canary: { weight: 999 } } }),
+    way: 'place',
+  },
+  {
+    what: "the other Service's nodePort and affinity",
+    one: sharing({ others: { canary: { weight: 10 } } }),
+    other: sharing({ others: { canary: { weight: 10, nodePort: 31_999, affinitySeconds: 60 } } }),
+    way: 'place',
+  },
+  {
+    what: 'scheme with shares',
+    one: sharing({ others: { canary: { weight: 10 } } }),
+    other: sharing({ others: { canary: { weight: 10 } } }, asking({ scheme: 'internal' })),
+    way: 'beside',
+    like: 'scheme',
   },
   { what: 'retain', one: nlb(), other: nlb({ settings: { retain: true } }), way: 'place' },
   {

@@ -56,8 +56,19 @@ export function whyUnreachable(aws: SandboxAws, zones: Zones, place: Place, { po
   const listener = listenersOf(aws, balancer).find((one) => one.port === port && CARRIES[protocol].includes(one.protocol));
   if (!listener) return `${balancer.name} does not listen on ${port}/${protocol}`;
   if (!admits(aws, balancer, port, protocol)) return `the security groups of ${balancer.name} do not admit ${port}/${protocol}`;
-  const group = aws.targetGroups().find(({ arn }) => arn === listener.forward[0]?.arn);
-  if (!group) return `${balancer.name} sends port ${port} to nothing`;
+  const shares = listener.forward.filter(({ weight }) => weight !== 0);
+  const groups = aws.targetGroups().filter(({ arn }) => shares.some((share) => share.arn === arn));
+  if (groups.length < shares.length || groups.length === 0) return `${balancer.name} sends port ${port} to nothing`;
+  return groups.map((group) => whyUnserved(aws, balancer, open, group)).find((why) => why !== undefined);
+}
+
+/** A client may be sent to any of the groups. */
+function whyUnserved(
+  aws: SandboxAws,
+  balancer: LoadBalancer,
+  open: LoadBalancer['zones'],
+  group: TargetGroup,
+): string | undefined {
   const isCross = balancer.attributes.get('load_balancing.cross_zone.enabled') === 'true';
   const healthy = new Set(healthyZones(aws, group));
   if (healthy.size === 0) return `${group.name} of ${balancer.name} has no healthy target (${statesOf(aws, group)})`;

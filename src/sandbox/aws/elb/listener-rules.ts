@@ -28,7 +28,7 @@ export interface AskedListener {
 
 export type ListenerSettings = Pick<
   Listener,
-  'port' | 'protocol' | 'forward' | 'forwardForm' | 'sslPolicy' | 'certificates' | 'alpn'
+  'port' | 'protocol' | 'forward' | 'sticky' | 'forwardForm' | 'sslPolicy' | 'certificates' | 'alpn'
 >;
 
 /** What a listener of the protocol may send to. @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-listeners.html */
@@ -83,8 +83,14 @@ export function checkListener(
   const forward = asked.action ? readForward(asked.action) : present?.forward;
   if (!forward) throw new AwsFailure('ValidationError', 'A default action must be specified');
   for (const { arn } of forward) checkGroup(world, balancer, protocol, targetGroup(world, arn));
+  const sticky = asked.action ? asksSticky(asked.action) : present!.sticky;
+  checkTogether(
+    protocol,
+    sticky,
+    forward.map(({ arn }) => targetGroup(world, arn)),
+  );
   const forwardForm = asked.action ? (asked.action.TargetGroupArn === undefined ? 'config' : 'arn') : present!.forwardForm;
-  return { port, protocol, forward, forwardForm, ...checkTls(world, protocol, present, asked) };
+  return { port, protocol, forward, sticky, forwardForm, ...checkTls(world, protocol, present, asked) };
 }
 
 function checkProtocol(protocol: string | undefined): NlbProtocol {
@@ -99,9 +105,6 @@ function readForward(action: NonNullable<AskedListener['action']>): Listener['fo
     throw new AwsFailure('InvalidLoadBalancerAction', `Action type '${action.Type}' is not valid with network load balancers`);
   }
   const listed = action.ForwardConfig?.TargetGroups;
-  if (action.ForwardConfig?.TargetGroupStickinessConfig?.Enabled) {
-    throw new AwsFailure('InvalidLoadBalancerAction', 'Target group stickiness is not valid with network load balancers');
-  }
   if (!listed?.length) {
     if (action.TargetGroupArn !== undefined) return [{ arn: action.TargetGroupArn, weight: undefined }];
     throw new AwsFailure('ValidationError', "A target group ARN must be specified for action type 'forward'");
@@ -111,10 +114,35 @@ function readForward(action: NonNullable<AskedListener['action']>): Listener['fo
     throw new AwsFailure('ValidationError', message);
   }
   if (listed.length > 5) throw new AwsFailure('TooManyUniqueTargetGroupsPerLoadBalancer', 'At most 5 target groups an action');
-  return listed.map(({ TargetGroupArn, Weight }) => ({
-    arn: TargetGroupArn,
-    weight: listed.length > 1 ? (Weight ?? 1) : Weight,
-  }));
+  if (new Set(listed.map(({ TargetGroupArn }) => TargetGroupArn)).size < listed.length) {
+    throw new AwsFailure('ValidationError', 'A target group may be named once in an action');
+  }
+  if (listed.length > 1 && listed.some(({ Weight }) => Weight === undefined)) {
+    throw new AwsFailure('ValidationError', 'A weight must be specified for each target group');
+  }
+  return listed.map(({ TargetGroupArn, Weight }) => ({ arn: TargetGroupArn, weight: Weight }));
+}
+
+function asksSticky({ ForwardConfig }: NonNullable<AskedListener['action']>): boolean {
+  return ForwardConfig?.TargetGroupStickinessConfig?.Enabled ?? false;
+}
+
+/** @see https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-listeners.html#default-actions */
+function checkTogether(protocol: NlbProtocol, sticky: boolean, groups: readonly TargetGroup[]): void {
+  const refuse = (message: string) => new AwsFailure('InvalidConfigurationRequest', message);
+  if (sticky && protocol === 'TLS') throw refuse('Target group stickiness is not supported for TLS listeners');
+  if (new Set(groups.map((group) => group.protocol)).size > 1) {
+    throw refuse('All target groups of a forward action must use the same protocol');
+  }
+  if (new Set(groups.map((group) => group.addressType)).size > 1) {
+    throw refuse('All target groups of a forward action must use the same IP address type');
+  }
+  const keeping = groups.find(({ attributes }) => attributes.get('stickiness.enabled') === 'true');
+  if (keeping && !sticky && groups.length > 1) throw refuse(sayUnsticky(keeping.arn));
+}
+
+export function sayUnsticky(arn: string): string {
+  return `Target group '${arn}' has stickiness enabled, so a forward action to several target groups must have target group stickiness enabled`;
 }
 
 function checkGroup(world: World, balancer: LoadBalancer, protocol: NlbProtocol, group: TargetGroup): void {

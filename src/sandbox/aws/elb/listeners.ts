@@ -119,7 +119,7 @@ function listenersOf(world: World, balancer: LoadBalancer): readonly Listener[] 
 }
 
 function isSame(present: Listener, settings: ListenerSettings): boolean {
-  const keys = ['protocol', 'forward', 'sslPolicy', 'alpn'] as const;
+  const keys = ['protocol', 'forward', 'sticky', 'sslPolicy', 'alpn'] as const;
   if (present.certificates[0] !== settings.certificates[0]) return false;
   return keys.every((key) => JSON.stringify(present[key]) === JSON.stringify(settings[key]));
 }
@@ -162,7 +162,10 @@ export function listenerXml(one: Listener): XmlObject {
       {
         Type: 'forward',
         TargetGroupArn: one.forward.length === 1 ? single?.arn : undefined,
-        ForwardConfig: { TargetGroups: one.forward.map(({ arn, weight }) => ({ TargetGroupArn: arn, Weight: weight })) },
+        ForwardConfig: {
+          TargetGroups: one.forward.map(({ arn, weight }) => ({ TargetGroupArn: arn, Weight: weight })),
+          TargetGroupStickinessConfig: one.forward.length > 1 ? { Enabled: one.sticky } : undefined,
+        },
       },
     ],
     AlpnPolicy: one.alpn === undefined ? undefined : [one.alpn],

@@ -1,7 +1,7 @@
 import { type Actions, action } from '../action.ts';
 import { AwsFailure } from '../failure.ts';
 import { record, text } from '../shapes.ts';
-import type { TargetGroup } from '../world.ts';
+import type { TargetGroup, World } from '../world.ts';
 import {
   type AttributeRules,
   attributesShape,
@@ -13,6 +13,7 @@ import {
   trueOrFalse,
 } from './attributes.ts';
 import { targetGroup } from './found.ts';
+import { sayUnsticky } from './listener-rules.ts';
 
 const COUNT = 1000;
 
@@ -67,10 +68,19 @@ export const targetGroupAttributeActions: Actions = {
     const after = new Map(group.attributes);
     for (const { Key, Value = '' } of Attributes) after.set(Key, Value);
     checkTogether(group, after);
+    checkListeners(world, group, after);
     for (const [key, value] of after) group.attributes.set(key, value);
     return attributesXml(group.attributes);
   }),
 };
+
+function checkListeners(world: World, { arn, users }: TargetGroup, after: ReadonlyMap<string, string>): void {
+  if (after.get('stickiness.enabled') !== 'true') return;
+  const listeners = [...users.keys()].flatMap((user) => world.listeners.get(user) ?? []);
+  if (listeners.some(({ forward, sticky }) => forward.length > 1 && !sticky)) {
+    throw new AwsFailure('InvalidConfigurationRequest', sayUnsticky(arn));
+  }
+}
 
 function checkTogether(group: TargetGroup, after: ReadonlyMap<string, string>): void {
   const refuse = (message: string) => new AwsFailure('InvalidConfigurationRequest', message);
