@@ -124,6 +124,41 @@ test('a third of all calls is throttled: slower, and the same', async () => {
   await nothingLeft();
 }, 30_000);
 
+test('another Service of the namespace gets its share, follows its nodePort, and is missed when it goes', async () => {
+  const forwardConfig = { baseServiceWeight: 90, targetGroups: [{ serviceName: 'canary', servicePort: 80, weight: 10 }] };
+  const action = JSON.stringify({ type: 'forward', forwardConfig });
+  cluster.create('web', {}, { annotations: { 'service.beta.kubernetes.io/actions.TCP-80': action } });
+  await cluster.until('missed', () => condition('web')?.reason === 'AnnotationInvalid');
+  expect(condition('web')?.message).toMatch(
+    /actions\.TCP-80: forwardConfig\.targetGroups\[0\]: there is no Service default\/canary/,
+  );
+  expect(aws.loadBalancers()).toEqual([]);
+  cluster.create('canary', { type: 'NodePort', ports: [{ port: 80, nodePort: 31_081 }] });
+  await cluster.until('Ready', () => condition('web')?.status === 'True');
+  expect(weightsByPort().get(31_081)).toBe(10);
+  cluster.patch('canary', { spec: { ports: [{ port: 80, nodePort: 31_082 }] } });
+  const ports = () => new Set(aws.targetGroups().flatMap(({ arn }) => aws.targetsOf(arn).map(({ port }) => port)));
+  await untilAws('its targets have the other nodePort', () => ports().has(31_082) && !ports().has(31_081));
+  cluster.remove('canary');
+  await cluster.until('missed again', () => condition('web')?.reason === 'AnnotationInvalid');
+  expect(aws.listeners()[0]?.forward).toHaveLength(2); // a refusal leaves what exists
+  cluster.remove('web');
+  await cluster.until('gone', () => cluster.service('web') === undefined);
+  await nothingLeft();
+});
+
+function weightsByPort(): ReadonlyMap<number | undefined, number | undefined> {
+  const groups = new Map(aws.targetGroups().map(({ arn, port }) => [arn, port]));
+  return new Map(aws.listeners().flatMap(({ forward }) => forward.map(({ arn, weight }) => [groups.get(arn), weight])));
+}
+
+async function untilAws(what: string, condition: () => boolean): Promise<void> {
+  for (const deadline = Date.now() + 15_000; !condition(); ) {
+    if (Date.now() >= deadline) throw new Error(`not in time: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 /** The shared group goes right after the last balancer. */
 async function nothingLeft(): Promise<void> {
   const empty = { loadBalancers: [], targetGroups: [], listeners: [], securityGroups: [], rules: [], heldAddresses: [] };

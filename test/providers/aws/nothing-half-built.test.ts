@@ -5,6 +5,7 @@ import type { AwsOptions, SandboxAws } from '../../../src/sandbox/aws/aws.ts';
 import { typicalAccount } from '../../../src/sandbox/aws/seed.ts';
 import { nothingReserved, refusalOf } from '../builders.ts';
 import { drop, pass, reportWhen, want } from '../drive.ts';
+import { sharing } from './changes.ts';
 import { makeAws, makeProvider, nlb } from './stage.ts';
 
 const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';
@@ -88,6 +89,17 @@ describe('what only AWS can judge leaves nothing half-built behind', () => {
     expect(aws.calls.total()).toBe(0); // nor is it made again and again
     await want(provider, asking({}));
     expect(aws.listeners()).toHaveLength(1);
+  });
+
+  test('an unknown target group that others made', async () => {
+    const strange = 'arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/theirs/0123456789abcdef';
+    const made = sharing({ others: {} });
+    const listeners = made.listeners.map((one) => ({ ...one, spread: { weight: 1, others: [{ weight: 1, id: strange }] } }));
+    const wish = { ...made, listeners };
+    const refusal = { code: 'AwsResourceUnknown', message: expect.stringMatching(/theirs.* cannot be used: .*CreateListener/) };
+    await expect(want(provider, wish)).rejects.toMatchObject(refusal);
+    expect(aws.leftovers()).toEqual(nothing);
+    expect(refusalOf(() => provider.adjust(wish, nothingReserved))).toMatchObject(refusal);
   });
 
   test('a port beside it that AWS took goes, too', async () => {
