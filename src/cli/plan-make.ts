@@ -6,6 +6,7 @@ import { type Decision, decide } from '../controller/decision.ts';
 import { describeInput, wantedBalancers } from '../controller/input.ts';
 import type { Intent, IntentInput } from '../controller/intent.ts';
 import { isKeyIn } from '../controller/share.ts';
+import { otherServicesOf } from '../controller/spread.ts';
 import { cures, Refusal } from '../errors.ts';
 import type { Service } from '../kube/objects.ts';
 import { type Balancer, nameOf, type Step } from '../model.ts';
@@ -99,7 +100,8 @@ async function planBalancer(key: string, scene: Scene): Promise<BalancerPlan | u
   const services = [...servicesOf(decision, after, key), ...coming].sort();
   if (services.length === 0 && !owned.has(key)) return undefined;
   const wasMember = (standing.get(key)?.members ?? []).map(nameOf);
-  if (scene.isOfInterest && ![...services, ...wasMember, key].some(scene.isOfInterest)) return undefined;
+  const receivers = after.cluster.membersOf(key).flatMap(otherServicesOf);
+  if (scene.isOfInterest && ![...services, ...wasMember, ...receivers, key].some(scene.isOfInterest)) return undefined;
   await provider.observe(key); // finds out about what annotations name, which the next decision judges
   decision = decide(inputFor(key), decider, standing.get(key));
   const planned = await planSteps(key, decision, scene);

@@ -147,6 +147,24 @@ test('a manifest that would be refused leaves what is served as it is', async ()
   }
 });
 
+test('the plan of a Service that gets a share of connections shows what changes there', async () => {
+  const forwardConfig = { baseServiceWeight: 90, targetGroups: [{ serviceName: 'canary', servicePort: 80, weight: 10 }] };
+  const action = JSON.stringify({ type: 'forward', forwardConfig });
+  cluster.create('web', {}, { annotations: { 'service.beta.kubernetes.io/actions.TCP-80': action } });
+  cluster.create('aside');
+  const file = join(folder, 'canary.json');
+  const spec = { type: 'NodePort', ports: [{ port: 80, nodePort: 31_081 }] };
+  const metadata = { name: 'canary', namespace: 'default' };
+  await writeFile(file, JSON.stringify({ apiVersion: 'v1', kind: 'Service', metadata, spec }));
+  const { balancers } = await planJson('-f', file, 'default/canary');
+  expect(balancers.map(({ key }) => key)).toEqual(['default/web']);
+  const calls = balancers[0]!.steps.map(({ call }) => call ?? '');
+  expect(calls).toContainEqual(expect.stringMatching(/CreateTargetGroup .*Port=31081/));
+  expect(calls).toContainEqual(
+    expect.stringMatching(/CreateListener .*TargetGroups=np-default-web-\w+:90,np-default-web-\w+:10/),
+  );
+});
+
 test('a node that a manifest takes away is deregistered', async () => {
   cluster.create('web');
   await serve('web');
