@@ -105,6 +105,30 @@ export const listenerPromises: Promises = {
     });
     expect(only(listener.DefaultActions).ForwardConfig?.TargetGroups).toEqual(TargetGroups);
   },
+  'weights change in place': async (stage) => {
+    const { listener, group } = await stage.served();
+    const other = await stage.group();
+    const shares = (weight: number) => [
+      { TargetGroupArn: group.TargetGroupArn, Weight: weight },
+      { TargetGroupArn: other.TargetGroupArn, Weight: 10 },
+    ];
+    for (const weight of [90, 0]) {
+      const DefaultActions = [{ Type: 'forward' as const, ForwardConfig: { TargetGroups: shares(weight) } }];
+      await stage.elb.modifyListener({ ListenerArn: listener.ListenerArn!, DefaultActions });
+      const { Listeners } = await stage.elb.describeListeners({ ListenerArns: [listener.ListenerArn!] });
+      expect(only(only(Listeners).DefaultActions).ForwardConfig?.TargetGroups).toEqual(shares(weight));
+    }
+  },
+  'clients may stay with the target group that they were given first': async (stage) => {
+    const { listener, group } = await stage.served();
+    const other = await stage.group();
+    const TargetGroups = [group, other].map(({ TargetGroupArn }) => ({ TargetGroupArn, Weight: 1 }));
+    const ForwardConfig = { TargetGroups, TargetGroupStickinessConfig: { Enabled: true } };
+    const DefaultActions = [{ Type: 'forward' as const, ForwardConfig }];
+    await stage.elb.modifyListener({ ListenerArn: listener.ListenerArn!, DefaultActions });
+    const { Listeners } = await stage.elb.describeListeners({ ListenerArns: [listener.ListenerArn!] });
+    expect(only(only(Listeners).DefaultActions).ForwardConfig?.TargetGroupStickinessConfig?.Enabled).toBe(true);
+  },
   'a listener is gone once': async (stage) => {
     const { ListenerArn } = (await stage.served()).listener;
     await stage.elb.deleteListener({ ListenerArn });

@@ -5,6 +5,7 @@ import type { SandboxAws } from '../../../src/sandbox/aws/aws.ts';
 import { typicalInstance } from '../../../src/sandbox/aws/seed.ts';
 import { nothingReserved } from '../builders.ts';
 import { drop, pass, reportWhen } from '../drive.ts';
+import { sharing } from './changes.ts';
 import { makeAws, makeProvider, nlb, worker, workers } from './stage.ts';
 
 /** Everything in the account that a user would see, without what AWS makes up. */
@@ -17,7 +18,12 @@ function stateOf(aws: SandboxAws): unknown {
       .map(({ name, scheme, securityGroups }) => [name, scheme, securityGroups.map((id) => groupIds.get(id))]),
     listeners: aws
       .listeners()
-      .map(({ port, protocol, forward }) => [port, protocol, groupNames.get(forward[0]!.arn)])
+      .map(({ port, protocol, forward, sticky }) => [
+        port,
+        protocol,
+        sticky,
+        ...forward.map(({ arn, weight }) => `${groupNames.get(arn)} ${weight}`),
+      ])
       .sort(),
     groups: aws
       .targetGroups()
@@ -65,6 +71,17 @@ const stories: readonly { readonly what: string; readonly from?: Balancer; reado
     to: nlb({ ports: [{ port: 8080 }], nodes: workers.slice(1) }),
   },
   { what: 'taken away', from: nlb({ ports: two }) },
+  {
+    what: 'given other shares, with clients that stay',
+    from: sharing({ others: { canary: { weight: 10 } } }),
+    to: sharing({
+      weight: 50,
+      sticky: true,
+      others: { canary: { weight: 40, nodePort: 31_999 }, green: { weight: 10, nodePort: 31_082 } },
+    }),
+  },
+  { what: 'made with shares', to: sharing({ others: { canary: { weight: 10 } } }) },
+  { what: 'taken away with its shares', from: sharing({ others: { canary: { weight: 10 } } }) },
 ];
 
 let aws: SandboxAws;
