@@ -124,6 +124,11 @@ export function readAnnotations(annotations: Readonly<Record<string, string>>, p
   };
 }
 
+/** Whether nodes are chosen by labels, however they are written: what is not valid is in no `nodeSelector`. */
+export function selectsNodes(annotations: Readonly<Record<string, string>>): boolean {
+  return Object.keys(annotations).some((name) => /(?:\/node-selector|-target-node-labels)$/.test(name));
+}
+
 function isForeign(name: AnnotationName): name is 'addresses' | 'pool' | 'share' {
   return name === 'addresses' || name === 'pool' || name === 'share';
 }

@@ -1,9 +1,11 @@
+import { readAnnotations, selectsNodes } from '../config/annotations.ts';
 import { Refusal } from '../errors.ts';
 import type { Service } from '../kube/objects.ts';
-import type { Balancer } from '../model.ts';
+import type { Balancer, NodeTarget } from '../model.ts';
 import type { Provider, Surroundings } from '../providers/provider.ts';
 import { decideIntent, holds, type Intent, type IntentInput, type RefusedService } from './intent.ts';
 import { keepRefused } from './keep.ts';
+import { byAge } from './share.ts';
 
 /** What a pass over one balancer would bring about; nothing of it has been asked of the provider or written. */
 export interface Decision {
@@ -18,6 +20,13 @@ export interface Decision {
   readonly blind: boolean;
   /** There is nothing to do at the provider, and nobody leaves. */
   readonly idle: boolean;
+  /** Refused members that have something at the provider of which nobody remembers what was wanted: after a start. */
+  readonly forgotten?: Forgotten;
+}
+
+export interface Forgotten {
+  readonly uids: readonly string[];
+  readonly nodes: readonly NodeTarget[];
 }
 
 /** Who decides about addresses and refuses what he cannot do. */
@@ -34,7 +43,23 @@ export function decide(input: IntentInput, decider: Decider, last: Balancer | un
   const wanted = keepRefused(adjusted, last, kept, input); // pure
   const blind = !wanted && (intent.heldElsewhere || refused.some(isHeldHere));
   const idle = !wanted && (blind || refused.length > 0) && intent.leaving.length === 0;
-  return { intent, ...(wanted ? { wanted } : {}), served, refused, blind, idle };
+  const forgotten = intent.heldElsewhere ? undefined : findForgotten(refused, last, wanted, input); // pure
+  return { intent, ...(wanted ? { wanted } : {}), served, refused, blind, idle, ...(forgotten ? { forgotten } : {}) };
+}
+
+function findForgotten(
+  refused: readonly RefusedService[],
+  last: Balancer | undefined,
+  wanted: Balancer | undefined,
+  { provider, nodesFor }: IntentInput,
+): Forgotten | undefined {
+  const known = new Set(last?.listeners.map(({ service }) => service.uid));
+  const left = refused.filter((one) => isHeldHere(one) && !known.has(one.service.uid)).map(({ service }) => service);
+  const [oldest] = [...left].sort(byAge);
+  if (!oldest) return undefined;
+  const { nodeSelector } = readAnnotations(oldest.annotations, provider);
+  if (nodeSelector === undefined && selectsNodes(oldest.annotations)) return undefined; // nobody knows which nodes it had
+  return { uids: left.map(({ uid }) => uid), nodes: wanted?.nodes ?? nodesFor(nodeSelector) };
 }
 
 interface Adjusted extends Pick<Decision, 'served' | 'refused'> {

@@ -48,11 +48,19 @@ export async function reconcile<O>(key: string, desk: Desk<O>): Promise<Next> {
   if (wanted && !desk.dryRun) desk.carriers.expect(key, wanted);
   const told = await outcomeOf(refuseAll(refused, desk)); // a refusal that cannot be written holds up nobody
   const renewMs = told.value ?? Number.POSITIVE_INFINITY;
-  if (decision.idle && !hasStrays(key, decision, desk)) return finish(told, renewMs);
+  const followed = await outcomeOf(followNodes(key, decision, desk)); // nor does what stands for those who are refused
+  if (decision.idle && !hasStrays(key, decision, desk)) return finish(told, followed, renewMs);
   if (wanted) tellClashes(served, wanted, desk);
   tellRivals(served, desk.writer);
   if (desk.dryRun) return blind ? {} : await rehearse(key, wanted, intent.leaving, desk);
-  return finish(told, Math.min(renewMs, await carryOut(key, decision, desk)));
+  return finish(told, followed, Math.min(renewMs, await carryOut(key, decision, desk)));
+}
+
+/** @returns ms until the key must be looked at again */
+async function followNodes<O>(key: string, { forgotten }: Decision, desk: Desk<O>): Promise<number> {
+  if (!forgotten || desk.dryRun || !desk.provider.follow) return Number.POSITIVE_INFINITY;
+  const steps = await desk.provider.follow(key, forgotten.nodes, forgotten.uids);
+  return (await applyAll(key, steps, desk)).waitMs;
 }
 
 /** @returns ms until the key must be looked at again */
@@ -96,10 +104,11 @@ async function outcomeOf<T>(act: Promise<T>): Promise<Outcome<T>> {
   }
 }
 
-/** The pass is done; what could not be told fails it now, so that it is tried again. */
-function finish(told: Outcome<number>, afterMs: number): Next {
+/** The pass is done; what could not be told, or followed, fails it now, so that it is tried again. */
+function finish(told: Outcome<number>, followed: Outcome<number>, afterMs: number): Next {
   if (told.value === undefined) throw told.thrown;
-  return { afterMs };
+  if (followed.value === undefined) throw followed.thrown;
+  return { afterMs: Math.min(afterMs, followed.value) };
 }
 
 async function rehearse<O>(key: string, wanted: Balancer | undefined, leaving: Intent['leaving'], desk: Desk<O>): Promise<Next> {
@@ -136,8 +145,13 @@ async function applySteps<O>(
   leaving: Intent['leaving'],
   desk: Desk<O>,
 ): Promise<Applied> {
+  return applyAll(key, await planSteps(key, wanted, leaving, desk), desk);
+}
+
+/** Up to the first one that has to wait. */
+async function applyAll<O>(key: string, planned: readonly Step[], desk: Desk<O>): Promise<Applied> {
   const steps: Step[] = [];
-  for (const step of await planSteps(key, wanted, leaving, desk)) {
+  for (const step of planned) {
     if (step.waitsFor)
       return { steps, waitMs: step.waitsFor.until === undefined ? POLL_MS : Math.max(0, step.waitsFor.until - desk.now()) };
     if (!desk.mayWrite()) throw new NotLeader('the Lease is not held');

@@ -1,4 +1,4 @@
-import type { Balancer, Member, Report, Step } from '../model.ts';
+import type { Balancer, Member, NodeTarget, Report, Step } from '../model.ts';
 
 /**
  * THE SEAM. A provider turns a wanted balancer into steps, applies them one by one, and reports what really exists. Dry run,
@@ -66,6 +66,14 @@ export interface Provider<O = unknown> {
 
   /** Does one step. Safe to repeat, also after a crash in the middle. */
   apply(step: Step): Promise<void>;
+
+  /**
+   * What stands for Services that are refused and of which nobody remembers what was wanted before, as after a start: it stays as it is,
+   * and only its targets follow the nodes. Absent: nothing outlives this process, or nobody there needs to be told of nodes.
+   * @param uids the refused Services
+   * @returns the steps, in order
+   */
+  follow?(key: string, nodes: readonly NodeTarget[], uids: readonly string[]): Promise<readonly Step[]>;
 
   /** Connections that a data path of the provider's own has accepted since it started; absent: it forwards nothing itself. */
   connections?(): Promise<number>;

@@ -61,6 +61,21 @@ async function lookAtTargets(bench: Bench, desired: Desired, { name }: Current):
   await Promise.all(unknown.map((group) => lookAtGroup(bench, group, false)));
 }
 
+/** Reads the targets of these groups and how their NLBs balance, as far as it is not known. */
+export async function lookAtStanding(bench: Bench, groups: readonly SeenGroup[]): Promise<void> {
+  const { inventory, reader } = bench;
+  const arns = [...new Set(groups.flatMap(({ balancerArns }) => balancerArns))];
+  await Promise.all([
+    ...groups.filter(({ targets }) => targets === undefined).map((group) => lookAtGroup(bench, group, false)),
+    ...arns.map(async (arn) => {
+      if (inventory.balancers.get(arn)?.attributes !== undefined) return;
+      const attributes = await reader.balancerAttributes(arn);
+      const seen = inventory.balancers.get(arn);
+      if (seen) inventory.balancers.set(arn, { ...seen, attributes });
+    }),
+  ]);
+}
+
 /** What others have in a group that is about to go is looked at so often, until they have left it. */
 const OTHERS_MS = 30_000;
 

@@ -22,8 +22,8 @@ export function ownTargets(seen: SeenGroup, group: DesiredGroup, desired: Desire
 export function noteOwn(
   { seen, tags: beside }: { readonly seen: SeenGroup; readonly tags: Tags },
   own: readonly SeenTarget[] | undefined,
-  group: DesiredGroup,
-  desired: Desired,
+  group: Pick<DesiredGroup, 'multiCluster'>,
+  desired: { readonly targets: Pick<Desired['targets'], 'ids'> },
 ): { readonly before: readonly AwsStep[]; readonly after: readonly AwsStep[] } {
   const { name: resource } = seen;
   if (!group.multiCluster) {

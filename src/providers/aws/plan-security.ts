@@ -102,11 +102,15 @@ function planBackend(desired: Desired, { shared }: Observed): readonly AwsStep[]
     const act = { kind: 'create-security-group', key: SHARED, group: SHARED_GROUP, vpcId: desired.vpcId, tags } as const;
     steps.push(step(act, 'create the security group that all NLBs of the cluster send from', 'there is none yet'));
   }
-  for (const group of Object.values(shared.nodeGroups)) {
-    const missing = missingNodeRules(group, shared.backend?.id ?? SHARED_GROUP, desired.security.nodePorts);
-    if (missing.length > 0) steps.push(allow(group.id, missing, 'the NLBs reach the nodes'));
-  }
-  return steps;
+  return [...steps, ...planNodeRules(shared, desired.security.nodePorts)];
+}
+
+/** What the nodes' groups must admit so that the NLBs reach these ports. */
+export function planNodeRules(shared: Observed['shared'], ports: Desired['security']['nodePorts']): readonly AwsStep[] {
+  return Object.values(shared.nodeGroups).flatMap((group) => {
+    const missing = missingNodeRules(group, shared.backend?.id ?? SHARED_GROUP, ports);
+    return missing.length > 0 ? [allow(group.id, missing, 'the NLBs reach the nodes')] : [];
+  });
 }
 
 /** The backend group's name is the cluster's, so that a create that is repeated meets its first try. */

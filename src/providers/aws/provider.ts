@@ -1,6 +1,6 @@
 import pRetry from 'p-retry';
 import { explain, Refusal } from '../../errors.ts';
-import type { Balancer, Member, Report, Step } from '../../model.ts';
+import type { Balancer, Member, NodeTarget, Report, Step } from '../../model.ts';
 import type { Provider, ProviderContext, ProviderStart } from '../provider.ts';
 import { Abandoned } from './abandoned.ts';
 import { applyAct } from './apply.ts';
@@ -12,25 +12,27 @@ import { isCalled, NOT_THERE, PROTECTED, USED_UP } from './failures.ts';
 import { Inventory } from './inventory.ts';
 import { Ledger } from './ledger.ts';
 import { type Buckets, usualBuckets } from './limiter.ts';
-import { lacksAddresses, lookAgain, lookAtInterfaces, lookAtOthers, lookIfNeeded } from './look.ts';
-import { carriersFor, findMoves, isMoving, type Moving } from './moves.ts';
+import { lacksAddresses, lookAgain, lookAtInterfaces, lookAtOthers, lookAtStanding, lookIfNeeded } from './look.ts';
+import { carriersFor, isMoving, type Moving } from './moves.ts';
 import { SHARED, TAG } from './names.ts';
 import { type AwsOptions, readOptions } from './options.ts';
 import { Patrol } from './patrol.ts';
 import { sayDenied, surveyGround } from './permissions.ts';
 import type { Observed } from './picture.ts';
 import { planBalancer } from './plan.ts';
+import { planFollow, standingGroups } from './plan-follow.ts';
 import { planRemoval } from './plan-removal.ts';
 import { findDenied } from './preflight.ts';
 import { type Census, needsOf, Quotas } from './quota.ts';
 import { Reader } from './reader.ts';
 import { findRegion } from './region.ts';
 import { reportObserved } from './report.ts';
+import { takeSnapshot } from './snapshot.ts';
 import type { AwsStep } from './steps.ts';
 import { Surveyor } from './surveyor.ts';
 import { Sweep } from './sweep.ts';
 import { Tagging } from './tagging.ts';
-import { describeIfPossible, makeGoal, makeWish, NO_FACTS, pickInstances, type Wish } from './wish.ts';
+import { describeIfPossible, makeWish, NO_FACTS, type Wish } from './wish.ts';
 
 /** What the provider takes from outside; tests give an AWS of their own and little time. */
 export interface AwsParts {
@@ -302,23 +304,18 @@ class AwsProvider implements Provider<Observed> {
   }
 
   #picture(key: string, wish: Wish | undefined, desired: Desired | undefined): Observed {
+    const { nodeGroups } = this.#surveyor;
+    const moving = this.#moving();
+    const at = this.#parts.now();
+    return takeSnapshot({ key, wish, desired, moving, at }, this.#bench.inventory, { nodeGroups, facts: this.#surveyor.facts() });
+  }
+
+  async follow(key: string, nodes: readonly NodeTarget[], uids: readonly string[]): Promise<readonly Step[]> {
+    await this.#ensureSwept();
+    if (!this.#surveyor.knows(nodes, [])) await this.#surveyor.survey(nodes, []);
+    await lookAtStanding(this.#bench, standingGroups(this.#bench.inventory.of(key).groups, uids));
     const facts = this.#surveyor.facts();
-    const { inventory } = this.#bench;
-    const own = inventory.of(key);
-    const shared = inventory.shared(this.#surveyor.nodeGroups);
-    const goal = wish && desired && makeGoal(wish.balancer, desired, { ...own, shared });
-    return {
-      key,
-      at: this.#parts.now(),
-      ...own,
-      shared,
-      ...(facts ? { facts: { ...facts, instances: pickInstances(facts, wish, own.groups) } } : {}),
-      ...(goal ? { goal } : {}),
-      nodes: desired?.targets.nodes ?? {},
-      skipped: desired?.targets.skipped ?? [],
-      ...findMoves(key, this.#moving()),
-      ...(desired?.targets.limit === undefined ? {} : { limit: desired.targets.limit }),
-    };
+    return facts ? planFollow(this.#picture(key, undefined, undefined), { uids, nodes, facts }) : [];
   }
 
   plan(wanted: Balancer | undefined, observed: Observed, now: number, leaving: readonly Member[] = []): readonly Step[] {

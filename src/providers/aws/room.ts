@@ -22,21 +22,35 @@ export function openRoom(desired: Desired, current: Current, { groups, facts }: 
   const isAcrossZones = desired.attributes['load_balancing.cross_zone.enabled'] === 'true';
   const zoneOf = ({ id }: TargetSpec): string => facts?.instances[id]?.zone ?? '';
   const used = groups.filter(({ name, balancerArns }) => wanted.has(name) || balancerArns.includes(current.balancer?.arn ?? ''));
+  const names = new Set(used.map(({ name }) => name));
+  const stocks = used.map(({ name, targets, others = [] }): Stock => {
+    const group = wanted.get(name);
+    const mine = group ? wantedTargets(group, desired) : [];
+    return { had: [...(targets ?? mine), ...others], wanted: mine }; // those that tags prove are those that are wanted
+  });
+  const coming = [...wanted].flatMap(([name, group]): readonly Stock[] =>
+    names.has(name) ? [] : [{ had: [], wanted: wantedTargets(group, desired) }],
+  );
+  return roomFor([...stocks, ...coming], isAcrossZones, zoneOf);
+}
+
+/** What one target group has, and what it shall have. */
+export interface Stock {
+  readonly had: readonly TargetSpec[];
+  readonly wanted: readonly TargetSpec[];
+}
+
+/** @param stocks every target group that the NLB uses, or shall use */
+export function roomFor(stocks: readonly Stock[], isAcrossZones: boolean, zoneOf: (target: TargetSpec) => string): Room {
   const has = new Map<string, number>();
   const end = new Map<string, number>();
   const count = (counts: Map<string, number>, targets: readonly TargetSpec[], by: 1 | -1): void => {
     for (const target of targets) counts.set(zoneOf(target), (counts.get(zoneOf(target)) ?? 0) + by);
   };
-  const counted = new Set<string>();
-  for (const { name, targets, others = [] } of used) {
-    const group = wanted.get(name);
-    const mine = group ? wantedTargets(group, desired) : [];
-    const now = [...(targets ?? mine), ...others]; // those that tags prove are those that are wanted
-    counted.add(name);
-    count(has, now, 1);
-    count(end, [...new Map([...now, ...mine].map((target) => [targetId(target), target])).values()], 1);
+  for (const { had, wanted } of stocks) {
+    count(has, had, 1);
+    count(end, [...new Map([...had, ...wanted].map((target) => [targetId(target), target])).values()], 1);
   }
-  for (const [name, group] of wanted) if (!counted.has(name)) count(end, wantedTargets(group, desired), 1);
   const isWide = fitsQuota(end, isAcrossZones);
   return {
     isWide,
