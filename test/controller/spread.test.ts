@@ -128,7 +128,7 @@ describe('connections shared out by weight', () => {
 
   test('the local provider refuses it by name', () => {
     const { wanted } = intentOf(sender({ [`${ACTIONS}TCP-80`]: toCanary }), other());
-    expect(refusalOf(() => refuseUncarried(wanted!))).toEqual({
+    expect(refusalOf(() => refuseUncarried(wanted!, undefined))).toEqual({
       code: 'NotSupported',
       message: expect.stringMatching(/default\/web: port 80\/TCP .*by weight.*actions/),
     });
