@@ -28,6 +28,8 @@ export interface AgentOptions {
   readonly log: Log;
   /** Addresses of this machine. */
   readAddresses(): ReadonlySet<string>;
+  /** Those of them that another machine has, each with what was seen of it; default: nobody looks. */
+  readDuplicates?(): ReadonlyMap<string, string>;
   readonly renewMs?: number;
 }
 

@@ -72,10 +72,19 @@ export class Agent {
       ofNode: new Set(remembered?.ofNode),
     };
     this.#orders = remembered?.orders;
-    this.#stopAddresses = followAddresses(
-      () => this.#readMachine(),
-      () => this.#moved(),
-    );
+    const looks = [
+      followAddresses(
+        () => this.#readMachine(),
+        () => this.#moved(),
+      ),
+      followAddresses(
+        () => new Set(this.#duplicates().keys()),
+        () => this.#tell(),
+      ),
+    ];
+    this.#stopAddresses = () => {
+      for (const stop of looks) stop();
+    };
   }
 
   /** Serves what was served last, then follows the cluster. Resolves as soon as the forwarder has been started. */
@@ -266,6 +275,10 @@ export class Agent {
     return new Set([...this.#options.readAddresses()].filter((address) => !owned?.has(address)));
   }
 
+  #duplicates(): ReadonlyMap<string, string> {
+    return this.#options.readDuplicates?.() ?? new Map();
+  }
+
   /** The forwarder has news. */
   #heard(): void {
     this.#arrange();
@@ -360,6 +373,7 @@ export class Agent {
       place: this.#place,
       work: this.#work,
       link: this.#link,
+      duplicates: this.#duplicates(),
       ...(this.#duty ? { vips: this.#duty.outcome() } : {}),
       ...(this.#problem === undefined ? {} : { problem: this.#problem }),
     });

@@ -12,12 +12,14 @@ export interface Described {
   readonly work: Work;
   readonly link: Link;
   readonly vips?: VipOutcome;
+  /** Addresses of this machine that another one has, too, and what was seen of it. */
+  readonly duplicates: ReadonlyMap<string, string>;
   readonly problem?: string;
   readonly retired?: boolean;
 }
 
 /** What the agent tells the controller just now. The same state gives the same text, so that it is written only on change. */
-export function describeWork({ name, node, place, work, link, vips, problem, retired }: Described): AgentReport {
+export function describeWork({ name, node, place, work, link, vips, duplicates, problem, retired }: Described): AgentReport {
   const holdings = work.holdings();
   return {
     version: REPORT_VERSION,
@@ -27,7 +29,7 @@ export function describeWork({ name, node, place, work, link, vips, problem, ret
     addresses: [...place.machine],
     generation: link.generation,
     holdings: sorted(holdings),
-    exceptions: describeExceptions(work, link, vips),
+    exceptions: describeExceptions(work, link, vips, duplicates),
     released: work.released(),
     targets: Object.fromEntries(link.unhealthy().slice(0, MAX_TARGETS)),
     ...(vips === undefined ? {} : { held: vips.held }),
@@ -66,12 +68,19 @@ function describePaths(work: Work, link: Link): Pick<AgentReport, 'paths'> {
  * An address that cannot be held here is not served, whatever the forwarder makes ready for it; and what another agent is to serve
  * is no failure of this one.
  */
-function describeExceptions(work: Work, link: Link, vips: Described['vips']): Readonly<Record<string, HoldingException>> {
+function describeExceptions(
+  work: Work,
+  link: Link,
+  vips: Described['vips'],
+  duplicates: Described['duplicates'],
+): Readonly<Record<string, HoldingException>> {
   const found: Record<string, HoldingException> = {};
   for (const { id, port, address } of work.listeners()) {
     const state = link.state(id);
     const failure = vips?.failures.get(address);
+    const duplicate = duplicates.get(address);
     if (failure) found[id] = { state: 'failed', code: failure.code, message: failure.message };
+    else if (duplicate !== undefined) found[id] = { state: 'failed', code: 'AddressDuplicate', message: duplicate };
     else if (vips?.pending.has(address) || (vips?.standby.has(address) && isAway(state))) found[id] = { state: 'pending' };
     else if (state?.state === 'failed') found[id] = { state: 'failed', code: state.code, message: state.message };
     else if (state?.state !== 'listening') found[id] = { state: 'pending' };

@@ -23,6 +23,7 @@ import { connectKube, describeKube, type KubeDescription } from '../kube/client.
 import { type LateHttp, serveHttpSoon } from '../ops/late-http.ts';
 import { createLog, logOptionsFor } from '../ops/log.ts';
 import { createMetrics, type Metrics } from '../ops/metrics.ts';
+import { readDuplicates } from '../providers/local/strangers.ts';
 import type { Log } from '../providers/provider.ts';
 import type { Call } from './command.ts';
 import { kubeChoice } from './connect.ts';
@@ -122,6 +123,7 @@ async function makeAgent(
     ...forwarderOf(call, node, group, handover, log),
     ...vipsOf(call, stateDir, log),
     readAddresses,
+    readDuplicates,
     log,
   });
 }

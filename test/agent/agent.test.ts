@@ -111,6 +111,22 @@ describe('an agent', () => {
     await until('the edge serves', () => served(edge).join() === '198.51.100.3:80');
   });
 
+  test('an address of its machine that the kernel has found with another one is told as such, and is well when that has gone', async () => {
+    await open({ pools: [pool('lan', ['2001:db8::/124'])] });
+    const seen = new Map([['2001:db8::3', '2001:db8::3 is another machine’s']]);
+    const edge = await startTestAgent(api, 'edge', { addresses: ['2001:db8::3'], readDuplicates: () => seen });
+    toEnd.push(() => edge.agent.stop(0));
+    putHeld(api, { held: ['2001:db8::3'] });
+    const exceptions = () => Object.values(reportOfAgent('edge')?.exceptions ?? {});
+    await until('it is told', () => exceptions()[0]?.state === 'failed');
+    expect(exceptions()).toEqual([{ state: 'failed', code: 'AddressDuplicate', message: seen.get('2001:db8::3') }]);
+    seen.clear();
+    await until(
+      'it is well again',
+      () => Object.keys(reportOfAgent('edge')?.holdings ?? {}).length === 1 && exceptions().length === 0,
+    );
+  });
+
   test('tells that it has let go of a Service that leaves, also of one that it never had', async () => {
     await open();
     const one = await start('n1');

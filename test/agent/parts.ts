@@ -19,7 +19,9 @@ export interface TestAgent {
 }
 
 export interface AgentWish
-  extends Partial<Pick<AgentOptions, 'node' | 'stateDir' | 'identity' | 'log' | 'startVips' | 'delivery' | 'free'>> {
+  extends Partial<
+    Pick<AgentOptions, 'node' | 'stateDir' | 'identity' | 'log' | 'startVips' | 'delivery' | 'free' | 'readDuplicates'>
+  > {
   readonly addresses?: readonly string[];
   /** Its forwarder says nothing yet. */
   readonly isSilent?: boolean;

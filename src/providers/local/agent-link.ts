@@ -288,11 +288,13 @@ function sayNobody({ address }: WantedListener, live: readonly AgentReport[], st
   if (live.length === 0) return { code: 'NoForwarder', message: 'no forwarder agent is alive' };
   const stuck = live.find(({ problem }) => problem !== undefined);
   if (stuck) return { code: 'NoForwarder', message: `agent ${stuck.agent}: ${stuck.problem}` };
-  return {
-    code: 'NoForwarder',
-    message: `no forwarder agent has the address ${address} on its machine (alive are: ${nameSome(live)})`,
-  };
+  const message = `no forwarder agent has the address ${address} on its machine (alive are: ${nameSome(live)})`;
+  return { code: 'NoForwarder', message: live.some(({ held }) => held !== undefined) ? message : `${message}; ${NOBODY_PUTS}` };
 }
+
+/** So there is no moment at which one could ask the segment before it is used. */
+const NOBODY_PUTS =
+  'none of them runs with --local-vips, so none puts it there, nor asks whether another machine on the link has it already';
 
 function nameSome(agents: readonly AgentReport[]): string {
   const names = agents.slice(0, 5).map(({ agent }) => agent);

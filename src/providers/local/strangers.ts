@@ -116,7 +116,7 @@ function put(into: Map<string, Stranger>, address: string, stranger: Stranger): 
  * @returns what was seen, as a sentence; undefined: nobody
  */
 export async function findStranger(address: string): Promise<string | undefined> {
-  const failedOn = failedDetections(readText('/proc/net/if_inet6')).get(address);
+  const failedOn = failedHere().get(address);
   const place = placeOf(address, networkInterfaces());
   const where = failedOn ?? place?.interface;
   if (where === undefined) return undefined;
@@ -125,8 +125,23 @@ export async function findStranger(address: string): Promise<string | undefined>
     () => undefined, // no such command here
   );
   if (hardware !== undefined) return `${address} is answered for by ${hardware} on ${where}, which is none of ours`;
-  if (failedOn === undefined) return undefined;
-  return `${address} is another machine's, as the kernel found when it was put on ${failedOn} (duplicate address detection)`;
+  return failedOn && sayFailed(address, failedOn);
+}
+
+/**
+ * Addresses of this machine that the kernel has found with another one (IPv6), each with that as a sentence. Of IPv4 ones on an interface
+ * that cannot be known, as above.
+ */
+export function readDuplicates(): ReadonlyMap<string, string> {
+  return new Map([...failedHere()].map(([address, name]) => [address, sayFailed(address, name)]));
+}
+
+function failedHere(): ReadonlyMap<string, string> {
+  return failedDetections(readText('/proc/net/if_inet6'));
+}
+
+function sayFailed(address: string, name: string): string {
+  return `${address} is another machine's, as the kernel found when it was put on ${name} (duplicate address detection)`;
 }
 
 /** Pure. The interface in whose subnet an address is that no interface has, the narrowest first; undefined: none, or it is here. */

@@ -96,6 +96,21 @@ describe('an agent of another release, whose report cannot be read', () => {
   });
 });
 
+test.each([
+  {
+    agents: 'none of which puts addresses on its link',
+    held: undefined,
+    says: /on its machine.*--local-vips.*nor asks whether another machine/,
+  },
+  { agents: 'that hold addresses by turns', held: [], says: /on its machine \(alive are: n1\)$/ },
+])('where nobody has the address a Service is told so, of agents $agents', async ({ held, says }) => {
+  await open();
+  tell('n1', report('n1', { held }));
+  link.put(listener, [node('n1', '10.0.0.1')]);
+  nowMs += 60_000;
+  expect(link.state(listener.id)).toMatchObject({ code: 'NoForwarder', message: expect.stringMatching(says) });
+});
+
 describe('a listener that its agents are still to serve', () => {
   const pending = { holdings: { [listener.id]: 'uid' }, exceptions: { [listener.id]: { state: 'pending' } } };
 
