@@ -2,6 +2,7 @@ import { readDnsLabel, readName } from '../config/annotation-values.ts';
 import type { PoolConfig } from '../config/config.ts';
 import { poolsKind } from '../config/pools.ts';
 import { at, list, stringMap, text, texts } from '../kube/objects.ts';
+import { NO_BGP } from './plan-adopt-old-metallb.ts';
 import { hasBuggyInside, toRange } from './plan-adopt-ranges.ts';
 
 /** What another controller's pools are in ours, and what of them is not. */
@@ -26,7 +27,7 @@ export function translateMetalLb(objects: {
   const lost: string[] = [];
   const pools = objects.pools.map((raw, index) => translatePool(raw, index, lost));
   for (const raw of objects.bgp) {
-    lost.push(`${sayObject('BGPAdvertisement', raw)}: nodeport-lb speaks no BGP; its addresses must be on the agents' own link`);
+    lost.push(`${sayObject('BGPAdvertisement', raw)}: ${NO_BGP}`);
   }
   for (const raw of objects.l2) {
     const spec = at(raw, 'spec');
@@ -42,7 +43,7 @@ export function translateMetalLb(objects: {
 
 function translatePool(raw: unknown, index: number, lost: string[]): PoolConfig {
   const spec = at(raw, 'spec');
-  const who = sayObject('IPAddressPool', raw);
+  const who = sayObject(text(at(raw, 'kind')) || 'IPAddressPool', raw);
   const own = text(at(at(raw, 'metadata'), 'name'));
   const name = readName(own) ?? `pool-${index + 1}`;
   if (name !== own) lost.push(`${who}: its name is too long for ours; it is ${name} here`);

@@ -4,6 +4,7 @@ import { type OptionValues, options } from '../config/options.ts';
 import { type CallName, type KubeApi, KubeError } from '../kube/api.ts';
 import { at, list, stringMap, text } from '../kube/objects.ts';
 import { listAll } from '../kube/pages.ts';
+import { type OldMetalLb, readOldMetalLb } from './plan-adopt-old-metallb.ts';
 import { type Translation, translateKubeVip, translateMetalLb } from './plan-adopt-pools.ts';
 import { type RivalName, readArgument, serviceOf } from './plan-adopt-rivals.ts';
 
@@ -44,9 +45,23 @@ async function readMetalLb(api: KubeApi): Promise<RivalReading> {
     listIfThere(api, 'listL2Advertisements'),
     listIfThere(api, 'listBgpAdvertisements'),
   ]);
-  const translation = translateMetalLb({ pools, l2, bgp });
-  const none = pools.length === 0 ? ['there is no IPAddressPool (metallb.io/v1beta1); older configurations are not read'] : [];
-  return { ...NOTHING, ...translation, lost: [...none, ...translation.lost] };
+  const old = pools.length === 0 ? await readOlder(api) : undefined;
+  const translation = translateMetalLb({ pools: old?.pools ?? pools, l2, bgp });
+  return { ...NOTHING, ...translation, lost: [...(old?.lost ?? []), ...translation.lost] };
+}
+
+/** Where its manifests put it. */
+const METALLB_NAMESPACE = 'metallb-system';
+
+async function readOlder(api: KubeApi): Promise<OldMetalLb> {
+  const [addressPools, configMaps] = await Promise.all([
+    listIfThere(api, 'listAddressPools'),
+    listAll(api, 'listConfigMaps', METALLB_NAMESPACE, { limit: PAGE_SIZE }),
+  ]);
+  const old = readOldMetalLb(addressPools, configMaps);
+  if (old.pools.length > 0 || old.lost.length > 0) return old;
+  const where = `neither IPAddressPool nor AddressPool (metallb.io/v1beta1), nor a ConfigMap in ${METALLB_NAMESPACE} with address-pools`;
+  return { pools: [], lost: [`there is ${where}; name the pools with --local-pool`] };
 }
 
 const KUBE_VIP = { namespace: 'kube-system', name: 'kubevip' } as const;

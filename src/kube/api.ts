@@ -31,6 +31,7 @@ export const calls = {
 /** What only a command in a person's hands asks for, with that person's own rights: the chart grants none of it. */
 export const guestCalls = {
   listIpAddressPools: { verb: 'list', group: 'metallb.io', version: 'v1beta1', resource: 'ipaddresspools' },
+  listAddressPools: { verb: 'list', group: 'metallb.io', version: 'v1beta1', resource: 'addresspools' },
   listL2Advertisements: { verb: 'list', group: 'metallb.io', version: 'v1beta1', resource: 'l2advertisements' },
   listBgpAdvertisements: { verb: 'list', group: 'metallb.io', version: 'v1beta1', resource: 'bgpadvertisements' },
 } as const;

@@ -111,6 +111,58 @@ NodePort, and answers at its nodePorts meanwhile.
   });
 });
 
+describe('MetalLB as it was configured before', () => {
+  const metadata = { namespace: 'metallb-system', name: 'config' };
+
+  test('a ConfigMap: its pools, and what becomes of its Services', async () => {
+    const config = `peers:
+- peer-address: 10.0.0.1
+  peer-asn: 64501
+address-pools:
+- name: default
+  protocol: layer2
+  addresses: ["192.0.2.240-192.0.2.250", 192.0.2.251/32]
+- name: far
+  protocol: bgp
+  auto-assign: false
+  avoid-buggy-ips: true
+  addresses:
+  - 198.51.100.0/24
+`;
+    kube.put('configmaps', { metadata, data: { config } });
+    kube.put('configmaps', { metadata: { ...metadata, name: 'kube-root-ca.crt' }, data: { 'ca.crt': 'x' } });
+    kube.put('services', rawService('shop', 'web', { ...atIp('192.0.2.241'), spec: { loadBalancerIP: '192.0.2.241' } }));
+    const { config: ours, lost, services } = await adoptJson('metallb');
+    expect(ours).toEqual({
+      provider: 'local',
+      localPools: [
+        { name: 'default', addresses: ['192.0.2.240-192.0.2.250', '192.0.2.251'], priority: 1_000 },
+        { name: 'far', addresses: ['198.51.100.1-198.51.100.254'], priority: 1_000, autoAssign: false },
+      ],
+    });
+    expect(lost).toEqual([expect.stringMatching(/^ConfigMap metallb-system\/config, pool far: nodeport-lb speaks no BGP/)]);
+    expect(services).toMatchObject([{ service: 'shop/web', keepsAddresses: true }]);
+  });
+
+  test('AddressPool objects', async () => {
+    kube.put('addresspools', pool('lan', { protocol: 'layer2', addresses: ['192.0.2.240/29'], autoAssign: true }));
+    kube.put('services', rawService('shop', 'web', atIp('192.0.2.240')));
+    const { config, services, lost } = await adoptJson('metallb');
+    expect(config).toMatchObject({ localPools: [{ name: 'lan', addresses: ['192.0.2.240-192.0.2.247'] }] });
+    expect([services, lost]).toMatchObject([[{ service: 'shop/web', keepsAddresses: true }], []]);
+  });
+
+  test('what cannot be read, and that there is nothing, is told', async () => {
+    expect((await adoptJson('metallb')).lost).toEqual([
+      expect.stringMatching(/neither IPAddressPool nor AddressPool.*nor a ConfigMap/),
+    ]);
+    kube.put('configmaps', { metadata, data: { config: 'address-pools: [' } });
+    expect((await adoptJson('metallb')).lost).toEqual([
+      expect.stringMatching(/^ConfigMap metallb-system\/config: its config is no YAML/),
+    ]);
+  });
+});
+
 describe('pools in other words', () => {
   test.each([
     { entry: '10.0.0.0/30', skipEnds: false, range: '10.0.0.0-10.0.0.3' },

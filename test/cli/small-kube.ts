@@ -25,6 +25,7 @@ const KINDS = [
   'daemonsets',
   'deployments',
   'ipaddresspools',
+  'addresspools',
   'l2advertisements',
   'bgpadvertisements',
 ] as const;
