@@ -1,36 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { parse } from 'yaml';
 import { calls } from '../../src/kube/api.ts';
 import { readSources } from '../house/sources.ts';
 import { readChartFile } from './chart.ts';
-
-interface Rule {
-  readonly apiGroups: readonly string[];
-  readonly resources: readonly string[];
-  readonly verbs: readonly string[];
-  readonly resourceNames?: readonly string[];
-}
-
-/** The chart's blocks of rules, by their name. They are plain YAML, but for the name of the Lease. */
-function readBlocks(): ReadonlyMap<string, readonly Rule[]> {
-  const define = /\{\{- define "nodeport-lb\.rights\.(\w+)" -\}\}\n([\s\S]*?)\{\{- end \}\}/g;
-  const found = readChartFile('templates/_rights.tpl').matchAll(define);
-  return new Map([...found].map(([, name = '', body = '']) => [name, parse(body.replaceAll(/\{\{.*?\}\}/g, 'x')) as Rule[]]));
-}
+import { callsOfTable, describeCall, grantsOf, judgeRequests, readBlocks } from './grants.ts';
 
 const blocks = readBlocks();
 const rules = [...blocks.values()].flat();
-
-function grantsOf(some: readonly Rule[]): string[] {
-  return some.flatMap(({ apiGroups, resources, verbs }) =>
-    apiGroups.flatMap((group) => resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource}`))),
-  );
-}
-
-function describeCall(call: (typeof calls)[keyof typeof calls]): string {
-  const subresource = 'subresource' in call ? `/${call.subresource}` : '';
-  return `${call.verb} ${call.group}/${call.resource}${subresource}`;
-}
 
 /** The calls that are named in these sources, but for the controller's side of the agents' objects. */
 function callsIn(...paths: readonly string[]): string[] {
@@ -40,7 +15,7 @@ function callsIn(...paths: readonly string[]): string[] {
 }
 
 const granted = grantsOf(rules);
-const made = Object.values(calls).map(describeCall);
+const made = callsOfTable();
 
 describe('the chart grants', () => {
   test('just the calls of the program', () => expect([...new Set(granted)].sort()).toEqual([...new Set(made)].sort()));
@@ -71,5 +46,21 @@ describe('the chart grants', () => {
     const rbac = readChartFile('templates/rbac.yaml');
     expect(rbac).toContain('.Values.dryRun | ternary (list "services" "stories")');
     expect(rbac).toContain('.Values.dryRun | ternary (list "reports")'); // agents go on, whatever the controller does
+  });
+});
+
+describe('what a run of the end-to-end suite has asked for is held against it', () => {
+  test('just that: nothing to say', () => expect(judgeRequests(made, granted)).toEqual({ tooFew: [], tooMany: [] }));
+
+  test('one right too few is named', () => {
+    const fewer = granted.filter((right) => right !== 'patch /events');
+    expect(judgeRequests(made, fewer)).toEqual({ tooFew: ['patch /events'], tooMany: [] });
+  });
+
+  test('one right too many is named, also of another group or subresource', () => {
+    expect(judgeRequests(made, [...granted, 'patch /services', 'list batch/jobs'])).toEqual({
+      tooFew: [],
+      tooMany: ['list batch/jobs', 'patch /services'],
+    });
   });
 });

@@ -6,7 +6,7 @@ import type { AuditEntry } from './lab/audit.ts';
 import { type Lab, startLab } from './lab/lab.ts';
 import { HUB_ADDRESS } from './lab/network.ts';
 import type { Process } from './lab/process.ts';
-import { makeService } from './lab/product.ts';
+import { LabService, makeService } from './lab/product.ts';
 import { until } from './lab/until.ts';
 
 /** The chart in a real API server with the rights that it gives, by the real Helm; there is no kubelet, so the pod is a process. */
@@ -52,7 +52,7 @@ async function leftOf(release: string): Promise<readonly string[]> {
     lab.kubectl([...told, '-l', `app.kubernetes.io/instance=${release}`]),
     lab.kubectl(['get', 'secrets,leases', '-A', '-o', 'name']),
   ]);
-  return `${labelled}${secrets}`.split('\n').filter((line) => line !== '' && !line.includes('/apiserver-'));
+  return `${labelled}${secrets}`.split('\n').filter((line) => line !== '' && !/\/apiserver-|secret\/token-/.test(line));
 }
 
 describe('no values', () => {
@@ -95,15 +95,41 @@ describe('no values', () => {
     expect(await pod.exec(['url', 'shop/web'])).toMatchObject({ code: 0 });
   });
 
+  test('an event that comes again is counted, not repeated', async () => {
+    const web = new LabService(lab, 'shop', 'web');
+    await web.patch({ spec: { type: 'NodePort' } });
+    await web.clean();
+    await web.patch({ spec: { type: 'LoadBalancer' } });
+    await web.refused('NodePortOnly');
+    await until(async () => (await web.events()).some(({ reason, count = 1 }) => reason === 'NodePortOnly' && count > 1), {
+      withinMs: 60_000, // it is told again after ten seconds
+      what: 'its event has a count',
+    });
+  });
+
   test('nothing was forbidden, and no right is idle', async () => {
     expect(forbiddenTo(pod.user)).toEqual([]);
     const used = new Set(lab.audit({ user: pod.user }).map(callOf));
     const ofOthers = ['configmaps']; // of agents and who has them: test/e2e/agents-chart
     const own = Object.values(calls).filter(({ resource }) => !ofOthers.includes(resource));
     const known = own.map((call) => `${call.verb} ${call.resource}${'subresource' in call ? `/${call.subresource}` : ''}`);
-    // an event told again after ten seconds; a Lease that somebody has deleted; what a standby does
-    const rare = ['patch events', 'create leases', 'watch leases'];
+    // a Lease that somebody has deleted; what a standby does
+    const rare = ['create leases', 'watch leases'];
     expect(known.filter((call) => !used.has(call) && !rare.includes(call))).toEqual([]);
+  });
+
+  test('its token is exchanged, as a kubelet does, and the old one is void: it goes on as the leader', async () => {
+    const holder = await holderOf(namespace, name);
+    const isRefused = ({ code, resource }: AuditEntry) => code === 401 && resource === 'leases';
+    const since = Date.now();
+    await pod.exchangeToken(controller);
+    await until(() => lab.audit({ since }).some(isRefused), { withinMs: 30_000, what: 'the old token has been refused' });
+    const later = await makeService(lab, 'shop', 'later');
+    await later.refused('NodePortOnly');
+    await later.event('NodePortOnly', /--provider/);
+    expect(await holderOf(namespace, name)).toBe(holder);
+    expect(controller.log()).not.toMatch(/no longer leading/);
+    expect(controller.alive).toBe(true);
   });
 
   test('an upgrade and a rollback leave the Lease with its holder', async () => {

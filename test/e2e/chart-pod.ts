@@ -11,6 +11,19 @@ import { Process } from './lab/process.ts';
 const CHECKOUT = join(import.meta.dirname, '../..');
 const USER = '65532'; // the image's
 
+/** Where Kubernetes mounts the token. */
+const ACCOUNT = '/run/secrets/kubernetes.io/serviceaccount';
+
+/** A token that is void as soon as the Secret that it is bound to has gone; a kubelet binds it to the pod. */
+async function tokenFor({ api }: Lab, namespace: string, account: string, secret: string): Promise<string> {
+  const { metadata } = await api.create<{ metadata: { uid: string } }>(`/api/v1/namespaces/${namespace}/secrets`, {
+    metadata: { name: secret },
+  });
+  const boundObjectRef = { kind: 'Secret', apiVersion: 'v1', name: secret, uid: metadata.uid };
+  const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`;
+  return (await api.create<{ status: { token: string } }>(path, { spec: { boundObjectRef } })).status.token;
+}
+
 /** A pod's template, as far as it is needed to run it without a kubelet. */
 export interface PodTemplate {
   readonly spec: {
@@ -58,12 +71,11 @@ export class ChartPod {
     const path = `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`;
     const { template } = (await api.get<{ spec: { template: PodTemplate } }>(path)).spec;
     const config = await api.get<{ data: Record<string, string> }>(`/api/v1/namespaces/${namespace}/configmaps/${name}`);
-    const account = `/api/v1/namespaces/${namespace}/serviceaccounts/${template.spec.serviceAccountName}/token`;
-    const { status } = await api.create<{ status: { token: string } }>(account, { spec: {} });
+    const token = await tokenFor(lab, namespace, template.spec.serviceAccountName, 'token-1');
     const files = join(plane.directory, `pod-${namespace}-${name}`);
     mkdirSync(join(files, 'account'), { recursive: true });
     mkdirSync(join(files, 'config'), { recursive: true });
-    writeFileSync(join(files, 'account/token'), status.token);
+    writeFileSync(join(files, 'account/token'), token);
     writeFileSync(join(files, 'account/namespace'), namespace);
     cpSync(plane.certificate, join(files, 'account/ca.crt'));
     for (const [file, text] of Object.entries(config.data)) writeFileSync(join(files, 'config', file), text);
@@ -86,6 +98,14 @@ export class ChartPod {
     });
   }
 
+  /** Another token stands in the file that the container sees, and the first one is void from then on. Once for each pod. */
+  async exchangeToken(container: Process): Promise<void> {
+    const token = await tokenFor(this.#lab, this.#namespace, this.#template.spec.serviceAccountName, 'token-2');
+    writeFileSync(`/proc/${container.pid}/root${ACCOUNT}/token`, token);
+    writeFileSync(join(this.#files, 'account/token'), token); // of containers that are started later
+    await this.#lab.api.delete(`/api/v1/namespaces/${this.#namespace}/secrets/token-1`);
+  }
+
   /** `kubectl exec … -- nodeport-lb ARGS`: another process of the same container. */
   exec(args: readonly string[]): Promise<Output> {
     const inHub = [`--net=/run/netns/${this.#lab.plane.hub}`, 'unshare', ...this.#command(args)];
@@ -105,12 +125,11 @@ export class ChartPod {
 
   /** A mount namespace of its own; /run and /etc are covered there, so that nothing of the machine's is touched. */
   #command(args: readonly string[]): readonly string[] {
-    const account = '/run/secrets/kubernetes.io/serviceaccount';
     const config = this.#template.spec.containers[0]?.volumeMounts[0]?.mountPath ?? '';
     const script = `set -e
 mount -t tmpfs tmpfs /run
-mkdir -p ${account} /run/upper /run/work
-cp ${this.#files}/account/* ${account}/
+mkdir -p ${ACCOUNT} /run/upper /run/work
+cp ${this.#files}/account/* ${ACCOUNT}/
 mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work /etc
 mkdir -p ${config}
 cp ${this.#files}/config/* ${config}/

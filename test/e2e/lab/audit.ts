@@ -3,7 +3,11 @@ import { existsSync, readFileSync } from 'node:fs';
 /** One finished request, as the API server's audit log has it (level Metadata). */
 export interface AuditEntry {
   readonly user: string;
+  /** The User-Agent header. */
+  readonly agent: string;
   readonly verb: string;
+  /** API group; empty: the core group. */
+  readonly group: string;
   readonly resource: string;
   /** Empty when there is none, and for a list. */
   readonly subresource: string;
@@ -50,7 +54,9 @@ interface Raw {
   readonly stage: string;
   readonly verb: string;
   readonly user?: { readonly username?: string };
+  readonly userAgent?: string;
   readonly objectRef?: {
+    readonly apiGroup?: string;
     readonly resource?: string;
     readonly subresource?: string;
     readonly namespace?: string;
@@ -66,7 +72,9 @@ function parse(line: string): readonly AuditEntry[] {
   return [
     {
       user: raw.user?.username ?? '',
+      agent: raw.userAgent ?? '',
       verb: raw.verb,
+      group: raw.objectRef?.apiGroup ?? '',
       resource: raw.objectRef?.resource ?? '',
       subresource: raw.objectRef?.subresource ?? '',
       namespace: raw.objectRef?.namespace ?? '',

@@ -17,6 +17,7 @@ import {
 import { makeHub } from './network.ts';
 import { type Ground, LabNode, type NodeOptions, planNode } from './node.ts';
 import { Process } from './process.ts';
+import { recordRequests } from './requests.ts';
 import { grantRights } from './rights.ts';
 import { until } from './until.ts';
 import { type DeploymentOptions, LabDeployment, LabPod, type PodOptions } from './workload.ts';
@@ -210,6 +211,7 @@ export class Lab {
 
   /** Stops everything and removes it. Safe to repeat. */
   async close(): Promise<void> {
+    recordRequests(this.claim.id, this.plane.auditLog);
     await removeLab(this.claim);
   }
 

@@ -70,6 +70,7 @@ export interface EventObject {
   readonly type: string;
   readonly reason: string;
   readonly message: string;
+  readonly count?: number;
   readonly involvedObject: { readonly kind: string; readonly name: string; readonly uid: string };
 }
 
