@@ -34,7 +34,8 @@ export const cures = {
   ShareAcrossNamespaces: 'Share within one namespace, or start the controller with --share-across-namespaces.',
   SharePortClash: 'Give the Services of a share group different ports.',
   ForwarderDown: 'The forwarder is being restarted; if this stays, read the log of the controller.',
-  TargetLoops: 'Give the Service another port or address: at this one its own NodePort is looked for.',
+  TargetLoops:
+    'Give the Service another port or address: where it is now its own NodePort is looked for, or that of a Service which leads back to it.',
   ConnectionsFull:
     'Raise the limit of open files (`ulimit -n`, LimitNOFILE= of systemd): each connection takes two; or spread clients over more forwarders.',
   FlowsTooFast:

@@ -9,8 +9,10 @@ import { departed } from './kernel/departures.ts';
 import { Kernel } from './kernel/kernel.ts';
 import { KernelListener } from './kernel/listener.ts';
 import { canonical, keyOf } from './kernel/plan.ts';
+import { ownAddresses } from './kernel/surroundings.ts';
 import { connectionLimit, flowLimit } from './limits.ts';
 import { TcpListener } from './listener.ts';
+import { Loops } from './loops.ts';
 import { outlast } from './parting.ts';
 import type { Handle } from './pass.ts';
 import { choosePath, type Machine, type PathChoice, type Paths } from './paths.ts';
@@ -32,14 +34,13 @@ import { emptyTable, type Revision, type RulesTable, revise, sharesPortAcrossFam
 import { Nodes } from './targets.ts';
 import { FlowTable } from './udp-flows.ts';
 import { UdpListener } from './udp-listener.ts';
+import { Whys } from './whys.ts';
 import type { Wiring } from './wire.ts';
 import { bestWiring } from './wire-raw.ts';
 
 /** How late a time limit of a connection may be noticed. */
 const SWEEP_MS = 100;
 const LAST_MS = 1_000;
-/** Reasons for a data path that are told in the log. */
-const MAX_TOLD_WHYS = 20;
 
 export interface ForwarderOptions {
   onReport(report: ForwarderReport): void;
@@ -91,7 +92,7 @@ class LocalForwarder implements Forwarder, Estate {
   #exclusive: readonly string[] = [];
   /** Listeners of userspace have come or gone since it was told. */
   #hasMoved = false;
-  readonly #toldWhys = new Set<string>();
+  readonly #whys: Whys;
 
   constructor(options: ForwarderOptions) {
     const nodes = new Nodes();
@@ -109,6 +110,7 @@ class LocalForwarder implements Forwarder, Estate {
       log: options.log,
       inheritance: options.inheritance ?? new Inheritance(),
       addresses: new AddressWatch((address) => this.#table.exclusive.includes(address)),
+      loops: new Loops(nodes, options.log, ownAddresses),
       maxConnections,
       active: 0,
       flows: new FlowTable(options.maxFlows ?? flowLimit(maxConnections)),
@@ -117,12 +119,14 @@ class LocalForwarder implements Forwarder, Estate {
       flowsTooFast: 0,
       nowMs,
       pathOf: (rule) => (this.#paths ? this.#pathOf(rule) : {}),
+      placed: () => this.#lookForLoops(),
       ipv6Only: (rule) => sharesPortAcrossFamilies(rule, this.#table.listeners.values()),
       wakeSweep: () => this.#wakeSweep(),
     };
     this.#room = new Room(this.#ground);
     this.#room.state();
     this.#paths = options.paths;
+    this.#whys = new Whys(options.log);
     if (options.paths && !options.paths.fault) this.#kernel = new Kernel(this.#ground, { ...options.paths, log: options.log });
   }
 
@@ -140,7 +144,13 @@ class LocalForwarder implements Forwarder, Estate {
       if (moved) listener.retarget();
       void listener.open();
     }
+    this.#lookForLoops();
     this.#tellGeneration();
+  }
+
+  #lookForLoops(): void {
+    const ids = this.#ground.loops.look(this.#table.listeners.values(), (id) => this.#listeners.get(id)?.port);
+    for (const id of ids) this.#listeners.get(id)?.loopsChanged();
   }
 
   /** Called again, it can only shorten the time that connections have. */
@@ -313,7 +323,7 @@ class LocalForwarder implements Forwarder, Estate {
   }
 
   #newListener(rule: RuleListener, path: PathChoice): PortListener {
-    this.#tellPath(rule, path);
+    if (this.#paths && !this.#paths.fault) this.#whys.tell(rule.id, path.why);
     const listener: PortListener = this.#makeListener(rule, path, () => this.#gone(rule.id, listener));
     if (listener instanceof KernelListener) return listener;
     this.#hasMoved = true;
@@ -324,17 +334,6 @@ class LocalForwarder implements Forwarder, Estate {
   #makeListener(rule: RuleListener, { datapath }: PathChoice, gone: () => void): PortListener {
     if (this.#kernel && datapath === 'nftables') return new KernelListener(rule, this.#ground, this.#kernel, gone);
     return rule.protocol === 'UDP' ? new UdpListener(rule, this.#ground, gone) : new TcpListener(rule, this.#ground, gone);
-  }
-
-  /** Each reason once: there may be thousands of listeners. */
-  #tellPath(rule: RuleListener, { why }: PathChoice): void {
-    if (!this.#paths || this.#paths.fault || this.#toldWhys.size >= MAX_TOLD_WHYS) return;
-    if (why === undefined || this.#toldWhys.has(why)) return;
-    this.#toldWhys.add(why);
-    this.#ground.log.info(
-      { listener: rule.id, why },
-      'data path: userspace for this listener, and for others with the same reason',
-    );
   }
 
   /** Flows of a closed listener live on at its port, unless another listener gets it. */

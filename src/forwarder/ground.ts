@@ -1,6 +1,7 @@
 import type { AddressWatch } from './address-watch.ts';
 import type { Health } from './health.ts';
 import type { Inheritance } from './inheritance.ts';
+import type { Loops } from './loops.ts';
 import type { Reports } from './reports.ts';
 import type { Datapath, ForwarderLog, RuleListener } from './rules.ts';
 import type { Nodes } from './targets.ts';
@@ -18,6 +19,7 @@ export interface Ground {
   /** Sockets of the forwarder before this one. */
   readonly inheritance: Inheritance;
   readonly addresses: AddressWatch;
+  readonly loops: Loops;
   /** Client connections that may be open at once, over all listeners. */
   readonly maxConnections: number;
   /** Client connections that are open now, over all listeners. */
@@ -34,6 +36,8 @@ export interface Ground {
   nowMs(): number;
   /** What is said of a listener's data path, where both could have been had. */
   pathOf(rule: RuleListener): { readonly datapath?: Datapath; readonly why?: string };
+  /** A listener has come to be at another port than its rule says. */
+  placed(): void;
   ipv6Only(rule: RuleListener): boolean;
   /** Something has begun that has a time limit. */
   wakeSweep(): void;

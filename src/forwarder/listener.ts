@@ -169,6 +169,7 @@ export class TcpListener implements DialHost {
   }
 
   isLoop(client: Wire, { endpoint }: Attempt): boolean {
+    if (this.#loop.leadsBack(endpoint)) return true;
     return endpoint.port === this.#port && isAt(endpoint.address, client.ends().localAddress);
   }
 
@@ -229,6 +230,17 @@ export class TcpListener implements DialHost {
     server.on('error', (error) => this.#ground.log.warn({ listener: this.#rule.id, error: error.message }, 'accepting failed'));
     this.#ground.addresses.add(this);
     this.#tellListening();
+    if (at.port !== this.#rule.port) this.#ground.placed();
+  }
+
+  /** Where it is served; undefined: it is not open. */
+  get port(): number | undefined {
+    return this.#phase === 'listening' ? this.#port : undefined;
+  }
+
+  /** Its targets lead back to it, or do so no more. */
+  loopsChanged(): void {
+    if (this.#phase === 'listening') this.#tellListening();
   }
 
   get address(): string {
@@ -243,8 +255,7 @@ export class TcpListener implements DialHost {
   }
 
   #tellListening(): void {
-    const at = { address: this.#rule.address, port: this.#port };
-    this.#ground.reports.listener(this.#rule.id, { state: 'listening', ...at, ...this.#ground.pathOf(this.#rule) });
+    this.#loop.tellListening(this.#rule, this.#port);
   }
 
   #failedToOpen(fault: ListenFault): void {

@@ -44,6 +44,7 @@ export class Nodes {
   readonly #byId = new Map<string, NodeEntry>();
   readonly #freeSlots: number[] = [];
   #sets = new Map<string, readonly NodeEntry[]>();
+  #ownPorts: ReadonlySet<string> = new Set();
 
   /** One more than the highest slot that was ever given out. */
   get slots(): number {
@@ -63,6 +64,11 @@ export class Nodes {
     return this.#sets.get(name) ?? [];
   }
 
+  /** Whether some node of the set is reached elsewhere than at its nodePort. */
+  hasOwnPorts(name: string): boolean {
+    return this.#ownPorts.has(name);
+  }
+
   /** @returns the node that has come, stayed or gone */
   put(id: string, rule: RuleNode | undefined): NodeEntry | undefined {
     const had = this.#byId.get(id);
@@ -76,6 +82,8 @@ export class Nodes {
 
   resolveSets(sets: ReadonlyMap<string, readonly string[]>): void {
     this.#sets = new Map([...sets].map(([name, ids]) => [name, [...new Set(ids)].flatMap((id) => this.#byId.get(id) ?? [])]));
+    const others = [...this.#sets].filter(([, nodes]) => nodes.some(({ rule }) => rule.port !== undefined || rule.portMap));
+    this.#ownPorts = new Set(others.map(([name]) => name));
   }
 
   #remove(entry: NodeEntry | undefined): NodeEntry | undefined {

@@ -2,7 +2,7 @@ import { Affinity } from './affinity.ts';
 import { firstCursor, orderTargets } from './balance.ts';
 import type { Attempt } from './dial.ts';
 import type { Ground } from './ground.ts';
-import type { Watch } from './health.ts';
+import type { Prospects, Watch } from './health.ts';
 import type { RuleListener } from './rules.ts';
 import { type NodeEntry, sameEndpoint } from './targets.ts';
 import type { Flow } from './udp-flow.ts';
@@ -38,7 +38,7 @@ export class Aim {
   /** Healthy targets in turn, those that have refused of late after them, the others last. */
   choose(client: string, tried: ReadonlySet<NodeEntry> = nobody): Attempt | undefined {
     const now = this.#ground.nowMs();
-    const { healthy } = this.#ground.health.prospects(this.#watch);
+    const { healthy } = this.#prospects();
     const { affinitySeconds } = this.#rule;
     const cursor = this.#cursor++;
     const fits = ({ node }: Attempt) => !tried.has(node) && !this.#refusals.isPassedOver(node, now);
@@ -71,17 +71,26 @@ export class Aim {
   }
 
   #chooseAnother(tried: ReadonlySet<NodeEntry>, fits: (attempt: Attempt) => boolean, cursor: number): Attempt | undefined {
-    const { healthy, others } = this.#ground.health.prospects(this.#watch);
+    const { healthy, others } = this.#prospects();
     const best = healthy.length > 0 ? healthy : others;
     const untried = ({ node }: Attempt) => !tried.has(node);
     return orderTargets(best, [], cursor).find(fits) ?? orderTargets(healthy, others, cursor).find(untried);
+  }
+
+  /** Without targets whose datagrams would come back here, each as the first of another flow. */
+  #prospects(): Prospects {
+    const { health, loops } = this.#ground;
+    const all = health.prospects(this.#watch);
+    if (!loops.has(this.#rule.id)) return all;
+    const leads = ({ endpoint }: Attempt) => !loops.leadsBack(this.#rule.id, endpoint);
+    return { healthy: all.healthy.filter(leads), others: all.others.filter(leads) };
   }
 
   /** A flow stays with a target that is only suspect: to move it costs more than to wait for the next check. */
   #betterFor(flow: Flow, isLeaving: boolean): Attempt | 'stay' | undefined {
     const { health } = this.#ground;
     const { node, endpoint } = flow.target;
-    const { healthy, others } = health.prospects(this.#watch);
+    const { healthy, others } = this.#prospects();
     const known = healthy.find((attempt) => attempt.node === node);
     if (known) return sameEndpoint(known.endpoint, endpoint) ? 'stay' : known;
     const isSpare = others.some((attempt) => attempt.node === node);

@@ -266,6 +266,18 @@ export class UdpListener implements FlowHost {
     this.#ground.addresses.add(this);
     this.#tellListening();
     this.#tellRoom(mouths[0]?.receiveBytes ?? RECEIVE_BYTES);
+    if (this.port !== this.#rule.port) this.#ground.placed();
+  }
+
+  /** Where it is served; undefined: it is not open. */
+  get port(): number | undefined {
+    return this.#mouths[0]?.port;
+  }
+
+  /** Its targets lead back to it, or do so no more. */
+  loopsChanged(): void {
+    for (const flow of this.#flows) flow.judgedBy = undefined;
+    if (this.#phase === 'listening') this.#tellListening();
   }
 
   get address(): string {
@@ -280,8 +292,7 @@ export class UdpListener implements FlowHost {
   }
 
   #tellListening(): void {
-    const at = { address: this.#rule.address, port: this.#mouths[0]?.port ?? 0 };
-    this.#ground.reports.listener(this.#rule.id, { state: 'listening', ...at, ...this.#ground.pathOf(this.#rule) });
+    this.#loop.tellListening(this.#rule, this.port ?? 0);
   }
 
   #tellRoom(bytes: number): void {

@@ -396,7 +396,7 @@ describe('the life of a listener', () => {
   test('a port that is held is told with its holder, and served when it is free', async () => {
     const holder = await server(cleanup, '127.0.0.1');
     const { port } = holder;
-    const { known, forwarder } = start({ listeners: [listener({ nodePort: port, port })] });
+    const { known, forwarder } = start({ listeners: [listener({ nodePort: 1, port })] });
     const failure = await until('the failure', () => {
       const state = known.listeners.get('dns');
       return state?.state === 'failed' ? state : undefined;

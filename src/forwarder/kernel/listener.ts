@@ -35,6 +35,8 @@ export class KernelListener {
   #describedRule: RuleListener | undefined;
   /** `address port` of every target that may go on with what it has; undefined: to be made anew. */
   #keeps: ReadonlySet<string> | undefined;
+  /** Why it is the kernel's, while it is served. */
+  #why: string | undefined;
   #isOpen = false;
   #isClosed = false;
   /** When what is left is cut; monotonic. */
@@ -74,6 +76,10 @@ export class KernelListener {
     const { connections, bytesFromClients, bytesToClients, refused } = sum;
     const active = this.connections;
     return { ...zeroCounters, connections, active, bytesFromClients, bytesToClients, refusedByRange: refused };
+  }
+
+  get port(): number {
+    return this.#rule.port;
   }
 
   /** What the kernel's counters say now. */
@@ -132,12 +138,21 @@ export class KernelListener {
 
   /** The rules are in the kernel. */
   served(why: string): void {
+    this.#why = why;
     if (this.#isClosed) return;
     const { id, address, port } = this.#rule;
-    this.#ground.reports.listener(id, { state: 'listening', address, port, datapath: 'nftables', why });
+    const fault = this.#ground.loops.faultOf(id);
+    const listening = { state: 'listening', address, port, datapath: 'nftables', why } as const;
+    this.#ground.reports.listener(id, fault ? { state: 'failed', ...fault } : listening);
+  }
+
+  /** Its targets lead back to it, or do so no more. */
+  loopsChanged(): void {
+    if (this.#why !== undefined) this.served(this.#why);
   }
 
   failed(fault: { readonly code: ListenFailure; readonly message: string }): void {
+    this.#why = undefined;
     if (!this.#isClosed) this.#ground.reports.listener(this.#rule.id, { state: 'failed', ...fault });
   }
 
