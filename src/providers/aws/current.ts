@@ -27,14 +27,20 @@ export function chooseCurrent(desired: Desired, balancers: readonly SeenBalancer
   const stale = balancers.filter((one) => one !== balancer);
   if (balancer) return { balancer, name: balancer.name, stale, inTheWay: [] };
   const inTheWay = stale.filter((one) => clash(desired, one) !== undefined);
-  if (inTheWay[0] && !desired.allowDisruption) {
-    const [old] = inTheWay as [SeenBalancer];
-    throw new Refusal(
-      'DisruptionNotAllowed',
-      `NLB ${old.name} would have to be deleted before its successor can be made (${whyUnfit(desired, old)}; ${clash(desired, old)})`,
-    );
-  }
+  if (inTheWay.length > 0 && !desired.allowDisruption) throw new Refusal('DisruptionNotAllowed', sayInTheWay(desired, inTheWay));
   return { name: freshName(desired, stale), stale, inTheWay };
+}
+
+/** What serves needs consent; what has been replaced already is gone in a known time. */
+function sayInTheWay(desired: Desired, inTheWay: readonly SeenBalancer[]): string {
+  const freeAt = ({ tags }: SeenBalancer): number =>
+    Number(tags[TAG.retired] ?? Number.POSITIVE_INFINITY) + desired.graceSeconds * 1_000;
+  const [old] = [...inTheWay].sort((a, b) => freeAt(b) - freeAt(a)) as [SeenBalancer];
+  const why = `${whyUnfit(desired, old)}; ${clash(desired, old)}`;
+  if (old.tags[TAG.retired] === undefined)
+    return `NLB ${old.name} would have to be deleted before its successor can be made (${why})`;
+  const at = new Date(freeAt(old)).toISOString().replace(/\.\d+Z$/, 'Z');
+  return `NLB ${old.name} has been replaced and goes at ${at}, when its clients have had their time; what is asked for is made by itself then (${why})`;
 }
 
 /** The same, or undefined where the change needs consent: `plan` says so. */

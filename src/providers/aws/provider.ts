@@ -32,6 +32,7 @@ import type { AwsStep } from './steps.ts';
 import { Surveyor } from './surveyor.ts';
 import { Sweep } from './sweep.ts';
 import { Tagging } from './tagging.ts';
+import { isOfFacts, TurnedAway } from './turned-away.ts';
 import { describeIfPossible, makeWish, NO_FACTS, type Wish } from './wish.ts';
 
 /** What the provider takes from outside; tests give an AWS of their own and little time. */
@@ -101,8 +102,7 @@ class AwsProvider implements Provider<Observed> {
   /** Why nothing can be done before the next start. */
   #unusable: Refusal | undefined;
   readonly #abandoned: Abandoned;
-  /** Keys that were refused for what others have at AWS. */
-  readonly #refused = new Set<string>();
+  readonly #turnedAway = new TurnedAway();
 
   constructor(context: ProviderContext, parts: AwsParts) {
     this.#context = context;
@@ -235,11 +235,9 @@ class AwsProvider implements Provider<Observed> {
       if (known) chooseCurrent(desired, present);
       this.#refuseTakenName(desired);
     } catch (thrown) {
-      const isOfFacts =
-        thrown instanceof Refusal && ['SubnetUnavailable', 'AwsResourceUnknown', 'AwsAddressMismatch'].includes(thrown.code);
-      if (isOfFacts) this.#refused.add(balancer.key);
-      if (known && isOfFacts) this.#surveyor.doubt();
-      if (known || !isOfFacts) throw thrown;
+      this.#turnedAway.note(balancer.key, thrown);
+      if (known && isOfFacts(thrown)) this.#surveyor.doubt();
+      if (known || !isOfFacts(thrown)) throw thrown;
     }
     return { ...balancer, address: { ...balancer.address, held: [] } };
   }
@@ -344,8 +342,14 @@ class AwsProvider implements Provider<Observed> {
       if (thrown instanceof Refusal) await this.#abandoned.consider(step as AwsStep, thrown);
       throw thrown;
     }
+    if (step.kind === 'delete-balancer') this.#makeRoom();
     const left = this.#bench.inventory.keys();
     if (left.length === 1 && left[0] === SHARED) this.#changed(SHARED);
+  }
+
+  /** An NLB has gone, and with it what somebody may wait for. */
+  #makeRoom(): void {
+    for (const key of this.#turnedAway.takeByRoom()) this.#changed(key);
   }
 
   report(observed: Observed): Report {
@@ -363,9 +367,7 @@ class AwsProvider implements Provider<Observed> {
   /** Whoever has put right what a Service was refused for shall not have to touch the Service. */
   async #recheck(): Promise<void> {
     for (const key of this.#abandoned.keys()) this.#changed(key);
-    const keys = [...this.#refused];
-    this.#refused.clear();
-    for (const key of keys) {
+    for (const key of this.#turnedAway.takeByFacts()) {
       const wish = this.#wishes.get(key);
       this.#surveyor.doubt();
       if (wish) await this.#surveyor.survey(wish.balancer.nodes, wish.names);
@@ -376,6 +378,7 @@ class AwsProvider implements Provider<Observed> {
   async #resweep(): Promise<void> {
     const before = this.#fingerprints();
     await this.#sweep.run();
+    this.#makeRoom(); // others may have deleted it
     for (const [key, print] of this.#fingerprints()) {
       if (before.get(key) !== print) this.#changed(key);
       before.delete(key);
