@@ -172,27 +172,30 @@ describe('addresses that fail over', () => {
     expect(holdersOfAll()).toEqual(before);
   });
 
-  test('an address that a stranger has is named and left to the stranger; the others stay where they are', async () => {
-    await settled();
-    const before = holdersOfAll();
-    const taken = `${SUBNET}.210`;
-    await ground.inside('other', [`addr add ${taken}/24 dev eth0`]);
-    ground.order([...VIPS, taken]);
-    await until(() => NAMES.every((name) => ground.said(name)?.holdings[taken]?.code === 'AddressDuplicate'), {
-      withinMs: PATIENT_MS,
-      what: 'every agent names it',
-    });
-    expect(ground.said('a1')?.holdings[taken]?.message).toMatch(
-      /answered for by ([0-9a-f]{2}:){5}[0-9a-f]{2}, which is none of the agents/,
-    );
-    expect(holdersOfAll()).toEqual(before);
-    expect(ground.changes.filter((change) => change.address === taken)).toEqual([]);
-    await ground.inside('other', [`addr del ${taken}/24 dev eth0`]);
-    await until(() => ground.holders(taken).length === 1, { withinMs: PATIENT_MS, what: 'once it is free it is held' });
-    ground.order(VIPS);
-    await until(() => ground.holders(taken).length === 0, { withinMs: PATIENT_MS, what: 'it is let go of' });
-    expect(holdersOfAll()).toEqual(before);
-  });
+  test.each([`${SUBNET}.210/24`, 'fd79::210/64'])(
+    'an address that a stranger has is named and left to the stranger; the others stay where they are: %s',
+    async (own) => {
+      await settled();
+      const before = holdersOfAll();
+      const [taken = ''] = own.split('/');
+      await ground.inside('other', [`addr add ${own} dev eth0${own.includes(':') ? ' nodad' : ''}`]);
+      ground.order([...VIPS, taken]);
+      await until(() => NAMES.every((name) => ground.said(name)?.holdings[taken]?.code === 'AddressDuplicate'), {
+        withinMs: PATIENT_MS,
+        what: 'every agent names it',
+      });
+      expect(ground.said('a1')?.holdings[taken]?.message).toMatch(
+        /answered for by ([0-9a-f]{2}:){5}[0-9a-f]{2}, which is none of the agents/,
+      );
+      expect(holdersOfAll()).toEqual(before);
+      expect(ground.changes.filter((change) => change.address === taken)).toEqual([]);
+      await ground.inside('other', [`addr del ${own} dev eth0`]);
+      await until(() => ground.holders(taken).length === 1, { withinMs: PATIENT_MS, what: 'once it is free it is held' });
+      ground.order(VIPS);
+      await until(() => ground.holders(taken).length === 0, { withinMs: PATIENT_MS, what: 'it is let go of' });
+      expect(holdersOfAll()).toEqual(before);
+    },
+  );
 
   test('an address of a machine that is on no interface of ours, or is there already, is named', async () => {
     await settled();

@@ -97,6 +97,16 @@ function linkFor(address: string, links: readonly Link[], ours: readonly Placed[
   return best?.name;
 }
 
+/** Of the addresses those that are in a subnet of one of the interfaces, by interface. */
+export function neighboursOn(links: readonly Link[], addresses: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  return new Map(
+    links.map(({ name, addresses: own }) => {
+      const subnets = own.filter((one) => one.prefix < lengthOf(one.address));
+      return [name, addresses.filter((address) => subnets.some((subnet) => within(address, subnet)))];
+    }),
+  );
+}
+
 function within(address: string, subnet: LinkAddress): boolean {
   if (isIPv4(address) !== isIPv4(subnet.address)) return false;
   return ipaddr.parse(address).match(ipaddr.parse(subnet.address), subnet.prefix);

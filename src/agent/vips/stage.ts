@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net';
-import { type Failure, interfaceOf, type Link, placeVip } from './links.ts';
+import { type Failure, interfaceOf, type Link, neighboursOn, placeVip } from './links.ts';
 import { type IdRange, planVips, type VipAgent, type VipPeer } from './plan.ts';
 import type { Placed, PlacedGroup } from './render.ts';
 
@@ -67,6 +67,24 @@ export function stageVips(staging: Staging): Scene {
     failures.set(address, placed);
     return [];
   }
+}
+
+/**
+ * Which addresses can be asked for on the segment, and the addresses of agents by which these are known from strangers: those on the interface
+ * where the agents meet, and on others where each of the other agents has an address of its own.
+ */
+export function whomToAsk(
+  { as, groups }: Scene,
+  { agents, links, self }: Pick<Staging, 'agents' | 'links' | 'self'>,
+): { readonly asked: readonly Placed[]; readonly friends: readonly string[] } {
+  const others = agents.filter(({ name }) => name !== self);
+  const near = others.map(({ addresses }) => neighboursOn(links, addresses));
+  const isKnown = (name: string) => name === as?.interface || near.every((of) => (of.get(name) ?? []).length > 0);
+  const asked = groups.flatMap((group) => group.addresses).filter((one) => isKnown(one.interface));
+  const interfaces = new Set(asked.map((one) => one.interface));
+  const met = (groups[0]?.order ?? []).map((peer) => peer.address);
+  const there = near.flatMap((of) => [...interfaces].flatMap((name) => of.get(name) ?? []));
+  return { asked, friends: [...new Set([...met, ...there])] };
 }
 
 function refuseStranger(address: string, strangers: ReadonlyMap<string, string>): Failure | undefined {

@@ -17,7 +17,7 @@ import { ALL_IDS, penalties } from './plan.ts';
 import { Strangers } from './probe.ts';
 import { VipRecord } from './record.ts';
 import { fifoOf, judgePath, type Placed, renderKeepalived } from './render.ts';
-import { type Holding, holdingsOf, recordOf, type Scene, type Staging, stageVips } from './stage.ts';
+import { type Holding, holdingsOf, recordOf, type Scene, type Staging, stageVips, whomToAsk } from './stage.ts';
 import { TrackedFiles } from './tracked.ts';
 
 const HOLD_MS = 15_000;
@@ -242,9 +242,8 @@ class KeptVips implements Vips {
       isEarly: this.#isEarly(wish, performance.now()),
     };
     const scene = stageVips(staging);
-    const asked = scene.groups.flatMap((group) => group.addresses).filter((one) => one.interface === scene.as?.interface);
-    const fellows = (scene.groups[0]?.order ?? []).map((peer) => peer.address);
-    const strangers = await this.#strangers.among(asked, fellows, performance.now());
+    const { asked, friends } = whomToAsk(scene, staging);
+    const strangers = await this.#strangers.among(asked, friends, performance.now());
     return strangers.size === 0 ? scene : stageVips({ ...staging, strangers });
   }
 

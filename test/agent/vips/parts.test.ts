@@ -8,7 +8,7 @@ import { lend } from '../../../src/agent/vips/loans.ts';
 import { readEvent, readLogLine, readRival } from '../../../src/agent/vips/log-line.ts';
 import { lackingCapabilities } from '../../../src/agent/vips/means.ts';
 import { judgeRecord, VipRecord } from '../../../src/agent/vips/record.ts';
-import { holdingsOf, recordOf, stageVips } from '../../../src/agent/vips/stage.ts';
+import { holdingsOf, recordOf, stageVips, whomToAsk } from '../../../src/agent/vips/stage.ts';
 
 describe('fitness', () => {
   const HOLD = 1_000;
@@ -200,6 +200,26 @@ describe('the scene', () => {
     expect(scene.groups).toHaveLength(1);
     const holdings = holdingsOf(['10.0.0.99', '10.0.0.98'], scene, new Set(['10.0.0.99']));
     expect([...holdings.values()].map(({ state }) => state)).toEqual(['held', 'failed']);
+  });
+
+  test('strangers are asked for where each other agent is known by an address of its own', () => {
+    const eth1 = { name: 'eth1', addresses: [{ address: '10.1.0.1', prefix: 24 }] };
+    const scenes = (ofB: readonly string[]) => {
+      const wide = {
+        ...staging,
+        agents: [
+          { name: 'a', addresses: ['10.0.0.1', '10.1.0.1'] },
+          { name: 'b', addresses: ofB },
+        ],
+      };
+      const both = { ...wide, addresses: ['10.0.0.99', '10.1.0.99'], links: [...links, eth1] };
+      return whomToAsk(stageVips(both), both);
+    };
+    const names = ({ asked }: ReturnType<typeof whomToAsk>) => asked.map(({ address }) => address).sort();
+    expect(names(scenes(['10.0.0.2', '10.1.0.2']))).toEqual(['10.0.0.99', '10.1.0.99']);
+    expect(scenes(['10.0.0.2', '10.1.0.2']).friends).toEqual(expect.arrayContaining(['10.0.0.2', '10.1.0.2']));
+    expect(names(scenes(['10.0.0.2', '10.2.0.2']))).toEqual(['10.0.0.99']);
+    expect(scenes(['10.0.0.2', '10.2.0.2']).friends).not.toContain('10.2.0.2');
   });
 
   test('without an agent, without us, without our interface or a common family there is none', () => {
