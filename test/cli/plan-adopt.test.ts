@@ -344,6 +344,32 @@ describe('AWS', () => {
   });
 });
 
+test('cloud-provider-aws: an NLB of its own cannot be taken over, and what is not in AWS is not its own', async () => {
+  const held = (name: string, hostname: string): RawObject => {
+    const service = rawService('shop', name, { ingress: [{ hostname }] });
+    const metadata = { ...service.metadata, finalizers: ['service.kubernetes.io/load-balancer-cleanup'] };
+    return { ...service, metadata: metadata as RawObject['metadata'] };
+  };
+  kube.put('services', held('web', 'a1b2.elb.eu-west-1.amazonaws.com'));
+  kube.put('services', held('elsewhere', 'lb.example.com'));
+  const env = { AWS_ACCESS_KEY_ID: 'x', AWS_SECRET_ACCESS_KEY: 'y', AWS_EC2_METADATA_DISABLED: 'true' };
+  const args = ['plan', '--kubeconfig', kube.kubeconfig, '--adopt-from', 'cloud-provider-aws', '-o', 'json'];
+  const { code, stdout } = await run(args, { env });
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({
+    config: { provider: 'aws' },
+    services: [
+      {
+        service: 'shop/web',
+        keepsAddresses: false,
+        addresses: { now: ['a1b2.elb.eu-west-1.amazonaws.com'] },
+        notes: expect.arrayContaining([expect.stringMatching(/new hostname/)]),
+        commands: [expect.stringContaining('"NodePort"'), expect.stringContaining('"LoadBalancer"')],
+      },
+    ],
+  });
+});
+
 test('a file and a take-over are two questions', async () => {
   const called = call(['plan', '--kubeconfig', kube.kubeconfig, '--adopt-from', 'metallb', '-f', 'x.yaml']);
   await expect(called.ended).rejects.toThrow(/--adopt-from.*exclude/);

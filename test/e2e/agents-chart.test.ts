@@ -4,13 +4,16 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CHART, Helm, prepareHelm } from './chart-helm.ts';
 import { ChartPod, layOutProgram, type PodTemplate } from './chart-pod.ts';
 import type { AuditEntry } from './lab/audit.ts';
+import { run } from './lab/command.ts';
 import { API_SERVER, kubeconfigText } from './lab/control-plane.ts';
 import { type Lab, startLab } from './lab/lab.ts';
 import type { LabNode } from './lab/node.ts';
 import { Process } from './lab/process.ts';
-import { type LabService, makeService } from './lab/product.ts';
+import { LabService, makeService } from './lab/product.ts';
 import { until } from './lab/until.ts';
 import { sliced } from './lab/workload.ts';
+
+const PROGRAM = join(import.meta.dirname, '../../src/bin.js');
 
 /** The chart's controller and agents with the rights, arguments and capabilities that the chart gives them; there is no kubelet here. */
 describe('the chart with provider local', () => {
@@ -115,6 +118,41 @@ describe('the chart with provider local', () => {
     await brief.address(60_000);
     await lab.api.delete(brief.path);
     await brief.deleted(60_000);
+  });
+
+  test('a Service of k3s ServiceLB is taken over by the commands that plan prints, and keeps the addresses of the nodes', async () => {
+    const addresses = lab.nodes.map(({ address }) => address).sort();
+    const finalizers = ['svccontroller.k3s.cattle.io/daemonset'];
+    const spec = { type: 'LoadBalancer', selector: { app: 'web' }, ports: [{ port: 8002, targetPort: 'http' }] };
+    await lab.apply(
+      JSON.stringify({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'of-k3s', namespace: 'shop', finalizers }, spec }),
+    );
+    const service = new LabService(lab, 'shop', 'of-k3s');
+    const rival = lab.apiAs('rival');
+    const ingress = addresses.map((ip) => ({ ip, ipMode: 'VIP' }));
+    await rival.patch(`${service.path}/status`, { status: { loadBalancer: { ingress } } });
+    const program = [process.execPath, PROGRAM, 'plan', '--kubeconfig', lab.plane.users.admin.kubeconfig];
+    const flags = ['--local-agents-namespace', agents, '--adopt-from', 'klipper', 'shop/of-k3s'];
+    const { stdout } = await run('nsenter', [`--net=/run/netns/${lab.plane.hub}`, ...program, ...flags]);
+    expect(stdout).toContain('localForwarder: agents');
+    expect(stdout).toMatch(/^= keep shop\/of-k3s at /m);
+    for (const [, command = ''] of stdout.matchAll(/^ {2}\$ kubectl (.*)$/gm)) {
+      await lab.kubectl(command.split(' ').map((word) => word.replaceAll("'", '')));
+      if (command.includes('"NodePort"')) await rival.patch(service.path, { metadata: { finalizers: null } }); // ServiceLB lets go
+    }
+    await until(
+      async () => {
+        const { status } = await service.read();
+        const found = (status.loadBalancer.ingress ?? []).map(({ ip = '' }) => ip).sort();
+        if (found.join() !== addresses.join())
+          throw new Error(`published are ${found.join()}; ${(await service.condition())?.message}`);
+        return true;
+      },
+      { withinMs: 60_000, what: 'it has the addresses that it had' },
+    );
+    for (const address of addresses) expect(await service.answers(address, 8002)).toMatch(/^web-/);
+    await lab.api.delete(service.path);
+    await service.deleted(60_000);
   });
 
   test('nothing was forbidden to either, and no right of an agent is idle', async () => {

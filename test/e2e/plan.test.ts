@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Output, tryRun } from './lab/command.ts';
 import { type Lab, startLab } from './lab/lab.ts';
 import type { Process } from './lab/process.ts';
-import { LabService, makeService, startController } from './lab/product.ts';
+import { CLASS, LabService, makeService, startController } from './lab/product.ts';
 
 interface Plan {
   readonly balancers: readonly {
@@ -152,20 +152,40 @@ spec:
     const pool = { apiVersion: 'metallb.io/v1beta1', kind: 'IPAddressPool', metadata, spec: { addresses: ['127.0.0.96/28'] } };
     await lab.apply(JSON.stringify(pool));
     const theirs = await makeService(lab, namespace, 'theirs', { spec: { loadBalancerClass: 'metallb.example/lb' } });
-    const status = { status: { loadBalancer: { ingress: [{ ip: '127.0.0.96' }] } } };
-    const words = ['-n', namespace, 'patch', 'service', 'theirs', '--subresource=status', '--type=merge', '-p'];
-    await lab.kubectl([...words, JSON.stringify(status)]);
+    await publishAsRival(theirs, '127.0.0.96');
+    await takeOver('metallb', theirs, '127.0.0.96');
+  });
 
-    const { stdout } = await plan(['--adopt-from', 'metallb']);
-    expect(stdout).toMatch(/^= keep shop\/theirs at 127\.0\.0\.96$/m);
-    const file = join(lab.plane.directory, 'adopted.yaml');
+  test('--adopt-from kube-vip: the same for a Service without a class, which cannot be given one in place', async () => {
+    const data = { 'range-global': '127.0.0.112-127.0.0.119' };
+    const metadata = { name: 'kubevip', namespace: 'kube-system' };
+    await lab.apply(JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata, data }));
+    await controller.stop(20_000); // kube-vip was there first
+    const theirs = await makeService(lab, namespace, 'of-kube-vip');
+    await theirs.patch({ metadata: { labels: { implementation: 'kube-vip' } } });
+    await publishAsRival(theirs, '127.0.0.115');
+    const inPlace = theirs.patch({ spec: { loadBalancerClass: CLASS } });
+    await expect(inPlace).rejects.toMatchObject({ status: 422 });
+    await takeOver('kube-vip', theirs, '127.0.0.115');
+  });
+
+  /** What another controller would write. */
+  async function publishAsRival(service: LabService, ip: string): Promise<void> {
+    await lab.apiAs('rival').patch(`${service.path}/status`, { status: { loadBalancer: { ingress: [{ ip }] } } });
+  }
+
+  /** Does what `plan` says: a controller with the configuration that it prints, and its commands. */
+  async function takeOver(from: string, service: LabService, ip: string): Promise<void> {
+    const { stdout } = await plan(['--adopt-from', from]);
+    expect(stdout).toContain(`\n= keep ${service.namespace}/${service.name} at ${ip}\n`);
+    const file = join(lab.plane.directory, `${from}.yaml`);
     writeFileSync(file, stdout.slice(0, stdout.indexOf('\n\n')));
-    await controller.stop(20_000);
+    if (controller.alive) await controller.stop(20_000);
     controller = startController(lab, { args: ['--config', file] });
     for (const [, command = ''] of stdout.matchAll(/^ {2}\$ kubectl (.*)$/gm)) {
       await lab.kubectl(command.split(' ').map((word) => word.replaceAll("'", '')));
     }
-    expect(await theirs.address()).toBe('127.0.0.96');
-    await theirs.answers('127.0.0.96', 80);
-  });
+    expect(await service.address()).toBe(ip);
+    await service.answers(ip, 80);
+  }
 });
