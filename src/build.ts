@@ -1,4 +1,4 @@
-import { cp, readFile, rm } from 'node:fs/promises';
+import { chmod, cp, readdir, readFile, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
@@ -105,6 +105,20 @@ const { metafile } = await build({
   logLevel: 'warning',
 });
 await cp(join(root, 'src/sandbox/demo/manifests'), join(dist, 'manifests'), { recursive: true });
+
+/** npm packs a file with its mode, so that whoever has another umask would make another package, which others cannot read. */
+async function openToAll(paths: readonly string[], mode: number): Promise<void> {
+  for (const path of paths) await chmod(path, mode);
+}
+const found = await readdir(dist, { recursive: true, withFileTypes: true });
+const made = (directories: boolean) => found.filter((entry) => entry.isDirectory() === directories);
+const pathsOf = (entries: typeof found) => entries.map(({ parentPath, name }) => join(parentPath, name));
+await openToAll([dist, ...pathsOf(made(true))], 0o755);
+await openToAll(pathsOf(made(false)), 0o644);
+if (process.env['npm_lifecycle_event'] === 'prepack') {
+  const beside = ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'].map((name) => join(root, name));
+  await openToAll(beside, 0o644);
+}
 
 const files = Object.values(metafile.outputs);
 console.log(`${dist}: ${files.length} files, ${Math.round(files.reduce((sum, file) => sum + file.bytes, 0) / 1024)} KiB`);

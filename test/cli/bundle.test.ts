@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -16,7 +16,8 @@ let folder = '';
 let kube: SmallKube;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'nodeport-lb-'));
-  await promisify(execFile)(pinnedNode, [join(root, 'src', 'build.ts'), join(folder, 'dist')]);
+  const build = `umask 077; exec '${pinnedNode}' '${join(root, 'src', 'build.ts')}' '${join(folder, 'dist')}'`;
+  await promisify(execFile)('sh', ['-c', build]);
   await cp(join(root, 'package.json'), join(folder, 'package.json'));
   kube = await startSmallKube();
   kube.put('nodes', rawNode('n1', '127.0.0.1'));
@@ -29,6 +30,15 @@ afterAll(async () => {
 });
 
 const bundle = () => ({ bin: join(folder, 'dist', 'main.js') });
+
+test('whoever builds it, everybody may read it', async () => {
+  const entries = await readdir(join(folder, 'dist'), { recursive: true, withFileTypes: true });
+  const modes = entries.map(async (entry) => {
+    const { mode } = await stat(join(entry.parentPath, entry.name));
+    return `${entry.isDirectory() ? 'd' : 'f'}${(mode & 0o777).toString(8)}`;
+  });
+  expect(new Set(await Promise.all(modes))).toEqual(new Set(['d755', 'f644']));
+});
 
 test('the bundle reads a cluster', async () => {
   expect(await run(['status', '-o', 'name', '--kubeconfig', kube.kubeconfig], bundle())).toMatchObject({
