@@ -47,9 +47,13 @@ describe('ports and addresses', () => {
   });
 
   function startWithPools(): Process {
+    return startController(lab, { args: ['--config', writePools(CONFIG)] });
+  }
+
+  function writePools(config: string): string {
     const file = join(lab.plane.directory, 'nodeport-lb.yaml');
-    writeFileSync(file, CONFIG);
-    return startController(lab, { args: ['--config', file] });
+    writeFileSync(file, config);
+    return file;
   }
 
   async function make(name: string, wish: ServiceWish = {}, where = namespace): Promise<LabService> {
@@ -217,5 +221,22 @@ describe('ports and addresses', () => {
     await lab.api.patch(new LabService(lab, namespace, 'with-external-ips').path, { spec: { externalIPs: null } });
     expect(await wanted.address()).toBe('172.31.79.1');
     expect(await none.address()).toMatch(/^172\.31\.79\.[24]$/);
+  });
+
+  test('the pools become others while it runs: nobody moves unasked, who comes gets one of the new, who allows it moves', async () => {
+    const kept = await make('kept');
+    const address = await kept.address();
+    const { pid } = controller;
+    writePools(CONFIG.replace('127.0.1.0/28', '127.0.5.0/28'));
+    await kept.event('LoadBalancerNotes', new RegExp(`${address} is kept although no pool`));
+    const fresh = await make('fresh', { ports: [{ port: 8443, targetPort: 'http' }] });
+    expect(await fresh.address()).toMatch(/^127\.0\.5\./);
+    expect(await kept.address()).toBe(address);
+    await kept.answers(address, 80);
+    await kept.annotate({ 'nodeport-lb.io/allow-disruption': 'true' });
+    await until(async () => /^127\.0\.5\./.test(await kept.address()), { withinMs: 60_000, what: 'it has moved' });
+    await kept.answers(await kept.address(), 80);
+    await kept.closed(address, 80);
+    expect([controller.alive, controller.pid]).toEqual([true, pid]);
   });
 });

@@ -135,7 +135,9 @@ describe('agents that hold addresses by turns', () => {
     await heldBy(lab.nodes);
     await old.stop(60_000);
     await heldBy(lab.nodes);
-    expect(beyondTheMove((await load.stop()).failures)).toEqual([]);
+    const { failures, answered } = await load.stop();
+    console.log(`${failures.length} of ${answered} requests were cut by the two moves`);
+    expect(beyondTheMove(failures)).toEqual([]);
   });
 
   test('an address that another machine has is left to it: a Service gets the next one, and none is held twice', async () => {
