@@ -118,6 +118,7 @@ await openToAll(pathsOf(made(false)), 0o644);
 if (process.env['npm_lifecycle_event'] === 'prepack') {
   const beside = ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'].map((name) => join(root, name));
   await openToAll(beside, 0o644);
+  await openToAll([join(root, 'src/bin.js'), join(root, 'src/kubectl-nodeport_lb.js')], 0o755);
 }
 
 const files = Object.values(metafile.outputs);
