@@ -208,6 +208,8 @@ export interface Note {
   readonly code: string;
   /** What is so, without a full stop. */
   readonly message: string;
+  /** Clients may be turned away by it: where nothing is worse, `code` is the condition's reason. */
+  readonly impairs?: true;
 }
 
 /** One entry of `status.loadBalancer.ingress`. */
@@ -240,4 +242,6 @@ export interface TargetReport {
   readonly unreachable?: true;
   /** When this was learnt, milliseconds since the epoch. */
   readonly asOf: number;
+  /** It is not watched but read now and then, so that people are told when. */
+  readonly isRead?: true;
 }

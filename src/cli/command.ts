@@ -40,8 +40,10 @@ export interface CommandRow {
   readonly least: number;
   readonly most: number;
   readonly options: readonly OptionName[];
-  /** What its help says in place of the table of options, where it takes less than others or goes by another default. */
-  readonly shown?: Partial<Readonly<Record<OptionName, { readonly metavar?: string; readonly default?: string }>>>;
+  /** What its help says in place of the table of options, where it takes less than others, goes by another default or means more. */
+  readonly shown?: Partial<
+    Readonly<Record<OptionName, { readonly metavar?: string; readonly default?: string; readonly help?: string }>>
+  >;
   /** Values of `--output` that it knows. */
   readonly outputs?: readonly string[];
   /** More lines of help. */

@@ -113,8 +113,8 @@ function groupOf(name: OptionName, row: CommandRow): string {
 
 /** Values are optional to commander, so that a missing one is told together with everything else. */
 function describeOption(name: OptionName, row: CommandRow): Option {
-  const { kind, help, short, default: usual }: OptionRow<unknown> = options[name];
-  const { metavar: own = kind.metavar, default: standard = usual } = row.shown?.[name] ?? {};
+  const { kind, short, default: usual, help: told }: OptionRow<unknown> = options[name];
+  const { metavar: own = kind.metavar, default: standard = usual, help = told } = row.shown?.[name] ?? {};
   const alone = kind.metavar === '';
   const metavar = name === 'output' ? (row.outputs ?? []).join('|') : own;
   const flags = `${short ? `-${short}, ` : ''}${flagOf(name)}${alone ? '' : ` [${metavar}]`}`;

@@ -21,13 +21,34 @@ export async function runStatus(call: Call): Promise<number> {
     throw new UsageError([{ where: '--all-namespaces', message: 'and --namespace exclude each other' }]);
   }
   const one = operands[0] === undefined ? undefined : await readServiceName(operands[0], values);
+  if (values.probe && (!one || values.watch || !['text', 'json', 'yaml'].includes(values.output ?? 'text'))) {
+    const message = 'asks the provider about one Service, once: give NAMESPACE/NAME, without --watch, and text, json or yaml';
+    throw new UsageError([{ where: '--probe', message }]);
+  }
   await withCluster(values, async (api) => {
-    if (values.watch) await follow(call, api, one);
+    if (one && values.probe) call.out.write(await probe(call, api, one));
+    else if (values.watch) await follow(call, api, one);
     else if (one && (values.output ?? 'text') === 'text')
       call.out.write(tellStory(await readStoryInput(api, one, values), call.out.columns));
     else call.out.write(await render(call, await describeAll(api, call, one)));
   });
   return 0;
+}
+
+/** The same of one Service, and how its targets fare at the provider now. */
+async function probe(call: Call, api: KubeApi, one: ServiceName): Promise<string> {
+  const { values, out } = call;
+  const { readHealth } = await import('./status-health.ts'); // providers are loaded only when they are asked
+  const input = await readStoryInput(api, one, values);
+  const health = await readHealth(call, { api, service: input.service, nodes: input.nodes });
+  const form = values.output ?? 'text';
+  if (form === 'text')
+    return tellStory({ ...input, now: Date.now(), ...(health ? { health } : { isUnread: true }) }, out.columns);
+  const services = await describeAll(api, call, one);
+  return renderData(
+    { version: STATUS_VERSION, services: services.map((one) => ({ ...one, targetHealth: health ?? [] })) },
+    form as 'json' | 'yaml',
+  );
 }
 
 async function describeAll(api: KubeApi, { values }: Call, one: ServiceName | undefined): Promise<readonly ServiceStatus[]> {

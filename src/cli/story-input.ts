@@ -4,6 +4,7 @@ import { type KubeApi, KubeError } from '../kube/api.ts';
 import { at, list, type Node, readService, type Service, text } from '../kube/objects.ts';
 import type { ServiceName } from './connect.ts';
 import { listNodes } from './read.ts';
+import type { TargetHealth } from './status-health.ts';
 
 /** Everything that the story of a Service is told from. */
 export interface StoryInput {
@@ -16,6 +17,10 @@ export interface StoryInput {
   readonly loadBalancerClass: string;
   /** Milliseconds since the epoch. */
   readonly now: number;
+  /** As the provider says, which was asked; absent: it was not. */
+  readonly health?: readonly TargetHealth[];
+  /** It was asked for, and there is nobody to ask. */
+  readonly isUnread?: boolean;
 }
 
 export interface EndpointCount {

@@ -26,6 +26,7 @@ export function tellStory(input: StoryInput, columns: number | undefined): strin
     tellAddresses(input.service, status),
     tellPorts(input.service, status),
     tellTargets(input, status),
+    tellHealth(input, status),
     tellEndpoints(input),
     tellAnnotations(input.service),
     tellHints(input),
@@ -118,6 +119,22 @@ function tellTargets({ service, nodes }: StoryInput, status: ServiceStatus): Cha
   const count =
     status.balancer === '' ? `${targets.nodes.length} nodes` : `${status.targets.healthy} of ${status.targets.total} healthy`;
   return { title: `Targets: ${count}`, lines };
+}
+
+function tellHealth({ health, isUnread, now }: StoryInput, { provider }: ServiceStatus): Chapter {
+  if (isUnread) {
+    const why =
+      provider === ''
+        ? 'no provider holds a balancer for it'
+        : `provider ${provider} watches its targets all the time; what it knows is said above`;
+    return { title: 'Health of the targets', lines: [`cannot be asked for: ${why}`] };
+  }
+  const lines = (health ?? []).map(({ node, port, health: state, reason, asOf }) => {
+    const where = port === undefined ? node : `${node} at port ${port}`;
+    return `${where}: ${state}${reason === '' ? '' : ` (${reason})`}, read ${renderAge(asOf, now)} ago`;
+  });
+  if (health?.length === 0) lines.push('none is registered');
+  return { title: `Health of the targets, as provider ${provider} says`, lines };
 }
 
 function tellEndpoints({ endpoints, service }: StoryInput): Chapter {

@@ -104,11 +104,13 @@ function judge(
   if (ingress.length === 0 || !report.settled) {
     return { status: 'False', reason: 'Provisioning', message: 'The load balancer is being made.' };
   }
-  const added = (report.notes ?? []).map(({ message }) => ` ${message}.`).join('');
+  const { notes = [] } = report;
+  const impairing = notes.find(({ impairs }) => impairs);
+  const added = notes.map(({ code, message, impairs }) => ` ${impairs ? `${code}: ` : ''}${message}.`).join('');
   const where = `Serving on ${ingress.map((i) => i.ip ?? i.hostname).join(', ')}`;
   if (wanted.nodes.length === 0) return fail('NoNodes', `${where}, but no node may be a target`);
   if (health.unhealthy.length === 0)
-    return { status: 'True', reason: 'Ready', message: `${where}${sayMoved(listeners)}.${added}` };
+    return { status: 'True', reason: impairing?.code ?? 'Ready', message: `${where}${sayMoved(listeners)}.${added}` };
   const sick = `${health.unhealthy.length} of ${health.total} targets ${health.unhealthy.length === 1 ? 'is' : 'are'} unhealthy: ${nameSick(health.unhealthy)}`;
   if (health.unhealthy.length === health.total) return fail(whyNone(health.unhealthy), `${where}, but ${sick}`);
   return { status: 'True', reason: 'Degraded', message: `${where}${sayMoved(listeners)}; ${sick}.${added}` };
@@ -196,8 +198,15 @@ function countTargets(service: Service, wanted: Balancer, targets: readonly Targ
   return { total, unhealthy: [...sick.values()].sort((a, b) => (a.node < b.node ? -1 : 1)) };
 }
 
+function sayTime(at: number): string {
+  return new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
 function nameSick(unhealthy: readonly TargetReport[]): string {
-  const named = unhealthy.slice(0, NAMED_TARGETS).map((t) => (t.reason ? `${t.node} (${t.reason})` : t.node));
+  const named = unhealthy.slice(0, NAMED_TARGETS).map((target) => {
+    const said = [target.reason ?? '', target.isRead ? `read at ${sayTime(target.asOf)}` : ''].filter((text) => text !== '');
+    return said.length > 0 ? `${target.node} (${said.join(', ')})` : target.node;
+  });
   const more = unhealthy.length - named.length;
   return more > 0 ? `${named.join(', ')} and ${more} more` : named.join(', ');
 }

@@ -75,6 +75,12 @@ export interface Provider<O = unknown> {
    */
   follow?(key: string, nodes: readonly NodeTarget[], uids: readonly string[]): Promise<readonly Step[]>;
 
+  /**
+   * Reads anew how the targets of a balancer fare, because a person asks: `report` tells it then. Absent: it is watched all the time, or
+   * nobody knows.
+   */
+  look?(key: string): Promise<void>;
+
   /** Connections that a data path of the provider's own has accepted since it started; absent: it forwards nothing itself. */
   connections?(): Promise<number>;
 
@@ -112,6 +118,8 @@ export interface LookOnly {
 export interface Surroundings {
   /** Who in the cluster uses this address already (a Service's externalIPs, a node, the API server), or undefined. */
   reservedBy(address: string): string | undefined;
+  /** Services, as `namespace/name`, whose NodePort this is. @param port such as `30080/TCP`; absent: not known */
+  nodePortUsers?(port: string): readonly string[];
   /** Whether the Service of this UID is there, holds a balancer of ours, and wants none any more; absent: not known. */
   leaves?(uid: string): boolean;
   /** Whether the Service of this UID is there and wants a balancer of ours, whichever; absent: not known. */

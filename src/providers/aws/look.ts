@@ -76,6 +76,18 @@ export async function lookAtStanding(bench: Bench, groups: readonly SeenGroup[])
   ]);
 }
 
+/** Reads how the targets of a balancer fare, whatever is known of them. */
+export async function lookAtHealth({ inventory, reader, now }: Bench, key: string): Promise<void> {
+  const groups = inventory.of(key).groups.filter(({ balancerArns }) => balancerArns.length > 0);
+  await Promise.all(
+    groups.map(async ({ arn }) => {
+      const read = await reader.targets(arn);
+      const had = inventory.groups.get(arn);
+      if (had) inventory.groups.set(arn, { ...had, ...sortTargets(had.tags, read), healthAt: now() });
+    }),
+  );
+}
+
 /** What others have in a group that is about to go is looked at so often, until they have left it. */
 const OTHERS_MS = 30_000;
 

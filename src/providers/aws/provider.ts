@@ -12,7 +12,7 @@ import { isCalled, NOT_THERE, PROTECTED, USED_UP } from './failures.ts';
 import { Inventory } from './inventory.ts';
 import { Ledger } from './ledger.ts';
 import { type Buckets, usualBuckets } from './limiter.ts';
-import { lacksAddresses, lookAgain, lookAtInterfaces, lookAtOthers, lookAtStanding, lookIfNeeded } from './look.ts';
+import { lacksAddresses, lookAgain, lookAtHealth, lookAtInterfaces, lookAtOthers, lookAtStanding, lookIfNeeded } from './look.ts';
 import { carriersFor, isMoving, type Moving } from './moves.ts';
 import { SHARED, TAG } from './names.ts';
 import { type AwsOptions, readOptions } from './options.ts';
@@ -350,6 +350,11 @@ class AwsProvider implements Provider<Observed> {
   /** An NLB has gone, and with it what somebody may wait for. */
   #makeRoom(): void {
     for (const key of this.#turnedAway.takeByRoom()) this.#changed(key);
+  }
+
+  async look(key: string): Promise<void> {
+    await this.#ensureSwept();
+    await lookAtHealth(this.#bench, key);
   }
 
   report(observed: Observed): Report {

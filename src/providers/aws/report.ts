@@ -114,8 +114,9 @@ function targetsOf(group: SeenGroup, observed: Observed, balancer: SeenBalancer)
   });
 }
 
-function healthOf({ state, reason }: SeenTarget): Pick<TargetReport, 'health' | 'reason'> {
-  const why = reason === undefined ? {} : { reason };
+/** Once they have settled targets are read again only when something changes, somebody asks, or the close look comes. */
+function healthOf({ state, reason }: SeenTarget): Pick<TargetReport, 'health' | 'reason' | 'isRead'> {
+  const why = { ...(reason === undefined ? {} : { reason }), ...(state === 'unhealthy' ? { isRead: true as const } : {}) };
   if (state === 'healthy' || state === 'unhealthy' || state === 'draining') return { health: state, ...why };
   if (state === 'proven') return { health: 'unknown', reason: NOT_READ };
   if (state === 'unread') return { health: 'unknown', reason: 'registered, not checked yet' };
