@@ -36,8 +36,11 @@ export interface Forget {
 const MAX_GROUPS = 256;
 /** Groups of one target at one address from which on they are one, if nobody keeps that target. */
 const MERGED_FROM = 8;
-/** The kernel is read for each deletion: a table of 40,000 entries takes some 80 ms. What is done at once shall take about so long. */
-const DELETION_MS = 50;
+/**
+ * The kernel is read for each deletion: a table of 40,000 entries takes some 80 ms. What is done at once shall take about so much longer
+ * than one alone, of which most is the start of the command on a busy machine.
+ */
+const DELETIONS_MS = 50;
 const MAX_DELETIONS_AT_ONCE = 64;
 /** The longest list that is read: some 150 bytes each. */
 const LIST_TIMEOUT_MS = 20_000;
@@ -155,7 +158,7 @@ function distinct(forgets: readonly Forget[], as: (one: Forget) => Forget): read
 export class Conntrack {
   #isMissing = false;
   #takesMany = false;
-  #atOnce = 1;
+  readonly #pace = new DeletionPace();
   #deleting: Promise<void> | undefined;
   /** The command has been looked for. */
   readonly looked: Promise<void>;
@@ -200,7 +203,7 @@ export class Conntrack {
     await this.looked;
     if (this.#isMissing) return;
     for (let at = 0; at < all.length; ) {
-      const next = all.slice(at, at + this.#atOnce);
+      const next = all.slice(at, at + (this.#takesMany ? this.#pace.atOnce : 1));
       at += next.length;
       const now = next.filter(isStill);
       if (now.length === 0) continue;
@@ -216,14 +219,31 @@ export class Conntrack {
       this.#takesMany = false;
       for (const args of commands) await runCommand('conntrack', args, { timeoutMs: LIST_TIMEOUT_MS });
     }
-    const fitting = Math.floor((DELETION_MS * commands.length) / (performance.now() - begunMs));
-    this.#atOnce = this.#takesMany ? Math.min(Math.max(1, fitting), MAX_DELETIONS_AT_ONCE) : 1;
+    this.#pace.took(performance.now() - begunMs, commands.length);
   }
 
   async #deleteAtOnce(commands: readonly (readonly string[])[]): Promise<boolean> {
     if (!this.#takesMany) return false;
     const input = commands.map((args) => `${args.join(' ')}\n`).join('');
     return (await runWithFile('conntrack', ['-R', '-'], input, LIST_TIMEOUT_MS)).code === 0;
+  }
+}
+
+/** How many are deleted at once: twice as many as long as that costs little more than one, else half as many. */
+export class DeletionPace {
+  #atOnce = 1;
+  #oneMs = 0;
+
+  /** From 1 to 64. */
+  get atOnce(): number {
+    return this.#atOnce;
+  }
+
+  took(ms: number, deletions: number): void {
+    if (deletions === 1) this.#oneMs = ms;
+    const isQuick = ms <= this.#oneMs + DELETIONS_MS;
+    if (!isQuick) this.#atOnce = Math.max(1, Math.floor(deletions / 2));
+    else if (deletions === this.#atOnce) this.#atOnce = Math.min(deletions * 2, MAX_DELETIONS_AT_ONCE);
   }
 }
 

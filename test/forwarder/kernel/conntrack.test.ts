@@ -1,6 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { atMost, type Forget, merged, TrackedReader } from '../../../src/forwarder/kernel/conntrack.ts';
-import { sayFull } from '../../../src/forwarder/kernel/fill.ts';
+import { atMost, DeletionPace, type Forget, merged, TrackedReader } from '../../../src/forwarder/kernel/conntrack.ts';
 
 const line = (port: number) =>
   `udp      17 29 src=10.9.1.2 dst=10.9.1.100 sport=1234 dport=${port} src=10.9.2.2 dst=10.9.2.1 sport=30053 dport=1234 mark=0 use=1\n`;
@@ -24,16 +23,6 @@ test('connections that are over are not kept: most of a busy table are', () => {
   }
   reader.read('icmp     1 29 src=fd00::2 dst=fd00::100 type=8 code=0 id=7 src=fd00::100 dst=fd00::2 type=0 code=0 id=7\n');
   expect(reader.found.map(({ state }) => state)).toEqual(['ESTABLISHED', 'CLOSE_WAIT', 'SYN_SENT']);
-});
-
-test.each([
-  { fill: undefined, says: null },
-  { fill: { entries: 899, limit: 1_000 }, says: null },
-  { fill: { entries: 900, limit: 1_000 }, says: 'tracks 900 connections and has room for 1000' },
-  { fill: { entries: 1_000, limit: 1_000 }, says: 'drops new ones' },
-])('a table that is nearly full is told: $fill', ({ fill, says }) => {
-  if (says === null) expect(sayFull(fill)).toBeNull();
-  else expect(sayFull(fill)).toContain(says);
 });
 
 /** Flows of so many listeners at one address to one target, each at its nodePort. */
@@ -67,4 +56,17 @@ test('where too many are to be forgotten those of the listeners concerned are, a
   const listeners = flows(20, '').map(({ protocol, address, port }) => ({ protocol, address, port }));
   expect(atMost(many, 40)).toEqual([...listeners, whole('10.9.2.4')]);
   expect(atMost(many, 20)).toEqual([{ protocol: 'udp', address: '10.9.1.100', port: 0 }]);
+});
+
+/** How many go at once in the end, when a run takes so long to start, and each deletion so long. */
+function pace(startMs: number, eachMs: number): number {
+  const one = new DeletionPace();
+  for (let i = 0; i < 12; i++) one.took(startMs + one.atOnce * eachMs, one.atOnce);
+  return one.atOnce;
+}
+
+test('many go at once where the start of the command is what takes long, and few where the table is', () => {
+  expect([pace(3, 0.1), pace(400, 0.1)]).toEqual([64, 64]);
+  expect(pace(3, 5)).toBeLessThanOrEqual(16);
+  expect(pace(3, 200)).toBeLessThanOrEqual(2);
 });
