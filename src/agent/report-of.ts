@@ -45,9 +45,9 @@ function describePaths(work: Work, link: Link): Pick<AgentReport, 'paths'> {
   for (const { id } of work.listeners()) {
     const state = link.state(id);
     if (state?.state !== 'listening') continue;
-    const { datapath = 'userspace', why = 'as asked for' } = state;
+    const { datapath = 'userspace', why = 'as asked for', impairment } = state;
     const name = `${datapath} ${why}`;
-    const had = ids.get(name) ?? { path: { datapath, why }, of: [] };
+    const had = ids.get(name) ?? { path: { datapath, why, ...(impairment ? { impairment } : {}) }, of: [] };
     had.of.push(id);
     ids.set(name, had);
   }

@@ -1,4 +1,4 @@
-import type { TargetState } from '../forwarder/rules.ts';
+import type { Impairment, TargetState } from '../forwarder/rules.ts';
 
 /** What an agent tells of itself, in a ConfigMap of its own. Pure. */
 
@@ -37,6 +37,8 @@ export interface AgentPath {
   readonly datapath: string;
   /** As the end of "because". */
   readonly why: string;
+  /** What holds it back, though it serves. */
+  readonly impairment?: Impairment;
   /** Listener ids; absent: all others. */
   readonly of?: readonly string[];
 }
@@ -93,8 +95,12 @@ function isException(value: unknown): value is HoldingException {
 
 function readPath(value: unknown): readonly AgentPath[] {
   if (!isRecord(value) || typeof value['datapath'] !== 'string' || typeof value['why'] !== 'string') return [];
-  const { datapath, why, of } = value;
-  return [{ datapath, why, ...(of === undefined ? {} : { of: texts(of) }) }];
+  const { datapath, why, of, impairment } = value;
+  return [{ datapath, why, ...(isImpairment(impairment) ? { impairment } : {}), ...(of === undefined ? {} : { of: texts(of) }) }];
+}
+
+function isImpairment(value: unknown): value is Impairment {
+  return isRecord(value) && value['code'] === 'ConntrackFull' && typeof value['message'] === 'string';
 }
 
 const HEALTH: readonly unknown[] = ['healthy', 'unhealthy', 'unknown', 'draining'];

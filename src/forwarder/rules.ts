@@ -122,6 +122,12 @@ export function targetState(
   return targets.get(`${nodeId}:${nodePort}`) ?? targets.get(nodeId);
 }
 
+/** `code` of the error table. */
+export interface Impairment {
+  readonly code: 'ConntrackFull';
+  readonly message: string;
+}
+
 export type ListenerState =
   | {
       readonly state: 'listening';
@@ -131,6 +137,8 @@ export type ListenerState =
       readonly datapath?: Datapath;
       /** Why this data path, for people. */
       readonly why?: string;
+      /** What holds it back, though it serves; of the forwarder's `warnings`, and added to the state by whoever reads the reports. */
+      readonly impairment?: Impairment;
     }
   | { readonly state: 'draining'; readonly connections: number }
   | { readonly state: 'failed'; readonly code: ListenFailure; readonly message: string };

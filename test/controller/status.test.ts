@@ -54,6 +54,25 @@ describe('what is said of a served Service', () => {
       published: true,
     },
     {
+      why: 'it serves, and something may turn clients away',
+      report: { notes: [{ code: 'ConntrackFull', message: 'the kernel has no room', impairs: true }] },
+      verdict: {
+        status: 'True',
+        reason: 'ConntrackFull',
+        message: 'Serving on 192.0.2.5. ConntrackFull: the kernel has no room.',
+      },
+      published: true,
+    },
+    {
+      why: 'the same, and a target is sick, which is worse',
+      report: {
+        notes: [{ code: 'ConntrackFull', message: 'the kernel has no room', impairs: true }],
+        targets: [sick('b', 'connection refused')],
+      },
+      verdict: { status: 'True', reason: 'Degraded', message: expect.stringContaining('ConntrackFull: the kernel has no room.') },
+      published: true,
+    },
+    {
       why: 'one target is sick',
       report: { targets: [sick('b', 'connection refused')] },
       verdict: {

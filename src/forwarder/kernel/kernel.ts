@@ -7,7 +7,7 @@ import type { ForwarderLog } from '../rules.ts';
 import { Aims } from './aims.ts';
 import { readConntrackFill } from './conntrack.ts';
 import { goesOn, leaveRules } from './farewell.ts';
-import { warnOfConntrack } from './fill.ts';
+import { FillWatch } from './fill.ts';
 import type { KernelListener } from './listener.ts';
 import { type KernelFault, Nft } from './nft.ts';
 import { type Changes, canonical, emptyPlan, type KernelRule, type Plan, planChanges } from './plan.ts';
@@ -35,6 +35,7 @@ export class Kernel {
   readonly #options: KernelOptions;
   readonly #ground: Ground;
   readonly #nft = new Nft();
+  readonly #fill = new FillWatch();
   readonly #sweeper: Sweeper;
   readonly #listeners = new Map<string, KernelListener>();
   readonly #byWatch = new Map<Watch, KernelListener>();
@@ -376,7 +377,7 @@ export class Kernel {
     if (this.#isClosed || this.#isHeld || (this.#listeners.size === 0 && this.#waiting.size === 0)) return;
     this.#machine = { own: ownAddresses(), forwards: forwardedFamilies() };
     for (const listener of this.#waiting) this.#readmit(listener);
-    warnOfConntrack(this.#ground.reports, this.#sweeper.isMissing);
+    this.#fill.look(this.#ground.reports, this.#sweeper.isMissing);
     const { table } = this.#options;
     if (this.#isLoaded && !this.#isRunning && !(await goesOn(this.#nft, table))) {
       if (this.#isClosed || this.#isHeld) return;

@@ -146,7 +146,7 @@ export class AgentLink {
   paths(id: string): readonly AgentPath[] {
     return this.#live().flatMap((report) => {
       const state = report.holdings[id] === undefined ? 'pending' : report.exceptions[id]?.state;
-      return state === 'pending' || state === 'failed' ? [] : (pathAt(report, id) ?? []);
+      return state === 'pending' || state === 'failed' ? [] : (withAgent(pathAt(report, id), report) ?? []);
     });
   }
 
@@ -267,12 +267,18 @@ function pathAt({ paths = [] }: AgentReport, id: string): AgentPath | undefined 
   return paths.find(({ of }) => of?.includes(id)) ?? paths.find(({ of }) => of === undefined);
 }
 
+/** Which machine is held back is part of what people are told. */
+function withAgent(path: AgentPath | undefined, { agent }: AgentReport): AgentPath | undefined {
+  const { impairment } = path ?? {};
+  return impairment ? { ...path!, impairment: { ...impairment, message: `agent ${agent}: ${impairment.message}` } } : path;
+}
+
 /** Listeners of both reports that have another data path now, or the same one for another reason. */
 function movedPaths(before: AgentReport | undefined, after: AgentReport | undefined): readonly string[] {
   if (!before || !after || JSON.stringify(before.paths) === JSON.stringify(after.paths)) return [];
   const told = (report: AgentReport, id: string) => {
     const path = pathAt(report, id);
-    return path && `${path.datapath} ${path.why}`;
+    return path && `${path.datapath} ${path.why} ${path.impairment?.message ?? ''}`;
   };
   return Object.keys(after.holdings).filter((id) => before.holdings[id] !== undefined && told(before, id) !== told(after, id));
 }

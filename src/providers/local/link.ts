@@ -3,6 +3,7 @@ import {
   type Forwarder,
   type ForwarderLog,
   type ForwarderReport,
+  type Impairment,
   type ListenerState,
   type Parting,
   type RulesChange,
@@ -34,6 +35,10 @@ export interface News {
   readonly closed: readonly string[];
 }
 
+function isKernels(state: ListenerState | undefined): state is ListenerState & { readonly state: 'listening' } {
+  return state?.state === 'listening' && state.datapath === 'nftables';
+}
+
 /**
  * The wire to one forwarder: gathers what is wanted during a tick, sends the difference as one change, and mirrors what the
  * forwarder reports. It mirrors no more than the wanted listeners and the targets that the forwarder watches.
@@ -45,6 +50,8 @@ export class Link {
   readonly #states = new Map<string, ListenerState>();
   readonly #targets = new Map<string, TargetState>();
   readonly #waits: Waits;
+  /** Of all that the kernel serves. */
+  #impairment: Impairment | undefined;
   #forwarder: Forwarder | undefined;
   #reported = -1;
   #scheduled = false;
@@ -77,7 +84,8 @@ export class Link {
   }
 
   state(id: string): ListenerState | undefined {
-    return this.#states.get(id);
+    const state = this.#states.get(id);
+    return this.#impairment && isKernels(state) ? { ...state, impairment: this.#impairment } : state;
   }
 
   target(node: string, nodePort: number): TargetState | undefined {
@@ -179,7 +187,7 @@ export class Link {
     this.#reported = report.generation;
     for (const [code, message] of Object.entries(report.warnings ?? {})) this.#warn(code, message);
     const awaited = this.#waits.ids();
-    const listeners: string[] = [];
+    const listeners: string[] = [...this.#learnImpairment(report.warnings?.['ConntrackFull'])];
     for (const [id, state] of Object.entries(report.listeners)) {
       const isWanted = this.entry(id) !== undefined;
       if (state === null || !isWanted) this.#states.delete(id);
@@ -209,6 +217,13 @@ export class Link {
     if (message === null) this.#log.info({ code }, 'the forwarder is held back no more');
     else
       this.#log.warn({ code, cure: code in cures ? cures[code as Code] : undefined }, `the forwarder is held back: ${message}`);
+  }
+
+  /** @returns ids of the listeners that are concerned, if there is news */
+  #learnImpairment(message: string | null | undefined): readonly string[] {
+    if (message === undefined || message === (this.#impairment?.message ?? null)) return [];
+    this.#impairment = message === null ? undefined : { code: 'ConntrackFull', message };
+    return [...this.#states].filter(([id, state]) => isKernels(state) && this.entry(id) !== undefined).map(([id]) => id);
   }
 
   /** @returns whether the health, and so what is reported, has changed */

@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
-import type { TargetState } from '../../forwarder/rules.ts';
+import type { Impairment, TargetState } from '../../forwarder/rules.ts';
 import type { Balancer, NodeTarget, Step } from '../../model.ts';
 import { isServed, type RenderOptions, renderListeners, type ServedState, sameNodes, type WantedListener } from './rules.ts';
 
@@ -29,7 +29,7 @@ export interface ObservedListener {
   /** Undefined: the forwarder has not answered yet. */
   readonly state?: ServedState;
   /** What moves its packets, where several do; absent: what `state` says. */
-  readonly paths?: readonly { readonly datapath: string; readonly why: string }[];
+  readonly paths?: readonly { readonly datapath: string; readonly why: string; readonly impairment?: Impairment }[];
 }
 
 export interface ObservedTarget {

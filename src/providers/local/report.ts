@@ -54,8 +54,8 @@ function isDelivered({ listeners }: Observed, address: string): boolean {
 
 function pathOf({ state }: ObservedListener): NonNullable<ObservedListener['paths']> {
   if (state?.state !== 'listening') return [];
-  const { datapath = 'userspace', why = AS_ASKED } = state;
-  return [{ datapath, why }];
+  const { datapath = 'userspace', why = AS_ASKED, impairment } = state;
+  return [{ datapath, why, ...(impairment ? { impairment } : {}) }];
 }
 
 function isSettled({ listener, state }: ObservedListener): boolean {
@@ -93,7 +93,13 @@ function noteAll({ outside = [], hidden, listeners }: Observed): Pick<Report, 'n
     return { code: 'AddressNotInPool', message: `${address} is kept although no pool has it for this Service any more; ${cure}` };
   });
   const ignored = listeners.flatMap(({ listener }) => ignoredBy(listener));
-  const notes = [...kept, ...(hidden === undefined ? [] : noteFailures(listeners)), ...distinct(ignored)];
+  const impaired = listeners.flatMap((entry) => entry.paths ?? pathOf(entry)).flatMap(({ impairment }) => impairment ?? []);
+  const notes = [
+    ...distinct(impaired.map((note): Note => ({ ...note, impairs: true }))),
+    ...kept,
+    ...(hidden === undefined ? [] : noteFailures(listeners)),
+    ...distinct(ignored),
+  ];
   return notes.length > 0 ? { notes } : {};
 }
 
