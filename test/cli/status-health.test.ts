@@ -61,6 +61,7 @@ function sicken(): void {
 }
 
 test('health is read when a person asks, and told with its age; nothing is written', async () => {
+  await controller.stop(0); // which would hear of it, too
   sicken();
   const { resourceVersion } = cluster.service('web')!;
   aws.calls.reset();
