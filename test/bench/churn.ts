@@ -8,6 +8,7 @@ import { type Figure, renderSection, type Section } from './figures.ts';
 import type { Answered, Burst } from './forwarder/churn-clients.ts';
 import type { Look, Order } from './forwarder/churned.ts';
 import { end } from './forwarder/contestants.ts';
+import { type Drops, sayDrops } from './forwarder/drops.ts';
 import { canMeasure, makeGrounds, startIn } from './forwarder/grounds.ts';
 
 /**
@@ -30,8 +31,8 @@ const MOST_RSS_GROWTH = 60;
 const MOST_HEAP_GROWTH = 5;
 /** Descriptors more than before the first listener, when the last has gone: nft's pipes stay, as do those of checks just begun. */
 const MOST_DESCRIPTORS_LEFT = 8;
-/** What was closed is gone by then, on a busy machine too. */
-const MOST_SETTLING_MS = 60_000;
+/** What was closed is gone by then, on a busy machine too: a sweep that took long is followed by a minute's rest. */
+const MOST_SETTLING_MS = 180_000;
 
 interface Place {
   readonly path: 'userspace' | 'nftables';
@@ -105,14 +106,16 @@ interface Outcome {
   readonly cycles: number;
   readonly asked: number;
   readonly unanswered: readonly string[];
+  /** What the kernel threw away meanwhile, by place. */
+  readonly dropped: readonly string[];
 }
 
 async function churn(place: Place, ms: number): Promise<Outcome> {
   try {
-    await place.start('nodes', 'churn-nodes.ts', [String(TARGET_PORT), ...place.targets]);
+    const nodes = await place.start('nodes', 'churn-nodes.ts', [String(TARGET_PORT), ...place.targets]);
     const clients = await place.start('client', 'churn-clients.ts', []);
     const forwarder = await place.start('balancer', 'churned.ts', [place.path]);
-    const tell = async <T>(child: ChildProcess, what: Order | Burst): Promise<T> => {
+    const tell = async <T>(child: ChildProcess, what: Order | Burst | 'drops'): Promise<T> => {
       const answered = once(child, 'message');
       child.send(what);
       return (await answered)[0] as T;
@@ -123,6 +126,13 @@ async function churn(place: Place, ms: number): Promise<Outcome> {
       tell(forwarder, { apply: { version: RULES_VERSION, generation: ++generation, ...rules } });
     const empty = { nodes: [], nodeSets: {}, listeners: [] };
     await apply(empty);
+    const nobody: Burst = { address: place.address, tcp: [], udp: [] };
+    const readAll = async (): Promise<readonly (readonly [string, Drops])[]> => [
+      ['clients', (await tell<Answered>(clients, nobody)).drops],
+      ['balancer', (await look()).drops],
+      ['nodes', await tell<Drops>(nodes, 'drops')],
+    ];
+    const dropsBefore = new Map(await readAll());
     const before = await look();
     const looks: Look[] = [];
     let [cycles, asked] = [0, 0];
@@ -137,10 +147,12 @@ async function churn(place: Place, ms: number): Promise<Outcome> {
       unanswered.push(...heard.unanswered.map((how) => `change ${cycles}, ${how}`));
       if (performance.now() - begunMs >= ((looks.length + 1) * ms) / LOOKS) looks.push(await look());
     }
-    await tell<Answered>(clients, { address: place.address, tcp: [], udp: [] }); // those who stayed leave
+    const dropsAfter = await readAll(); // those who stayed leave
+    const dropped = dropsAfter.map(([where, drops]) => [where, sayDrops(dropsBefore.get(where) ?? {}, drops)]);
     await apply(empty);
     const after = await settled(look);
-    return { path: place.path, looks, before, after, cycles, asked, unanswered };
+    const said = dropped.flatMap(([where, what]) => (what === '' ? [] : `${where}: ${what}`));
+    return { path: place.path, looks, before, after, cycles, asked, unanswered, dropped: said };
   } finally {
     await place.end();
   }
@@ -203,13 +215,15 @@ function excesses({ path, looks, before, after }: Outcome): readonly string[] {
     .map(([what, value, most]) => `${path}: ${value.toFixed(1)} ${what}, allowed ${most}`);
 }
 
-function noteOf(unanswered: readonly string[]): string {
-  if (unanswered.length === 0) return 'all of them answered';
-  return `${unanswered.length} not answered: ${unanswered.slice(0, 5).join('; ')}`;
+function noteOf({ unanswered, dropped }: Outcome): string {
+  const drops = dropped.length === 0 ? 'the kernel dropped nothing' : `the kernel dropped at ${dropped.join('; ')}`;
+  if (unanswered.length === 0) return `all of them answered; ${drops}`;
+  return `${unanswered.length} not answered: ${unanswered.slice(0, 5).join('; ')}; ${drops}`;
 }
 
 function describe(outcomes: readonly Outcome[], ms: number): Section {
-  const figures = outcomes.flatMap(({ path, looks, before, after, cycles, asked, unanswered }): Figure[] => {
+  const figures = outcomes.flatMap((outcome): Figure[] => {
+    const { path, looks, before, after, cycles, asked } = outcome;
     const over = (name: string, unit: string, of: (look: Look) => number, most: number): Figure => ({
       name: `${path}: ${name}`,
       value: growth(looks, of),
@@ -224,7 +238,7 @@ function describe(outcomes: readonly Outcome[], ms: number): Section {
         unit: '',
         note: `${REPLACED} listeners go and ${REPLACED} come with each`,
       },
-      { name: `${path}: clients`, value: asked, unit: '', note: noteOf(unanswered) },
+      { name: `${path}: clients`, value: asked, unit: '', note: noteOf(outcome) },
       { name: `${path}: times a target was found unhealthy`, value: after.downs, unit: '', note: 'all serve: a busy machine' },
       over('resident memory grows by', 'MB', ({ rss }) => rss, MOST_RSS_GROWTH),
       over('heap and buffers grow by', 'MB', ({ heap }) => heap, MOST_HEAP_GROWTH),

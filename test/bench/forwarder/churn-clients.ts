@@ -1,5 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { connect, type Socket } from 'node:net';
+import { type Drops, readDrops } from './drops.ts';
 
 // Clients that come and go: each burst has some that ask and leave, some that reset, and some that stay until the next burst ends them.
 
@@ -13,6 +14,7 @@ export interface Answered {
   readonly asked: number;
   /** Who got no answer, and how it ended. */
   readonly unanswered: readonly string[];
+  readonly drops: Drops;
 }
 
 /** Beyond the second after which a SYN is sent again. */
@@ -87,7 +89,11 @@ process.on('message', ({ address, tcp, udp }: Burst) => {
   ];
   void Promise.all(asked).then((answers) => {
     for (const socket of old) socket.destroy();
-    process.send?.({ asked: answers.length, unanswered: answers.filter((one) => one !== undefined) } satisfies Answered);
+    process.send?.({
+      asked: answers.length,
+      unanswered: answers.filter((one) => one !== undefined),
+      drops: readDrops(),
+    } satisfies Answered);
   });
 });
 process.on('disconnect', () => process.exit());

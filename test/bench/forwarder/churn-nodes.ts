@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { readDrops } from './drops.ts';
 
 // Nodes that answer everything, TCP and UDP: PORT ADDRESS...
 
@@ -17,5 +18,6 @@ for (const address of addresses) {
   socket.bind(Number(port), address);
   await Promise.all([once(server, 'listening'), once(socket, 'listening')]);
 }
+process.on('message', () => process.send?.(readDrops()));
 process.on('disconnect', () => process.exit());
 process.send?.('ready');

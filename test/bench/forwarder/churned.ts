@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { openForwarder } from '../../../src/forwarder/datapath.ts';
 import type { Rules, RulesChange } from '../../../src/forwarder/rules.ts';
+import { type Drops, readDrops } from './drops.ts';
 
 // The forwarder's process while it is churned, with --expose-gc: DATAPATH. Takes rules, and looks at itself when asked.
 
@@ -17,6 +18,7 @@ export interface Look {
   readonly active: number;
   /** How often a target was found unhealthy: flows of UDP leave it then, and what is under way on them is lost. */
   readonly downs: number;
+  readonly drops: Drops;
 }
 
 let wanted = -1;
@@ -55,6 +57,7 @@ async function lookAtSelf(): Promise<Look> {
     childrenRss: childrenRss(),
     active: sum.active,
     downs,
+    drops: readDrops(),
   };
 }
 
