@@ -170,7 +170,7 @@ async function askPlan(
   { provider, now }: Scene,
 ): Promise<readonly Step[]> {
   const members = leaving.map(({ service }) => service);
-  return provider.plan(wanted, await provider.observe(key), now, members);
+  return provider.plan(wanted, await provider.observe(key, wanted), now, members);
 }
 
 /** What the provider says beside, for instance of nodes that cannot be targets. */

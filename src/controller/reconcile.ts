@@ -122,7 +122,7 @@ async function planSteps<O>(
   leaving: Intent['leaving'],
   { provider, now }: Desk<O>,
 ): Promise<readonly Step[]> {
-  const observed = await provider.observe(key);
+  const observed = await provider.observe(key, wanted);
   return provider.plan(
     wanted,
     observed,

@@ -54,8 +54,11 @@ export interface Provider<O = unknown> {
    */
   adjust(balancer: Balancer, surroundings: Surroundings): Balancer;
 
-  /** What exists now, found by ownership marks. Cheap: from memory or a shared inventory. */
-  observe(key: string): Promise<O>;
+  /**
+   * What exists now, found by ownership marks. Cheap: from memory or a shared inventory.
+   * @param wanted what `plan` will be asked for: of what is refused before `adjust` sees it the nodes change all the same. Absent: as before
+   */
+  observe(key: string, wanted?: Balancer): Promise<O>;
 
   /**
    * Pure. All the steps from what is observed to what is wanted (undefined: nothing), in order.

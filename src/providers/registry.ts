@@ -148,7 +148,7 @@ function acceptRefusals(provider: Provider): Provider {
         throw toRefusal(thrown) ?? thrown;
       }
     },
-    observe: (key) => provider.observe(key),
+    observe: (key, wanted) => provider.observe(key, wanted),
     plan: (wanted, observed, now, leaving) => provider.plan(wanted, observed, now, leaving),
     apply: async (step) => {
       try {

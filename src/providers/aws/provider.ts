@@ -33,7 +33,7 @@ import { Surveyor } from './surveyor.ts';
 import { Sweep } from './sweep.ts';
 import { Tagging } from './tagging.ts';
 import { isOfFacts, TurnedAway } from './turned-away.ts';
-import { describeIfPossible, makeWish, NO_FACTS, type Wish } from './wish.ts';
+import { describeIfPossible, makeWish, NO_FACTS, renewNodes, type Wish } from './wish.ts';
 
 /** What the provider takes from outside; tests give an AWS of their own and little time. */
 export interface AwsParts {
@@ -247,9 +247,9 @@ class AwsProvider implements Provider<Observed> {
     if (holder !== undefined && holder !== key) throw new Refusal('AwsNameInUse', `NLB ${name} is the balancer of ${holder}`);
   }
 
-  async observe(key: string): Promise<Observed> {
+  async observe(key: string, wanted?: Balancer): Promise<Observed> {
     await this.#ensureSwept();
-    const wish = this.#wishes.get(key);
+    const wish = renewNodes(this.#wishes, key, wanted?.nodes);
     if (wish && !this.#surveyor.knows(wish.balancer.nodes, wish.names)) {
       await this.#surveyor.survey(wish.balancer.nodes, wish.names);
     }

@@ -31,6 +31,15 @@ export function makeWish(balancer: Balancer): Wish {
   };
 }
 
+/** @param nodes undefined: as it was said @returns the wish of the key, which has these nodes from now on */
+export function renewNodes(wishes: Map<string, Wish>, key: string, nodes?: Balancer['nodes']): Wish | undefined {
+  const wish = wishes.get(key);
+  if (!wish || nodes === undefined || nodes === wish.balancer.nodes) return wish;
+  const renewed = { ...wish, balancer: { ...wish.balancer, nodes } };
+  wishes.set(key, renewed);
+  return renewed;
+}
+
 /** Undefined: not enough is known, or it is refused, and `adjust` and `plan` say why. */
 export function describeIfPossible(
   { balancer, isRefused }: Wish,

@@ -70,6 +70,23 @@ const annotations = (short: Record<string, string>) => ({
   },
 });
 
+describe('what serves follows the nodes while its Service is refused', () => {
+  test.each<{ why: string; short: Record<string, string>; code: string }>([
+    { why: 'by the controller', short: { 'nodeport-lb.io/drain-seconds': 'long' }, code: 'AnnotationInvalid' },
+    { why: 'by the provider', short: { subnets: 'subnet-0' }, code: 'AwsResourceUnknown' },
+  ])('$why', async ({ short, code }) => {
+    cluster.create('web');
+    await cluster.until('Ready', () => condition('web')?.status === 'True');
+    cluster.patch('web', annotations(short));
+    await cluster.until('refused', () => condition('web')?.reason === code);
+    addNode(4);
+    removeNode(1);
+    const port = cluster.service('web')!.ports[0]!.nodePort;
+    await reach([[2, 3, 4].map((number) => `${number}:${port}`).join(' ')]);
+    expect(condition('web')?.reason).toBe(code);
+  });
+});
+
 describe('after a start with a Service that is refused, what serves follows the nodes', () => {
   test.each([
     { why: 'an annotation that is not valid', patch: annotations({ 'healthcheck-interval': '1' }), code: 'AnnotationInvalid' },
