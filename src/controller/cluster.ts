@@ -53,6 +53,7 @@ export function makeCluster(options: ClusterOptions): Cluster {
   const uses = makeAddressBook();
   const nameByUid = new Map<string, string>();
   const senders = new Map<string, Set<string>>(); // by Service, those that send a share of their connections to it
+  const ports = makePortBook();
   const selected = new Map<string, readonly NodeTarget[]>(); // by selector, as JSON; emptied with every change of nodes
   let nodes: readonly Node[] = [];
   let targets: Targets = { nodes: [], skipped: [], misread: new Map(), controlPlaneOnly: false };
@@ -66,11 +67,13 @@ export function makeCluster(options: ClusterOptions): Cluster {
     if (before) nameByUid.delete(before.uid);
     if (after) nameByUid.set(after.uid, nameOf(after));
     uses.replace(before ? addressesOf(before) : [], after ? addressesOf(after) : []);
+    const rivals = ports.replace(before, after).flatMap((name) => options.find(name) ?? []);
     for (const name of before ? otherServicesOf(before) : []) drop(senders, name, nameOf(before!));
     for (const name of after ? otherServicesOf(after) : []) enter(senders, name, nameOf(after!));
     const changed = after ?? before;
     const keys = changed ? keysOfSenders(nameOf(changed)) : [];
-    return [...new Set([keyBefore, keyAfter, ...keys].filter((key) => key !== undefined))];
+    const rivalKeys = rivals.map((service) => balancerKeyOf(service, options.shareAcrossNamespaces));
+    return [...new Set([keyBefore, keyAfter, ...keys, ...rivalKeys].filter((key) => key !== undefined))];
   }
 
   function keysOfSenders(name: string): readonly string[] {
@@ -126,7 +129,7 @@ export function makeCluster(options: ClusterOptions): Cluster {
       return service?.uid === uid ? service : undefined;
     },
     nodeNamed: (name) => nodes.find((node) => node.name === name),
-    surroundings: { reservedBy: uses.reservedBy },
+    surroundings: { reservedBy: uses.reservedBy, nodePortUsers: ports.users },
   };
 }
 
@@ -167,6 +170,36 @@ function makeAddressBook() {
     },
     reservedBy: (address: string): string | undefined => users.get(spelt(address))?.keys().next().value,
   };
+}
+
+/** Which Services have a NodePort, and which want to be reached at a port of the same number: where that is at nodes, they clash. */
+function makePortBook() {
+  const nodePorts = new Map<string, Set<string>>();
+  const wanted = new Map<string, Set<string>>();
+  return {
+    /** @returns names of the Services that want a port which has become, or is no longer, somebody's NodePort */
+    replace(before: Service | undefined, after: Service | undefined): readonly string[] {
+      const [had, has] = [before, after].map((service) => new Set(service ? nodePortsOf(service) : []));
+      for (const port of had!) drop(nodePorts, port, nameOf(before!));
+      for (const port of has!) enter(nodePorts, port, nameOf(after!));
+      for (const port of before ? wantedPortsOf(before) : []) drop(wanted, port, nameOf(before!));
+      for (const port of after ? wantedPortsOf(after) : []) enter(wanted, port, nameOf(after!));
+      const changed = [...[...had!].filter((port) => !has!.has(port)), ...[...has!].filter((port) => !had!.has(port))];
+      return changed.flatMap((port) => [...(wanted.get(port) ?? [])]);
+    },
+    users: (port: string): readonly string[] => [...(nodePorts.get(port) ?? [])],
+  };
+}
+
+function nodePortsOf({ ports }: Service): readonly string[] {
+  return ports.filter(({ nodePort }) => nodePort > 0).map(({ nodePort, protocol }) => `${nodePort}/${protocol}`);
+}
+
+/** No NodePort is below 1024 anywhere. */
+function wantedPortsOf({ type, ports }: Service): readonly string[] {
+  return type === 'LoadBalancer'
+    ? ports.filter(({ port }) => port >= 1_024).map(({ port, protocol }) => `${port}/${protocol}`)
+    : [];
 }
 
 function addressesOf(service: Service): readonly Use[] {

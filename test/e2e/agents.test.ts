@@ -100,6 +100,24 @@ describe('forwarder agents on the nodes', () => {
     await late.deleted();
   });
 
+  test('a port that is the nodePort of another Service is refused by its name, and served when that has another one', async () => {
+    const nodePorts = async (service: LabService) => (await service.read()).spec.ports?.map(({ nodePort }) => nodePort) ?? [];
+    const [taken = 0] = await nodePorts(web);
+    const clashing = await makeService(lab, namespace, 'clashing', { ports: [{ port: taken, targetPort: 'http' }] });
+    expect(await clashing.refused('PortInUse')).toContain(`nodePort of ${namespace}/web`);
+    await lab.api.delete(clashing.path);
+    await clashing.deleted();
+    const api = await makeService(lab, namespace, 'api', { ports: [{ port: 81, targetPort: 'http' }], type: 'NodePort' });
+    const [free = 0] = await nodePorts(api);
+    const patient = await makeService(lab, namespace, 'patient', { ports: [{ port: free, targetPort: 'http' }] });
+    await patient.refused('PortInUse');
+    await lab.api.delete(api.path);
+    await publishes(patient, lab.nodes);
+    expect(await patient.answers(lab.nodes[0]!.address, free)).toMatch(/^web-/);
+    await lab.api.delete(patient.path);
+    await patient.deleted();
+  });
+
   test('a node where some process has the port is left out, and an event says which process', async () => {
     const [first, ...others] = lab.nodes;
     const holder = new Process({

@@ -111,7 +111,9 @@ export class AgentsProvider implements Provider<Observed> {
     if (delivery !== undefined) refuseUndelivered(balancer);
     this.#noteStrangers(balancer.key);
     const before = this.#book.addressesOf(balancer.key);
-    const held = this.#book.assign(balancer, (address) => surroundings.reservedBy(address), this.#boundOf(balancer.key));
+    const nodePortUsers = (port: string) => surroundings.nodePortUsers?.(port) ?? [];
+    const bound = this.#boundOf(balancer.key);
+    const held = this.#book.assign(balancer, (address) => surroundings.reservedBy(address), bound, nodePortUsers);
     if (delivery !== undefined) this.#enterLocal(balancer, held, before.length === 0);
     const adjusted = withDefaults(balancer, held);
     return this.#options.ofNodes ? { ...adjusted, address: { ...adjusted.address, ofNodes: true } } : adjusted;

@@ -29,8 +29,16 @@ export interface AddressBook {
   /** Every key that holds an address. */
   keys(): readonly string[];
   restore(balancers: readonly Balancer[], reservedBy: ReservedBy): void;
-  /** The addresses that the balancer has from now on; asking again never moves it. @throws {Refusal} why it gets none */
-  assign(balancer: Balancer, reservedBy: ReservedBy, bound: readonly Bound[]): readonly string[];
+  /**
+   * The addresses that the balancer has from now on; asking again never moves it. @param nodePortUsers Services whose NodePort a port is
+   * @throws {Refusal} why it gets none
+   */
+  assign(
+    balancer: Balancer,
+    reservedBy: ReservedBy,
+    bound: readonly Bound[],
+    nodePortUsers?: (port: string) => readonly string[],
+  ): readonly string[];
   /** Frees what the key neither holds nor has open. @returns the keys for which there may be room now */
   settle(key: string, bound: readonly Bound[]): readonly string[];
   /** Takes everything from the key but what it still has open. @returns as `settle` */

@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { Refusal } from '../../errors.ts';
-import type { Balancer, IpFamily } from '../../model.ts';
+import { type Balancer, type IpFamily, nameOf } from '../../model.ts';
 import { formatIp, parseIp } from './addresses.ts';
 import type { AddressBook, Bound } from './allocate.ts';
 import { compareAge } from './allocate.ts';
@@ -9,6 +9,8 @@ import { isNodePortOfItsOwn, whoseNodePort } from './node-ports.ts';
 
 /** The name of the pool that the nodes' own addresses make, for `nodeport-lb.io/pool`. */
 export const NODE_POOL = 'nodes';
+
+type NodePortUsers = (port: string) => readonly string[];
 
 interface Holding {
   readonly owner: string;
@@ -50,9 +52,18 @@ export class NodeBook implements AddressBook {
     }
   }
 
-  /** @throws {Refusal} PoolUnknown, NodePortReserved, AddressInvalid, AddressNotInPool, FamilyUnsupported, AddressInUse, NoForwarder */
-  assign(balancer: Balancer, _reservedBy: unknown, bound: readonly Bound[]): readonly string[] {
+  /**
+   * @throws {Refusal} PoolUnknown, NodePortReserved, PortInUse, AddressInvalid, AddressNotInPool, FamilyUnsupported, AddressInUse,
+   *   NoForwarder
+   */
+  assign(
+    balancer: Balancer,
+    _reservedBy: unknown,
+    bound: readonly Bound[],
+    nodePortUsers: NodePortUsers = () => [],
+  ): readonly string[] {
     try {
+      this.#refuseNodePorts(balancer, nodePortUsers);
       const addresses = this.#choose(balancer);
       this.#waiting.delete(balancer.key);
       this.#holdings.set(balancer.key, { owner: ownerOf(balancer), addresses });
@@ -101,6 +112,16 @@ export class NodeBook implements AddressBook {
     const [address = ''] = ofFamilies;
     const { port, key } = this.#clash(balancer, address)!;
     throw new Refusal('AddressInUse', `Port ${port} of the nodes' addresses is held by ${this.#holdings.get(key)?.owner ?? key}`);
+  }
+
+  /** kube-proxy takes what comes for a NodePort at a node's address, or we would take it from the Service that has it. */
+  #refuseNodePorts(balancer: Balancer, nodePortUsers: NodePortUsers): void {
+    const had = this.#holdings.has(balancer.key) ? (this.#portsOf.get(balancer.key) ?? []) : [];
+    const own = new Set(balancer.members.map(nameOf));
+    for (const port of portsOf(balancer).filter((one) => !had.includes(one))) {
+      const other = nodePortUsers(port).find((name) => !own.has(name));
+      if (other !== undefined) throw new Refusal('PortInUse', `Port ${port} of the nodes' addresses is the nodePort of ${other}`);
+    }
   }
 
   /** Agents that are all away for a while are no reason to take a Service's addresses from it. */

@@ -64,6 +64,22 @@ describe('ports', () => {
     expect(refusalOf(() => one.assign(web('both'), undefined, [])).code).toBe('AddressInUse');
   });
 
+  test('that are the NodePort of another Service are refused by its name, and kept by whoever had them before', () => {
+    const one = book();
+    const users =
+      (...names: readonly string[]) =>
+      (port: string) =>
+        port === '30080/TCP' ? names : [];
+    const wish = web('a', { ports: [{ port: 30_080 }] });
+    const refusal = refusalOf(() => one.assign(wish, undefined, [], users('shop/api')));
+    expect(refusal).toMatchObject({ code: 'PortInUse', message: expect.stringContaining('nodePort of shop/api') });
+    expect(one.waiting()).toEqual(['default/a']);
+    expect(one.assign(wish, undefined, [], users('default/a'))).toHaveLength(2);
+    expect(one.assign(wish, undefined, [], users('shop/api'))).toHaveLength(2);
+    const beside = web('b', { ports: [{ port: 30_080, protocol: 'UDP' }] });
+    expect(one.assign(beside, undefined, [], users('shop/api'))).toHaveLength(2);
+  });
+
   test('are the older one’s after a restart, whatever the order of the list', () => {
     const one = book();
     const old = web('old', { held: ['10.0.0.1', '10.0.0.2'], createdAt: '2026-01-01T00:00:00Z' });
