@@ -275,6 +275,21 @@ const promises: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     await stage.answeredBy(web, stage.at.nodes);
   },
 
+  'a target that accepts and never answers is left out by a check over HTTP, and the others serve': async (stage) => {
+    const [mute = '', ...rest] = stage.at.nodes;
+    const { nodes } = stage.world;
+    const port = await nodes.do('health', { addresses: rest, port: 0 });
+    await nodes.do('mute', { address: mute, port });
+    await nodes.do('stop', { address: mute, port: stage.nodePort });
+    await nodes.do('mute', { address: mute, port: stage.nodePort });
+    const check = { kind: 'http', port, path: '/', intervalMs: 300, timeoutMs: 500 } as const;
+    const [web, other] = [stage.web({ check }), stage.web({ id: 'other', port: PORT + 1, nodeSet: 'rest' })];
+    await stage.apply([web, other], stage.at.nodes, { nodeSets: { all: stage.at.nodes, rest } });
+    await stage.answeredBy(other, rest);
+    await stage.known.health(`${mute}:${stage.nodePort}`, 'unhealthy');
+    await stage.answeredBy(web, rest);
+  },
+
   'a flow of UDP leaves a target that stops': async (stage) => {
     const rules = [stage.web(), stage.dns()];
     await stage.apply(rules);

@@ -1,6 +1,7 @@
 // The hand of a contract world in one place (a network namespace, or this machine): does what messages say.
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { openForwarder } from '../../../src/forwarder/datapath.ts';
 import type { Forwarder, ForwarderCounters, ForwarderReport, Parting, Rules, RulesChange } from '../../../src/forwarder/rules.ts';
@@ -14,6 +15,10 @@ export interface Orders {
   part: [how: { drainMs: number; parting: Parting }, result: null];
   serve: [at: { addresses: readonly string[]; port: number }, result: number];
   stop: [at: { address: string; port: number }, result: null];
+  /** Accepts connections, and never answers. */
+  mute: [at: { address: string; port: number }, result: null];
+  /** Answers each request over HTTP with 200. */
+  health: [at: { addresses: readonly string[]; port: number }, result: number];
   /** The name that answers, or what went wrong. */
   who: [to: Place, result: string];
   hold: [to: Place, result: { id: number; who: string }];
@@ -174,6 +179,21 @@ const orders: { [K in keyof Orders]: (what: Orders[K][0]) => Promise<Orders[K][1
     server?.tcp.close();
     server?.udp.close();
     return null;
+  },
+  mute: async ({ address, port }) => {
+    const server = createServer((socket) => void socket.on('error', () => {}).resume());
+    server.listen(port, address);
+    await once(server, 'listening');
+    return null;
+  },
+  health: async ({ addresses, port }) => {
+    for (const address of addresses) {
+      const server = createHttpServer((_request, response) => response.end('ok'));
+      server.listen(port, address);
+      await once(server, 'listening');
+      port = (server.address() as { port: number }).port;
+    }
+    return port;
   },
   who: async (to) => {
     if (to.protocol === 'UDP') {
