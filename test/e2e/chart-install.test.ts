@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { parseAllDocuments } from 'yaml';
 import { calls } from '../../src/kube/api.ts';
 import { CHART, Helm, prepareHelm } from './chart-helm.ts';
 import { ChartPod, layOutProgram, type PodTemplate } from './chart-pod.ts';
@@ -70,6 +71,17 @@ describe('no values', () => {
     await lab.api.create(`/api/v1/namespaces/${namespace}/pods?dryRun=All`, { ...template, metadata: { name: 'would-be' } });
     const test = (await helm.inLab(lab, ['get', 'hooks', 'lb', '--namespace', namespace])).trim();
     await lab.kubectl(['create', '--dry-run=server', '--validate=strict', '-f', '-'], { input: test });
+  });
+
+  test('so is the Job that helm uninstall waits for', async () => {
+    const { stdout } = await helm.template({ provider: 'aws', cleanupOnUninstall: true });
+    const objects = parseAllDocuments(stdout).map((document) => document.toJS() as { kind?: string; spec?: unknown } | null);
+    const job = objects.find((object) => object?.kind === 'Job') as { spec: { template: PodTemplate } } | undefined;
+    expect(job).toBeDefined();
+    await lab.api.create(`/api/v1/namespaces/${namespace}/pods?dryRun=All`, {
+      ...job?.spec.template,
+      metadata: { name: 'would-be' },
+    });
   });
 
   test('the controller works off Services with the rights that it was given', async () => {

@@ -126,6 +126,64 @@ describe('what is installed', () => {
   });
 });
 
+describe('what a reviewer looks for', () => {
+  interface Workload {
+    readonly replicas?: number;
+    readonly template: {
+      readonly spec: {
+        readonly containers: readonly Readonly<Record<string, unknown>>[];
+        readonly [field: string]: unknown;
+      };
+    };
+  }
+  const workload = async (kind: string, values: object = {}) =>
+    (await render(values)).find((object) => object.kind === kind)?.['spec'] as Workload;
+  const probes = {
+    livenessProbe: { httpGet: { path: '/healthz' } },
+    readinessProbe: { httpGet: { path: '/readyz' } },
+    resources: { requests: { cpu: expect.any(String), memory: expect.any(String) }, limits: { memory: expect.any(String) } },
+  };
+  const bare = { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true };
+
+  test('of the controller: no rights on its node, probes, resources, one pod', async () => {
+    const { replicas, template } = await workload('Deployment');
+    expect(replicas).toBe(1);
+    expect(template.spec).toMatchObject({
+      securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+      containers: [{ ...probes, securityContext: { ...bare, capabilities: { drop: ['ALL'] } } }],
+    });
+    expect(template.spec.containers[0]?.['securityContext']).not.toHaveProperty('capabilities.add');
+    for (const field of ['hostNetwork', 'topologySpreadConstraints', 'priorityClassName'])
+      expect(template.spec).not.toHaveProperty(field);
+  });
+
+  test('of more controllers: spread over the nodes, of the class that was asked for', async () => {
+    const { replicas, template } = await workload('Deployment', {
+      replicaCount: 3,
+      priorityClassName: 'system-cluster-critical',
+    });
+    expect(replicas).toBe(3);
+    expect(template.spec).toMatchObject({
+      priorityClassName: 'system-cluster-critical',
+      topologySpreadConstraints: [{ topologyKey: 'kubernetes.io/hostname', maxSkew: 1, whenUnsatisfiable: 'ScheduleAnyway' }],
+    });
+  });
+
+  test.each([
+    { vips: false, add: ['NET_ADMIN', 'NET_BIND_SERVICE'] },
+    { vips: true, add: ['NET_ADMIN', 'NET_BIND_SERVICE', 'NET_RAW', 'NET_BROADCAST'] },
+  ])('of the agents, VIPs $vips: the host network, and just $add', async ({ vips, add }) => {
+    const values = { provider: 'local', localPools: ['10.0.0.0/28'], forwarder: { vips } };
+    const { template } = await workload('DaemonSet', values);
+    expect(template.spec).toMatchObject({
+      hostNetwork: true,
+      priorityClassName: 'system-node-critical',
+      securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
+      containers: [{ ...probes, securityContext: { ...bare, capabilities: { drop: ['ALL'], add } } }],
+    });
+  });
+});
+
 test('with namespaces nobody has a right on Services, their status, events or slices everywhere', async () => {
   const everywhere = async (values: object) =>
     (await render({ provider: 'local', ...values }))
