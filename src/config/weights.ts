@@ -94,7 +94,7 @@ function readAction(annotation: string, text: string): Weights {
   const sticky = readStickiness(config['targetGroupStickinessConfig']);
   const others = readTargets(config['targetGroups']);
   if (weight === 0 && others.every((one) => one.weight === 0)) {
-    throw new Wrong('forwardConfig', 0, 'with at least one weight above 0');
+    throw new Wrong('the sum of the weights', 0, 'at least 1');
   }
   return { annotation, protocol, port: Number(number), weight, ...(sticky === undefined ? {} : { sticky }), others };
 }

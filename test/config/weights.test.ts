@@ -90,7 +90,7 @@ describe('weights of a port', () => {
       why: 'nobody gets anything',
       text: action({ baseServiceWeight: 0, targetGroups: [{ ...canary, weight: 0 }] }),
       value: '0',
-      says: /at least one weight above 0/,
+      says: /the sum of the weights must be at least 1/,
     },
     {
       why: 'how long clients stay',
