@@ -34,14 +34,14 @@ describe('the chart with provider local', () => {
     const privileged = { 'pod-security.kubernetes.io/enforce': 'privileged' };
     await lab.api.create('/api/v1/namespaces', { metadata: { name: namespace, labels: restricted } });
     await lab.api.create('/api/v1/namespaces', { metadata: { name: agents, labels: privileged } });
-    const values = { provider: 'local', forwarder: { namespace: agents } };
+    await lab.namespace('shop'); // has Roles for both, instead of ClusterRoles
+    const values = { provider: 'local', namespaces: ['shop'], forwarder: { namespace: agents } };
     await helm.inLab(lab, ['install', 'lb', CHART, '--namespace', namespace], values);
     const path = `/apis/apps/v1/namespaces/${agents}/daemonsets/${account}`;
     ({ template } = (await lab.api.get<{ spec: { template: typeof template } }>(path)).spec);
     pod = await ChartPod.from(lab, program, namespace, name);
     pod.start();
     for (const node of lab.nodes) await startAgentPod(node, program);
-    await lab.namespace('shop');
     const ports = [{ name: 'http', port: 8080 }];
     const pods = await lab.deployment({ namespace: 'shop', name: 'web', labels: { app: 'web' }, nodes: lab.nodes, ports });
     web = await makeService(lab, 'shop', 'web', { ports: [{ port: 8000, targetPort: 'http' }] });
@@ -158,6 +158,8 @@ describe('the chart with provider local', () => {
   test('nothing was forbidden to either, and no right of an agent is idle', async () => {
     expect(forbiddenTo(pod.user)).toEqual([]);
     expect(forbiddenTo(user)).toEqual([]);
+    for (const who of [user, pod.user])
+      expect(new Set(lab.audit({ user: who, resource: 'services' }).map((entry) => entry.namespace))).toEqual(new Set(['shop']));
     const wanted = ['create', 'get', 'list', 'update', 'watch'].map((verb) => `${verb} configmaps`);
     wanted.push('create leases', 'get leases', 'update leases');
     wanted.push('list nodes', 'list services', 'watch nodes', 'watch services');
