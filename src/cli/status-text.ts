@@ -15,7 +15,7 @@ const wideColumns: readonly Column[] = [
   ...columns,
   { title: 'PROVIDER' },
   { title: 'PORT(S)' },
-  { title: 'DATA-PATH' },
+  { title: 'DATA-PATH', least: 24 },
   { title: 'CLIENT-ADDRESS', least: 6 },
   { title: 'MESSAGE', least: 20 },
 ];
@@ -42,7 +42,7 @@ export function renderStatusTable(
       ...row,
       service.provider || '<none>',
       service.ports.map(renderPort).join(',') || '<none>',
-      [...new Set(service.datapaths.map(({ datapath }) => datapath))].join(',') || '<unknown>',
+      renderPaths(service),
       service.clientAddress.replaceAll(/ \(.*?\)/g, '') || '<unknown>',
       firstSentence(service.message),
     ];
@@ -50,7 +50,14 @@ export function renderStatusTable(
   return renderTable(form === 'text' ? columns : wideColumns, rows, width);
 }
 
-/** The whole of it, and the reasons of the data path, are in `status NAMESPACE/NAME`, where there is room. */
+/** Userspace with its reason, where it is a need of the Service or the machine; everything else is as fast as it gets, or as asked for. */
+function renderPaths({ datapaths }: Pick<ServiceStatus, 'datapaths'>): string {
+  const isNeed = (datapath: string, why: string): boolean => datapath === 'userspace' && why !== 'as asked for';
+  const named = datapaths.map(({ datapath, why }) => (isNeed(datapath, why) ? `${datapath} (${why})` : datapath));
+  return [...new Set(named)].join(',') || '<unknown>';
+}
+
+/** The whole of it, and all reasons of the data path, are in `status NAMESPACE/NAME`, where there is room. */
 function firstSentence(message: string): string {
   return /^.*?[.!?](?= [A-Z]|$)/.exec(message.replaceAll(/\s+/g, ' '))?.[0] ?? message.replaceAll(/\s+/g, ' ');
 }

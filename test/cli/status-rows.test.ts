@@ -75,6 +75,15 @@ describe('the data path, and what hides the client', () => {
     expect(describeStatus(service({}), around)).toMatchObject({ datapaths: [], clientAddress: '' });
   });
 
+  test('the wide table says why a Service needs userspace', () => {
+    const needy = row(
+      'local',
+      'userspace: the PROXY protocol is written by userspace\nnftables: rights, machine and rule allow it',
+    );
+    const table = renderStatusTable([needy], 'wide', undefined, 0);
+    expect(table).toMatch(/ userspace \(the PROXY protocol is written by userspace\),nftables {2,}in the PROXY protocol header/);
+  });
+
   test('the wide table has both, in a few words; the reasons are in the story of one Service', () => {
     const both = row('local', 'userspace: as asked for\nnftables: rights, machine and rule allow it\nnftables: the same again');
     const long = { ...both, message: `${'Nobody answers at 10.0.0.1. '.repeat(20)}The cure is elsewhere.` };

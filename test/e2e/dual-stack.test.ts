@@ -91,6 +91,9 @@ describe('a dual-stack cluster', () => {
       spec: { ipFamilyPolicy: 'RequireDualStack' },
     });
     await says(/^userspace: the PROXY protocol is written by userspace$/, proxied);
+    expect(await program('status', '-A', '-o', 'wide')).toMatch(
+      / proxied .* userspace \(the PROXY protocol is written by userspace\) /,
+    );
     await says(/^nftables: /);
   });
 
