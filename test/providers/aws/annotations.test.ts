@@ -165,6 +165,12 @@ const rows: readonly Row[] = [
     see: ({ lb }) => [lb.securityGroups.length, lb.securityGroups[0]],
     is: [2, 'sg-nodes'],
   },
+  {
+    why: 'manage-backend-security-group-rules: false, and the NLB has its own group only',
+    annotations: { 'manage-backend-security-group-rules': 'false' },
+    see: ({ groupNames }) => groupNames.map((name) => name.startsWith('np-default-web')),
+    is: [true],
+  },
   { why: 'disable-nlb-sg', annotations: { 'disable-nlb-sg': 'true' }, see: ({ lb }) => lb.securityGroups, is: [] },
   {
     why: 'inbound-sg-rules-on-private-link-traffic',
@@ -299,6 +305,13 @@ const rows: readonly Row[] = [
     is: ['443 TLS 2', '80 TCP 0'],
   },
   {
+    why: 'ssl-ports by name',
+    annotations: { 'ssl-cert': certificate(1), 'ssl-ports': 'p443' },
+    wish: { ports: [{ port: 80 }, { port: 443 }] },
+    see: ({ listeners }) => listeners.map(({ port, protocol }) => `${port} ${protocol}`).sort(),
+    is: ['443 TLS', '80 TCP'],
+  },
+  {
     why: 'ssl-ports: * is every port',
     annotations: { 'ssl-cert': certificate(1), 'ssl-ports': '*' },
     see: ({ listeners }) => listeners[0]!.protocol,
@@ -386,6 +399,25 @@ const rows: readonly Row[] = [
       ),
     ],
     is: ['10256', true],
+  },
+  {
+    why: 'a UDP-only port with traffic policy Local is checked at its healthCheckNodePort, which the nodes admit',
+    wish: {
+      ports: [{ port: 53, protocol: 'UDP', localOnly: true, healthCheck: { protocol: 'http', port: 32_000, path: '/healthz' } }],
+    },
+    see: ({ group, nodeRules }) => [
+      group.check.port,
+      [...nodeRules.rules.values()].some(
+        (rule) => rule.protocol === 'tcp' && (rule.fromPort ?? 0) <= 32_000 && (rule.toPort ?? 0) >= 32_000,
+      ),
+    ],
+    is: ['32000', true],
+  },
+  {
+    why: 'healthcheck-protocol https',
+    annotations: { 'healthcheck-protocol': 'HTTPS', 'healthcheck-port': '8443' },
+    see: ({ group }) => [group.check.protocol, group.check.port, group.check.path, group.check.httpCode],
+    is: ['HTTPS', '8443', '/', '200-399'],
   },
   {
     why: 'additional-resource-tags, on everything',

@@ -32,10 +32,10 @@ function counted(): { readonly total: number; readonly reads: number } {
 
 const COUNT = 40;
 const all = Array.from({ length: COUNT }, (_, at) => at);
-const many = (more: BalancerWish = {}) =>
-  all.map((at) => nlb({ name: `web-${at}`, ports: [{ port: 80, nodePort: 30_000 + at }], ...more }));
-const wantAll = async (more: BalancerWish = {}, one = provider): Promise<void> => {
-  await Promise.all(many(more).map((wish) => settle(wish, one)));
+const many = (more: BalancerWish = {}, annotations: Readonly<Record<string, string>> = {}) =>
+  all.map((at) => nlb({ name: `web-${at}`, ports: [{ port: 80, nodePort: 30_000 + at }], ...more }, annotations));
+const wantAll = async (more: BalancerWish = {}, one = provider, annotations = {}): Promise<void> => {
+  await Promise.all(many(more, annotations).map((wish) => settle(wish, one)));
 };
 
 /** NLBs of the sandbox are active when they are read next. */
@@ -77,6 +77,7 @@ test('forty Services: 7 calls each, none for what changes nothing, 0.3 for a sta
   aws.calls.reset();
   await wantAll();
   await wantAll({ labels: { team: 'shop' } });
+  await wantAll({}, provider, { 'example.com/owner': 'shop' });
   expect(aws.calls.total()).toBe(0);
 
   aws.calls.reset();
