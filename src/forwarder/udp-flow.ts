@@ -94,12 +94,14 @@ export class Flow implements Placed {
     this.#pass(datagram);
   }
 
-  /** From another port of this machine, also to the same target: whatever the way there remembers of the old one is void. */
+  /**
+   * From another port of this machine, also to the same target: whatever the way there remembers of the old one is void. What waits for
+   * the old socket goes by the new one.
+   */
   moveTo(target: Attempt): void {
     this.#target = target;
     this.#socket.close();
     this.#isConnected = false;
-    this.#waiting = [];
     this.#hasAnswered = false;
     this.#unansweredSinceMs = Number.POSITIVE_INFINITY;
     this.leaveAtMs = Number.POSITIVE_INFINITY;
@@ -187,6 +189,6 @@ export class Flow implements Placed {
       return;
     }
     this.moveTo(next);
-    if (resend) this.#pass(resend);
+    if (resend && !this.#waiting.includes(resend)) this.#pass(resend);
   }
 }
