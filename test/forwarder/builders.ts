@@ -108,6 +108,21 @@ export async function until<T>(
   }
 }
 
+const OWN_TICK_MS = 5;
+
+/**
+ * Time that this process has had, for upper bounds: while a busy machine lets it wait for its turn, none passes.
+ * @returns the ms since then, rather too few than too many
+ */
+export function startOwnTime(cleanup: Cleanup): () => number {
+  let ticks = 0;
+  const timer = setInterval(() => {
+    ticks += 1;
+  }, OWN_TICK_MS);
+  cleanup.add(() => clearInterval(timer));
+  return () => ticks * OWN_TICK_MS;
+}
+
 /** Things to be closed at the end of a test, last first. */
 export class Cleanup {
   readonly #tasks: (() => unknown)[] = [];

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { startForwarder } from '../../src/forwarder/forwarder.ts';
 import { MAX_PROBES_PER_SECOND } from '../../src/forwarder/pace.ts';
-import { backends, Cleanup, Known, listener, quiet, rules, until, whoAnswers } from './builders.ts';
+import { backends, Cleanup, Known, listener, quiet, rules, startOwnTime, until, whoAnswers } from './builders.ts';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
@@ -29,10 +29,11 @@ test('a thousand listeners on a hundred nodes stay under the ceiling of probes a
   accepted = 0;
   const cpu = process.cpuUsage();
   const begun = performance.now();
+  const ownMs = startOwnTime(cleanup);
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   const { user, system } = process.cpuUsage(cpu);
   const seconds = (performance.now() - begun) / 1_000; // more than asked for on a busy machine
-  expect(accepted / seconds).toBeGreaterThan(MAX_PROBES_PER_SECOND * 0.2);
+  expect(accepted / (ownMs() / 1_000)).toBeGreaterThan(MAX_PROBES_PER_SECOND * 0.2);
   expect(accepted / seconds).toBeLessThan(MAX_PROBES_PER_SECOND * 1.5);
   expect((user + system) / 1e6 / seconds).toBeLessThan(0.7);
 });
@@ -43,7 +44,7 @@ test('a node more is one small change for a thousand listeners', async () => {
   const thousand = Array.from({ length: 1_000 }, (_, i) => listener({ id: `l${i}`, nodePort: 20_000 + i }));
   forwarder.apply(rules({ nodes: hundred, listeners: thousand }));
   await known.port('l999');
-  const begun = performance.now();
+  const before = process.cpuUsage();
   forwarder.apply({
     version: 1,
     base: 1,
@@ -52,6 +53,7 @@ test('a node more is one small change for a thousand listeners', async () => {
     nodeSets: { all: [...hundred.map(({ id }) => id), 'more'] },
     listeners: {},
   });
-  expect(performance.now() - begun).toBeLessThan(250);
+  const { user, system } = process.cpuUsage(before);
+  expect((user + system) / 1_000).toBeLessThan(250);
   await known.health('more', 'healthy');
 });

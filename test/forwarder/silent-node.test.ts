@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { startForwarder } from '../../src/forwarder/forwarder.ts';
 import type { RuleListener, RuleNode } from '../../src/forwarder/rules.ts';
-import { backend, Cleanup, Known, listener, nodes, quiet, rules, until, whoAnswers } from './builders.ts';
+import { backend, Cleanup, Known, listener, nodes, quiet, rules, startOwnTime, until, whoAnswers } from './builders.ts';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
@@ -29,18 +29,18 @@ test('a node that goes silent is found within seconds, no client fails meanwhile
   const port = await known.port();
   await known.health('node-2', 'healthy');
   await node.freeze();
-  const begun = performance.now();
+  const ownMs = startOwnTime(cleanup);
   expect(await namesOf(port, 6)).toContain('127.0.0.1');
   const { reason } = await known.health('node-2', 'unhealthy');
-  expect(performance.now() - begun).toBeLessThan(4_500);
+  expect(ownMs()).toBeLessThan(4_500);
   expect(reason).toContain('no answer from 127.0.0.2');
-  const quick = performance.now();
+  const quickMs = startOwnTime(cleanup);
   expect(await namesOf(port, 20)).toEqual(new Set(['127.0.0.1']));
-  expect(performance.now() - quick).toBeLessThan(1_000);
+  expect(quickMs()).toBeLessThan(1_000);
   node.thaw();
   await known.health('node-2', 'healthy');
   await until('it to be used', async () => (await whoAnswers(port)) === '127.0.0.2');
-}, 15_000);
+}, 60_000);
 
 test('a node whose first address is silent is reached by its second, without a wait', async () => {
   const serving = await backend(cleanup, '127.0.0.1');
@@ -50,7 +50,7 @@ test('a node whose first address is silent is reached by its second, without a w
   const { known } = start({ nodes: [twoWays], listeners: [listener({ nodePort: serving.port })] });
   const port = await known.port();
   expect((await known.health('node', 'healthy')).address).toBe('127.0.0.1');
-  const begun = performance.now();
+  const ownMs = startOwnTime(cleanup);
   expect(await namesOf(port, 5)).toEqual(new Set(['127.0.0.1']));
-  expect(performance.now() - begun).toBeLessThan(1_000);
+  expect(ownMs()).toBeLessThan(1_000);
 });
