@@ -126,6 +126,8 @@ export interface HealthCheck {
 /** Settings of the whole balancer, from provider-neutral annotations; unset: the provider's own default. */
 export interface Settings {
   readonly proxyProtocol?: 'v1' | 'v2';
+  /** A connection that a target refuses must be made to another one. */
+  readonly retry?: boolean;
   /** How long established connections live on after their target or listener has gone. */
   readonly drainSeconds?: number;
   /** How long a connection may be silent before it is closed. */

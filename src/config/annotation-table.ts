@@ -53,6 +53,14 @@ export const annotationTable = {
     help: "tells targets the client's address with a PROXY protocol header in front of each connection",
     example: 'v2',
   },
+  retry: {
+    type: 'boolean',
+    default: 'where userspace serves it',
+    allowed: 'true or false',
+    readBy: 'local',
+    help: 'a connection that a target refuses is made to another one before its client notices; true: needs userspace, which is taken for it',
+    example: 'true',
+  },
   'health-check-protocol': {
     type: 'choice',
     default: 'tcp; http for externalTrafficPolicy Local',

@@ -32,6 +32,7 @@ export interface Annotations {
   readonly addresses: readonly string[];
   readonly pool?: string;
   readonly proxyProtocol?: 'v1' | 'v2';
+  readonly retry?: boolean;
   readonly healthCheck: {
     readonly protocol?: 'tcp' | 'http';
     readonly port?: number | 'traffic-port';
@@ -99,6 +100,7 @@ export function readAnnotations(annotations: Readonly<Record<string, string>>, p
     addresses: read('addresses', readAddresses) ?? [],
     ...defined('pool', read('pool', readName)),
     ...defined('proxyProtocol', read('proxy-protocol', readChoice('v1', 'v2'))),
+    ...defined('retry', read('retry', readBoolean)),
     healthCheck: readHealthCheck(read),
     ...defined('drainSeconds', read('drain-seconds', readWhole(0, 3600))),
     ...defined('idleTimeoutSeconds', read('idle-timeout-seconds', readWhole(0, 86_400))),

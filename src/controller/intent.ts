@@ -179,6 +179,7 @@ function describeBalancer(input: IntentInput, services: readonly Service[]): Bal
     },
     settings: {
       ...(notes.proxyProtocol ? { proxyProtocol: notes.proxyProtocol } : {}),
+      ...(notes.retry === true ? { retry: true } : {}),
       ...(notes.drainSeconds === undefined ? {} : { drainSeconds: notes.drainSeconds }),
       ...(notes.idleTimeoutSeconds === undefined ? {} : { idleTimeoutSeconds: notes.idleTimeoutSeconds }),
       publish: notes.publish,

@@ -75,11 +75,13 @@ export class TcpListener implements DialHost {
 
   /** New settings for new connections; the same socket. */
   update(rule: RuleListener): void {
+    const { why } = this.#ground.pathOf(this.#rule);
     this.#rule = rule;
     this.#watch = this.#ground.health.watch(rule);
     this.#allowed = allowedSources(rule.sourceRanges);
     if (rule.affinitySeconds === undefined) this.#affinity = new Affinity();
     this.retarget();
+    if (this.#ground.pathOf(rule).why !== why) this.loopsChanged(); // the same socket, for another reason
   }
 
   /** Opens the port if it is not open; called again, it tries at once what has failed. */

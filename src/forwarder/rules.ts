@@ -69,6 +69,8 @@ export interface RuleListener {
   readonly affinitySeconds?: number;
   /** Write this header to the target first. TCP only: version 2 has a form for UDP, but servers do not read it. */
   readonly proxyProtocol?: 'v1' | 'v2';
+  /** Where a target refuses, another one must be tried for the same connection, which only userspace can; it does so unasked, too. */
+  readonly retry?: boolean;
   /**
    * How long established connections live on after their target or the listener has gone. A flow of UDP does so only while it is
    * answered (target) and not silent (listener).

@@ -97,12 +97,14 @@ export class UdpListener implements FlowHost {
 
   /** New settings, for flows that there are as well; the same socket. */
   update(rule: RuleListener): void {
+    const { why } = this.#ground.pathOf(this.#rule);
     this.#rule = rule;
     this.#aim.update(rule);
     this.#allowed = allowedSources(rule.sourceRanges);
     this.#ground.flows.renewTimes();
     for (const flow of this.#flows) if (!isAllowed(this.#allowed, flow.client.address)) this.#end(flow);
     this.retarget();
+    if (this.#ground.pathOf(rule).why !== why) this.loopsChanged(); // the same socket, for another reason
   }
 
   /** Opens the port if it is not open; called again, it tries at once what has failed. */

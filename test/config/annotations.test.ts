@@ -29,6 +29,7 @@ describe('values', () => {
     { why: 'one address twice', set: { addresses: '10.0.0.5 ::ffff:10.0.0.5' }, gives: { addresses: ['10.0.0.5'] } },
     { why: 'pool', set: { pool: 'public' }, gives: { pool: 'public' } },
     { why: 'PROXY protocol', set: { 'proxy-protocol': 'V2' }, gives: { proxyProtocol: 'v2' } },
+    { why: 'another try', set: { retry: 'true' }, gives: { retry: true } },
     { why: 'check port', set: { 'health-check-port': '10256' }, gives: { healthCheck: { port: 10256 } } },
     { why: 'traffic port', set: { 'health-check-port': 'traffic-port' }, gives: { healthCheck: { port: 'traffic-port' } } },
     {

@@ -94,6 +94,8 @@ describe('a dual-stack cluster', () => {
     expect(await program('status', '-A', '-o', 'wide')).toMatch(
       / proxied .* userspace \(the PROXY protocol is written by userspace\) /,
     );
+    await proxied.annotate({ 'nodeport-lb.io/proxy-protocol': null, 'nodeport-lb.io/retry': 'true' });
+    await says(/^userspace: another target is tried for the same connection by userspace alone$/, proxied);
     await says(/^nftables: /);
   });
 

@@ -72,6 +72,19 @@ describe('bad days of the kernel path', () => {
     await news({ state: 'listening', datapath: 'userspace' });
     await news({ state: 'listening', datapath: 'nftables' }, 'proxy');
     await served(web({ id: 'proxy', port: PORT + 1 }));
+    await net.balancer.do('apply', rules([web({ retry: true })]));
+    await news({ state: 'listening', datapath: 'userspace', why: expect.stringContaining('another target') });
+  });
+
+  test('a rule that asks for another try gets userspace, and a target that refuses costs no client', async () => {
+    await open('auto');
+    const retry = web({ retry: true });
+    await net.balancer.do('apply', rules([retry]));
+    await news({ state: 'listening', datapath: 'userspace', why: expect.stringContaining('another target is tried') });
+    await served();
+    const [gone = '', ...rest] = net.ipv4.nodes;
+    await net.nodes.do('stop', { address: gone, port: nodePort });
+    for (let i = 0; i < 20; i += 1) expect(rest).toContain(await who());
   });
 
   test('without forwarding auto takes userspace, and nftables fails by name until it is on', async () => {

@@ -9,6 +9,8 @@ import { canonical, type Family, familyOf } from './plan.ts';
  */
 export function needOfUserspace(rule: RuleListener, nodes: readonly NodeEntry[], own: ReadonlySet<string>): string | undefined {
   if (rule.proxyProtocol !== undefined) return 'the PROXY protocol is written by userspace';
+  if (rule.retry === true && rule.protocol !== 'SCTP')
+    return 'another target is tried for the same connection by userspace alone';
   if (rule.port === 0) return 'a port that the kernel shall choose needs a socket';
   if (rule.address.includes('%') || isIP(rule.address) === 0) return 'an address of one link alone needs a socket';
   if (rule.address === '0.0.0.0' || (rule.address.includes(':') && canonical(rule.address) === '::'))

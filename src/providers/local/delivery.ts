@@ -83,15 +83,18 @@ export class LocalOnes {
 }
 
 /** Pure. Settings that have no effect on this listener: what is established is in the kernel of a node, and not ours to end. */
-export function ignoredBy({ delivery, service, protocol, drainMs, idleMs }: WantedListener): readonly Note[] {
+export function ignoredBy({ delivery, service, protocol, drainMs, idleMs, retry }: WantedListener): readonly Note[] {
   if (delivery === undefined) return [];
   const usualIdle = protocol === 'UDP' ? UDP_IDLE_SECONDS : IDLE_SECONDS;
   const annotations = [
     ...(idleMs === usualIdle * 1_000 ? [] : ['nodeport-lb.io/idle-timeout-seconds']),
     ...(drainMs === DRAIN_SECONDS * 1_000 ? [] : ['nodeport-lb.io/drain-seconds']),
   ];
-  return annotations.map((name) => ({
-    code: 'NotSupported',
-    message: `${name} of ${service} has no effect: kube-proxy delivers, and connections live as long as the node's kernel lets them`,
-  }));
+  const notes = annotations.map((name): Note => {
+    const why = "kube-proxy delivers, and connections live as long as the node's kernel lets them";
+    return { code: 'NotSupported', message: `${name} of ${service} has no effect: ${why}` };
+  });
+  if (!retry) return notes;
+  const message = `nodeport-lb.io/retry of ${service} has no effect: kube-proxy delivers, and tries no second pod`;
+  return [...notes, { code: 'NotSupported', message }];
 }

@@ -79,7 +79,7 @@ export function renderListeners(balancer: Balancer, options: RenderOptions): rea
 
 function renderListener(balancer: Balancer, listener: Listener, address: string, options: RenderOptions): WantedListener {
   const { targetGroup, protocol, port, service } = listener;
-  const { drainSeconds = DRAIN_SECONDS, proxyProtocol } = balancer.settings;
+  const { drainSeconds = DRAIN_SECONDS, proxyProtocol, retry } = balancer.settings;
   const { idleTimeoutSeconds = protocol === 'UDP' ? UDP_IDLE_SECONDS : IDLE_SECONDS } = balancer.settings;
   const refusal = refusePort(listener, options);
   return {
@@ -97,6 +97,7 @@ function renderListener(balancer: Balancer, listener: Listener, address: string,
     sourceRanges: targetGroup.sourceRanges,
     ...(targetGroup.affinitySeconds === undefined ? {} : { affinitySeconds: targetGroup.affinitySeconds }),
     ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
+    ...(retry ? { retry } : {}),
     drainMs: drainSeconds * 1_000,
     idleMs: idleTimeoutSeconds * 1_000,
     ...(refusal === undefined ? {} : { refusal }),

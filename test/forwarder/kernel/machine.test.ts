@@ -108,6 +108,8 @@ describe('what needs userspace', () => {
   test.each<{ why: string; rule?: Partial<RuleListener>; node?: RuleNode; need: RegExp | undefined }>([
     { why: 'nothing special', need: undefined },
     { why: 'PROXY protocol', rule: { proxyProtocol: 'v2' }, need: /PROXY/ },
+    { why: 'another try', rule: { retry: true }, need: /another target is tried .* by userspace alone/ },
+    { why: 'another try of SCTP, which userspace has not', rule: { retry: true, protocol: 'SCTP' }, need: undefined },
     { why: 'a chosen port', rule: { port: 0 }, need: /socket/ },
     { why: 'a loopback address', rule: { address: '127.0.0.1' }, need: /loopback/ },
     { why: 'all addresses', rule: { address: '::' }, need: /every address/ },

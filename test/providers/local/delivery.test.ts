@@ -50,11 +50,12 @@ test('kube-proxy carries SCTP too', () => {
 
 test('settings that have no effect are told, once a Service', () => {
   const ports = [{ port: 80 }, { port: 443 }, { port: 53, protocol: 'UDP' as const }];
-  const settings = { idleTimeoutSeconds: 60, drainSeconds: 5 };
+  const settings = { idleTimeoutSeconds: 60, drainSeconds: 5, retry: true };
   const { notes, listeners } = reportObserved(observe({ ports, settings }, 'kube-proxy'));
   expect(notes).toEqual([
     { code: 'NotSupported', message: expect.stringMatching(/idle-timeout-seconds of default\/web has no effect/) },
     { code: 'NotSupported', message: expect.stringMatching(/drain-seconds of default\/web has no effect/) },
+    { code: 'NotSupported', message: expect.stringMatching(/retry of default\/web has no effect/) },
   ]);
   expect(listeners.every(({ error }) => error === undefined)).toBe(true);
   expect(reportObserved(observe({ ports }, 'kube-proxy')).notes).toBeUndefined();

@@ -26,7 +26,10 @@ describe('a listener for the forwarder', () => {
         unhealthyThreshold: 3,
       },
     };
-    const [listener] = render({ ports: [port], settings: { proxyProtocol: 'v2', drainSeconds: 5, idleTimeoutSeconds: 90 } });
+    const [listener] = render({
+      ports: [port],
+      settings: { proxyProtocol: 'v2', retry: true, drainSeconds: 5, idleTimeoutSeconds: 90 },
+    });
     expect(toRule(listener!, 's1')).toEqual({
       id: 'default/web 80/TCP 10.9.0.1',
       protocol: 'TCP',
@@ -40,6 +43,7 @@ describe('a listener for the forwarder', () => {
       sourceRanges: ['10.0.0.0/8'],
       affinitySeconds: 60,
       proxyProtocol: 'v2',
+      retry: true,
       drainMs: 5_000,
       idleMs: 90_000,
     });
