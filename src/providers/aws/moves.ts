@@ -76,7 +76,7 @@ function groupsOf(key: string, { groups }: Seen): readonly SeenGroup[] {
   return [...groups.values()].filter(({ tags }) => tags[TAG.balancer] === key);
 }
 
-/** Whether clients of the Service may go there: each of its ports has targets that serve, or as much as they do where it is now. */
+/** Whether clients of the Service may go there: each of its ports has targets that serve, those of its shares too, or as much as they do where it is now. */
 function serves(uid: string, { balancer }: Wish, seen: Seen): boolean {
   const active = new Set([...seen.balancers.values()].filter(isActive).map(({ arn }) => arn));
   const fresh = groupsOf(balancer.key, seen).filter((group) => group.balancerArns.some((arn) => active.has(arn)));
@@ -84,11 +84,19 @@ function serves(uid: string, { balancer }: Wish, seen: Seen): boolean {
   return balancer.listeners
     .filter(({ service }) => service.uid === uid)
     .every(({ port, protocol }) => {
-      const has = ({ tags }: SeenGroup): boolean =>
-        tags[TAG.listener]?.split(' ').includes(`${port}/${protocol}=${uid}`) ?? false;
-      const group = fresh.find(has);
-      return group !== undefined && isReady(group, others.find(has), balancer.nodes.length > 0);
+      const own = `${port}/${protocol}=${uid}`;
+      const shares = fresh.flatMap((group) => wordsOf(group, uid).filter((word) => word.startsWith(`${port}/${protocol}@`)));
+      return [own, ...shares].every((word) => {
+        const has = (group: SeenGroup): boolean => wordsOf(group, uid).includes(word);
+        const group = fresh.find(has);
+        return group !== undefined && isReady(group, others.find(has), balancer.nodes.length > 0);
+      });
     });
+}
+
+/** What a target group of the Service serves. */
+function wordsOf({ tags }: SeenGroup, uid: string): readonly string[] {
+  return uidsOf(tags).includes(uid) ? (tags[TAG.listener]?.split(' ') ?? []) : [];
 }
 
 function isActive({ state, tags }: SeenBalancer): boolean {
