@@ -6,9 +6,10 @@ import type { PlanDocument } from '../../src/cli/plan-document.ts';
 import type { SandboxAws } from '../../src/sandbox/aws/aws.ts';
 import { type Running, runSandbox } from '../controller/running.ts';
 import { credentials, makeAws, makeProvider, workers } from '../providers/aws/stage.ts';
+import { call } from './call.ts';
 import { endAll, run } from './run.ts';
 
-jest.setTimeout(60_000); // each starts processes, on a machine that may be busy
+jest.setTimeout(60_000); // controllers at work, on a machine that may be busy
 
 const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';
 let aws: SandboxAws;
@@ -36,17 +37,34 @@ afterEach(async () => {
   await aws.close();
 });
 
-/** Plans in a process of its own, and holds that neither the cluster nor AWS was written to. */
-async function plan(...words: readonly string[]) {
+const environment = process.env;
+const accountEnv = () => ({
+  AWS_ENDPOINT_URL: aws.url,
+  AWS_REGION: aws.region,
+  AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+  AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+});
+
+type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
+
+/** Plans in this process, and holds that neither the cluster nor AWS was written to. */
+function plan(...words: readonly string[]): Promise<Ended> {
+  return planBy(words, async (argv) => {
+    process.env = { ...environment, ...accountEnv(), AWS_EC2_METADATA_DISABLED: 'true' };
+    try {
+      const called = call(argv);
+      const code = await called.ended;
+      return { code, stdout: called.stdout(), stderr: called.stderr() };
+    } finally {
+      process.env = environment;
+    }
+  });
+}
+
+async function planBy(words: readonly string[], act: (argv: readonly string[]) => Promise<Ended>): Promise<Ended> {
   const from = cluster.kube.audit.length;
   aws.calls.reset();
-  const env = {
-    AWS_ENDPOINT_URL: aws.url,
-    AWS_REGION: aws.region,
-    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-  };
-  const ended = await run(['plan', '--kubeconfig', kubeconfig, '--provider', 'aws', ...words], { env });
+  const ended = await act(['plan', '--kubeconfig', kubeconfig, '--provider', 'aws', ...words]);
   expect(cluster.writes(from)).toEqual([]);
   expect(Object.keys(aws.calls.counts()).filter((action) => !action.startsWith('Describe'))).toEqual([]);
   return ended;
@@ -65,9 +83,9 @@ async function serve(...names: readonly string[]): Promise<void> {
   await controller.stop(0);
 }
 
-test('the calls that would be made, by name, with their parameters and reasons', async () => {
+test('the calls that would be made, by name, with their parameters and reasons, from a process of its own', async () => {
   cluster.create('web');
-  const { stdout, code } = await plan();
+  const { stdout, code } = await planBy([], (argv) => run(argv, { env: accountEnv() }));
   expect(code).toBe(0);
   expect(stdout).toMatch(/^\+ create default\/web\n {2}because /);
   const actions = [...stdout.matchAll(/^ +(?:elasticloadbalancing|ec2):(\w+)/gm)].map(([, action]) => action);
