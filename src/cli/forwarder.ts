@@ -1,3 +1,4 @@
+import { rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,7 +15,7 @@ import { cleanUpVips } from '../agent/vips/leftovers.ts';
 import { ALL_IDS, type IdRange } from '../agent/vips/plan.ts';
 import { startVips } from '../agent/vips/vips.ts';
 import { OUR_CLASS } from '../config/options.ts';
-import { UsageError } from '../errors.ts';
+import { explain, UsageError } from '../errors.ts';
 import { FORWARD_TABLES } from '../forwarder/datapath.ts';
 import { cleanUpOrphans } from '../forwarder/kernel/cleanup.ts';
 import { readConntrackFill } from '../forwarder/kernel/conntrack.ts';
@@ -63,6 +64,7 @@ export async function runForwarder(call: Call): Promise<number> {
   const api = await connectKube(kubeChoice(values));
   const drainMs = Number(values.drainSeconds ?? DRAIN_SECONDS) * 1_000;
   const run = { call, api, cluster, node, group, name: nameAgent(call, node), stateDir, log, stop, drainMs };
+  if (values.startedFile !== undefined) await rm(values.startedFile, { force: true }); // of a container before this one
   try {
     while ((await serve(run)) === 'bereft') {
       log.warn({}, 'the agent that took the place of this one is gone; this one goes on');
@@ -91,6 +93,7 @@ async function serve(run: Run): Promise<'stopped' | 'bereft'> {
   log.info({ agent: name, node, server: cluster.server, stateDir }, 'forwarder agent');
   try {
     await agent.start();
+    await noteStarted(run);
     const end = await Promise.race([aborted(stop), http.failed, ...(succession ? [succession.asked] : [])]);
     if (end !== 'stopped') return await makeWay(agent, end, passed.promise, http, run);
     log.info({}, 'stopping');
@@ -101,6 +104,15 @@ async function serve(run: Run): Promise<'stopped' | 'bereft'> {
     succession?.close();
     await http.close();
   }
+}
+
+/** Who waits for the file waits in vain where it cannot be written, which is no reason not to serve. */
+async function noteStarted({ call, log }: Run): Promise<void> {
+  const { startedFile: path } = call.values;
+  if (path === undefined) return;
+  await writeFile(path, '').catch((thrown: unknown) => {
+    log.warn({ path, error: explain(thrown) }, 'the file of --started-file cannot be written');
+  });
 }
 
 async function makeAgent(

@@ -285,6 +285,12 @@ export const options = {
     help: 'where the agent keeps its rules over a restart',
     example: '/var/lib/nodeport-lb',
   },
+  startedFile: {
+    kind: path,
+    default: '',
+    help: 'made once the agent has taken its place, for a startup probe that no other process can answer',
+    example: '/run/nodeport-lb/started',
+  },
   cleanup: {
     kind: switchKind,
     default: 'false',
@@ -360,6 +366,7 @@ export const forwarderOptions = [
   'localVipIds',
   'localVipHoldSeconds',
   'stateDir',
+  'startedFile',
   'http',
   'drainSeconds',
   'cleanup',

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CHART, Helm, prepareHelm } from './chart-helm.ts';
@@ -62,8 +62,18 @@ describe('the chart with provider local', () => {
     const kubeconfig = join(lab.plane.directory, `agent-${node.name}.kubeconfig`);
     const { certificate } = lab.plane;
     writeFileSync(kubeconfig, kubeconfigText({ server: API_SERVER, certificate, token: status.token, context: 'agent' }));
-    const asked = (container?.args ?? []).filter((arg) => !arg.startsWith('--state-dir='));
-    const args = [...asked, '--state-dir', state, '--kubeconfig', kubeconfig, '--local-agents-namespace', agents];
+    const asked = (container?.args ?? []).filter((arg) => !/^--(state-dir|started-file)=/.test(arg));
+    const args = [
+      ...asked,
+      '--state-dir',
+      state,
+      '--started-file',
+      join(state, 'started'),
+      '--kubeconfig',
+      kubeconfig,
+      '--local-agents-namespace',
+      agents,
+    ];
     const { add = [] } =
       (container as { securityContext?: { capabilities?: { add?: string[] } } }).securityContext?.capabilities ?? {};
     const kept = add.map((capability) => `+${capability.toLowerCase()}`).join();
@@ -111,6 +121,7 @@ describe('the chart with provider local', () => {
       { withinMs: 60_000, what: 'it is published at both' },
     );
     for (const address of wanted) expect(await web.answers(address, 8000)).toMatch(/^web-/);
+    for (const { name } of lab.nodes) expect(existsSync(join(lab.plane.directory, `agent-${name}`, 'started'))).toBe(true);
   });
 
   test('it is taken down again', async () => {

@@ -182,6 +182,19 @@ describe('what a reviewer looks for', () => {
       containers: [{ ...probes, securityContext: { ...bare, capabilities: { drop: ['ALL'], add } } }],
     });
   });
+
+  test('of the agents’ upgrade: the new one comes beside the old, and is asked itself whether it has taken its place', async () => {
+    const { updateStrategy, template } = (await workload('DaemonSet', { provider: 'local' })) as Workload & {
+      updateStrategy: object;
+    };
+    expect(updateStrategy).toEqual({ type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } });
+    const [container] = template.spec.containers;
+    const file = '/run/nodeport-lb/started';
+    expect(container).toMatchObject({ startupProbe: { exec: { command: ['test', '-e', file] } } });
+    expect(container?.['args']).toContain(`--started-file=${file}`);
+    expect(container?.['volumeMounts']).toContainEqual({ name: 'run', mountPath: '/run/nodeport-lb' });
+    expect(template.spec['volumes']).toContainEqual({ name: 'run', emptyDir: {} }); // the pod's own
+  });
 });
 
 test('with namespaces nobody has a right on Services, their status, events or slices everywhere', async () => {

@@ -5,6 +5,7 @@ import { INGRESS, PRODUCT } from './cluster/images.ts';
 import { appManifest } from './cluster/kubia.ts';
 import { ingressManifest, traefikManifest } from './cluster/traefik.ts';
 import { addressOf, answers, readService, underLoad } from './cluster/traffic.ts';
+import { run } from './lab/command.ts';
 import { FINALIZER, type IngressObject } from './lab/product.ts';
 import { until } from './lab/until.ts';
 
@@ -130,4 +131,8 @@ test('uninstalled with cleanupOnUninstall, it takes every balancer down first an
     { withinMs: 90_000, what: `namespace ${NAMESPACE} is empty`, everyMs: 500 },
   );
   expect(await cluster.client.knock(address, 80)).toBe('refused');
+  for (const { namespace } of cluster.nets) {
+    const { stdout: tables } = await run('ip', ['netns', 'exec', namespace, 'nft', 'list', 'tables']);
+    expect(tables).not.toContain('nodeport-lb');
+  }
 });
