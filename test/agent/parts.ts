@@ -124,7 +124,7 @@ export function putHeld(api: MemoryApi, wish: ServiceWish = {}): string {
 
 /** Waits for something that comes by itself. */
 export async function until<T>(what: string, look: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 60_000;
   for (;;) {
     const found = await look();
     if (found) return found;

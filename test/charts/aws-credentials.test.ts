@@ -15,7 +15,7 @@ import { type SmallKube, startSmallKube } from '../cli/small-kube.ts';
  * @see https://docs.aws.amazon.com/eks/latest/userguide/service-accounts.html
  */
 
-jest.setTimeout(60_000); // builds, and starts processes, on a machine that may be busy
+jest.setTimeout(120_000); // builds, and starts processes, on a machine that may be busy
 
 let folder = '';
 let kube: SmallKube;

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { endAll, pinnedNode, root, run, start } from './run.ts';
 import { type SmallKube, startSmallKube } from './small-kube.ts';
 
-jest.setTimeout(60_000); // each starts processes, on a machine that may be busy
+jest.setTimeout(120_000); // each starts processes, on a machine that may be busy
 
 /** The pinned Node, and each other one on the PATH: an old one hands over to the pinned one. */
 const nodes = [...new Set([pinnedNode, ...(process.env['PATH'] ?? '').split(delimiter).flatMap(findNode)])].map((node) => ({

@@ -10,7 +10,7 @@ import { rawNode, rawService } from './objects.ts';
 import { endAll, pinnedNode, root, run, start } from './run.ts';
 import { type SmallKube, startSmallKube } from './small-kube.ts';
 
-jest.setTimeout(60_000); // builds, and starts processes, on a machine that may be busy
+jest.setTimeout(120_000); // builds, and starts processes, on a machine that may be busy
 
 let folder = '';
 let kube: SmallKube;

@@ -10,7 +10,7 @@ export interface Called {
   stdout(): string;
   stderr(): string;
   interrupt(): void;
-  /** Resolves when what was said so far matches. @throws after 10 s */
+  /** Resolves when what was said so far matches. @throws after a minute */
   said(pattern: RegExp): Promise<void>;
 }
 
@@ -58,7 +58,7 @@ function start(
     interrupt: () => interruption.abort(),
     said: (pattern) =>
       new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`${pattern} was not said:\n${texts.out}${texts.err}`)), 10_000);
+        const timer = setTimeout(() => reject(new Error(`${pattern} was not said:\n${texts.out}${texts.err}`)), 60_000);
         wake = () => {
           if (!pattern.test(texts.out + texts.err)) return;
           clearTimeout(timer);

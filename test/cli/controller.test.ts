@@ -7,7 +7,7 @@ import { rawNode, rawService } from './objects.ts';
 import { endAll, run, start } from './run.ts';
 import { type SmallKube, startSmallKube } from './small-kube.ts';
 
-jest.setTimeout(60_000); // each starts processes, on a machine that may be busy
+jest.setTimeout(120_000); // each starts processes, on a machine that may be busy
 
 let kube: SmallKube;
 let folder = '';
@@ -141,7 +141,7 @@ test('file, variables and flags are judged together, before anything is connecte
 });
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 60_000;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error('it did not come true within 10 s');
     await new Promise((resolve) => setTimeout(resolve, 50));

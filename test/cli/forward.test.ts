@@ -7,7 +7,7 @@ import { backend, backends, Cleanup, firstLine, listener, nodes, open, rules, un
 import { client, servers } from '../forwarder/datagrams.ts';
 import { endAll, type Running, run, start } from './run.ts';
 
-jest.setTimeout(30_000); // each starts processes, on a machine that may be busy
+jest.setTimeout(120_000); // each starts processes, on a machine that may be busy
 
 const cleanup = new Cleanup();
 afterEach(async () => {

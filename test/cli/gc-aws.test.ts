@@ -22,7 +22,7 @@ import { nothingReserved } from '../providers/builders.ts';
 import { want } from '../providers/drive.ts';
 import { call } from './call.ts';
 
-jest.setTimeout(30_000);
+jest.setTimeout(120_000);
 
 const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';
 let aws: SandboxAws;

@@ -6,7 +6,7 @@ import { readService } from '../../src/kube/objects.ts';
 import { type SandboxKube, startKube } from '../../src/sandbox/kube/kube.ts';
 import { endAll, run } from './run.ts';
 
-jest.setTimeout(60_000); // each starts processes, on a machine that may be busy
+jest.setTimeout(120_000); // each starts processes, on a machine that may be busy
 
 let kube: SandboxKube;
 let folder: string;

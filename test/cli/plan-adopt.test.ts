@@ -9,7 +9,7 @@ import { rawNode, rawService } from './objects.ts';
 import { endAll, run } from './run.ts';
 import { type RawObject, type SmallKube, startSmallKube } from './small-kube.ts';
 
-jest.setTimeout(60_000); // for a machine that may be busy
+jest.setTimeout(120_000); // for a machine that may be busy
 
 let kube: SmallKube;
 beforeEach(async () => {

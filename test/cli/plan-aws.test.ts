@@ -9,7 +9,7 @@ import { credentials, makeAws, makeProvider, workers } from '../providers/aws/st
 import { call } from './call.ts';
 import { endAll, run } from './run.ts';
 
-jest.setTimeout(60_000); // controllers at work, on a machine that may be busy
+jest.setTimeout(120_000); // controllers at work, on a machine that may be busy
 
 const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';
 let aws: SandboxAws;

@@ -10,7 +10,7 @@ import { pool, quiet } from '../providers/builders.ts';
 import { FakeForwarder } from '../providers/local/fake-forwarder.ts';
 import { call } from './call.ts';
 
-jest.setTimeout(60_000); // for a machine that may be busy
+jest.setTimeout(120_000); // for a machine that may be busy
 
 const POOL = '192.0.2.1-192.0.2.9';
 let cluster: Running;

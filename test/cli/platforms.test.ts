@@ -8,7 +8,7 @@ import { rawNode } from './objects.ts';
 import { endAll, root, run, start } from './run.ts';
 import { type SmallKube, startSmallKube } from './small-kube.ts';
 
-jest.setTimeout(60_000); // each starts processes, on a machine that may be busy
+jest.setTimeout(120_000); // each starts processes, on a machine that may be busy
 
 const cleanup = new Cleanup();
 let kube: SmallKube;

@@ -10,7 +10,7 @@ import { readOptions } from '../../src/config/read.ts';
 import type { Provider } from '../../src/providers/provider.ts';
 import { keepLog } from '../kube/memory-api.ts';
 
-jest.setTimeout(30_000); // the file is looked at every 2 s
+jest.setTimeout(120_000); // the file is looked at every 2 s
 
 let folder: string;
 let path: string;
@@ -37,7 +37,7 @@ async function readAll() {
 }
 
 async function until(what: string, look: () => boolean): Promise<void> {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 60_000;
   while (!look()) {
     if (Date.now() > deadline) throw new Error(`it never came about that ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -57,7 +57,7 @@ export function start(
     stdout: () => stdout,
     stderr: () => stderr,
     ended,
-    said: (pattern, ms = 15_000) =>
+    said: (pattern, ms = 60_000) =>
       new Promise((resolve, reject) => {
         const timer = setTimeout(() => reject(new Error(`${pattern} was not said within ${ms} ms:\n${stdout}${stderr}`)), ms);
         wake = () => {

@@ -4,7 +4,7 @@ import { call } from './call.ts';
 import { rawNode, rawService } from './objects.ts';
 import { type SmallKube, startSmallKube } from './small-kube.ts';
 
-jest.setTimeout(30_000); // on a machine that may be busy
+jest.setTimeout(120_000); // on a machine that may be busy
 
 let kube: SmallKube;
 beforeAll(async () => {

@@ -7,7 +7,7 @@ import { call } from './call.ts';
 import { rawNode, rawService } from './objects.ts';
 import { type SmallKube, startSmallKube } from './small-kube.ts';
 
-jest.setTimeout(30_000); // on a machine that may be busy
+jest.setTimeout(120_000); // on a machine that may be busy
 
 describe('ways in', () => {
   const withUid = (raw: { metadata: object }) => ({ ...raw, metadata: { uid: 'u', ...raw.metadata } });

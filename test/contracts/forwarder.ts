@@ -6,7 +6,7 @@ import type { Addresses, World } from './forwarder/world.ts';
 import type { Skip } from './provider.ts';
 
 /** Generous: a busy machine, and checks that take their time to be sure. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 const PORT = 18_080;
 
 type Datapath = 'userspace' | 'nftables';

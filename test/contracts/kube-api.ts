@@ -38,7 +38,7 @@ export function kubeApiContract(start: () => Promise<KubeUnderTest>): void {
     afterAll(async () => {
       client?.close();
       await server?.close();
-    }, 60_000);
+    }, 120_000);
     const scene: Scene = { client: () => client, server: () => server, namespace: () => newNamespace(client) };
     objectContract(scene);
     listContract(scene);

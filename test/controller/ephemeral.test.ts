@@ -243,7 +243,7 @@ describe('the API server does not take it', () => {
 
 /** For what no Service or event tells. */
 async function waitUntil(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 60_000;
   while (!condition() && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
   expect(condition()).toBe(true);
 }

@@ -53,7 +53,7 @@ test('every balancer goes, the Services stay, and none is made until that is und
   expect(cluster.writes(from).filter((write) => write.includes('services'))).toEqual([]);
   expect(await retire('--undo')).toMatchObject({ code: 0 });
   await cluster.until('all are served', () => ['web', 'mail', 'late'].every((name) => isReady(name)));
-}, 60_000);
+}, 120_000);
 
 test('the next one to lead takes down what the one before had not', async () => {
   await cluster.start(new MemoryProvider(cloud), elect).then(async (first) => {
@@ -66,10 +66,10 @@ test('the next one to lead takes down what the one before had not', async () => 
   expect(await asked).toMatchObject({ code: 0 });
   expect([...cloud.balancers.keys()]).toEqual([]);
   expect(marksOn('web')).toEqual([]);
-}, 60_000);
+}, 120_000);
 
 test('where no controller stands for leader it says so', async () => {
   const answer = await retire();
   expect(answer.code).toBe(2);
   expect(answer.stderr).toMatch(/there is no Lease default\/nodeport-lb.*--leader-elect/s);
-}, 60_000);
+}, 120_000);

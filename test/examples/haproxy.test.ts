@@ -19,7 +19,7 @@ function load(options: object): Promise<Provider> {
 
 /** The old HAProxy closes its socket shortly after the new one has started: connections are tried until one is refused. */
 async function refusedAt(port: number): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 60_000;
   for (let last = ''; !last.includes('ECONNREFUSED'); ) {
     if (performance.now() > deadline) throw new Error(`port ${port} is still open: ${last}`);
     last = await greetingAt('127.0.0.1', port).catch(String);

@@ -90,8 +90,8 @@ function merge<T>(into: Map<string, T>, news: Readonly<Record<string, T | null>>
   }
 }
 
-/** What takes a second or two may take ten on a busy machine. */
-const PATIENCE_MS = 15_000;
+/** What takes a second or two may take half a minute on a busy machine. */
+const PATIENCE_MS = 60_000;
 
 /** Polls until the answer is neither undefined nor false. */
 export async function until<T>(

@@ -72,7 +72,7 @@ test('a forwarder that takes the place of another refuses no connection, and the
   expect(next.known.listeners.get('web')).toMatchObject({ state: 'listening', port });
   established.write('still here\n');
   expect(await firstLine(established)).toBe('still here');
-}, 60_000);
+}, 120_000);
 
 test('a third one takes over from the second', async () => {
   const { port: nodePort } = await backend(cleanup, '127.0.0.1');
@@ -89,7 +89,7 @@ test('a third one takes over from the second', async () => {
   }
   expect(await whoAnswers(port)).toBe('127.0.0.1');
   expect((await last.forwarder.counters()).sum.connections).toBe(1);
-}, 60_000);
+}, 120_000);
 
 test('a socket that the next one does not want is closed', async () => {
   const { port: nodePort } = await backend(cleanup, '127.0.0.1');
@@ -112,7 +112,7 @@ test('a socket that the next one does not want is closed', async () => {
       ),
     20_000,
   );
-}, 60_000);
+}, 120_000);
 
 test('somebody who asks for the sockets and goes away changes nothing', async () => {
   const { port: nodePort } = await backend(cleanup, '127.0.0.1');
@@ -130,7 +130,7 @@ test('somebody who asks for the sockets and goes away changes nothing', async ()
   next.forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort, port })] }));
   await until('the old one to be told', old.isSucceeded, 20_000);
   expect(await whoAnswers(port)).toBe('127.0.0.1');
-}, 60_000);
+}, 120_000);
 
 test('datagrams are answered throughout, and a flow that waits for its answer gets it', async () => {
   const slow = await server(cleanup, '127.0.0.1', 0, (datagram, from, { socket }) => {
@@ -151,7 +151,7 @@ test('datagrams are answered throughout, and a flow that waits for its answer ge
   await until('the new one to have the flow', async () => (await next.forwarder.counters()).sum.connections > 0, 20_000);
   clearInterval(timer);
   await until('every answer', () => asking.heard.length === asked, 20_000);
-}, 60_000);
+}, 120_000);
 
 function ask(path: string, words: string): Promise<boolean> {
   return new Promise((resolve) => {

@@ -40,7 +40,7 @@ test('a node that goes silent is found within seconds, no client fails meanwhile
   node.thaw();
   await known.health('node-2', 'healthy');
   await until('it to be used', async () => (await whoAnswers(port)) === '127.0.0.2');
-}, 60_000);
+}, 120_000);
 
 test('a node whose first address is silent is reached by its second, without a wait', async () => {
   const serving = await backend(cleanup, '127.0.0.1');

@@ -93,7 +93,7 @@ export function makeDirectory(): {
 }
 
 /** Polls until it is so. @throws after `withinMs`, default 5,000 */
-export async function until(condition: () => boolean, withinMs = 5000): Promise<void> {
+export async function until(condition: () => boolean, withinMs = 60_000): Promise<void> {
   const deadline = performance.now() + withinMs;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`not so within ${withinMs} ms: ${condition}`);

@@ -8,7 +8,7 @@ import { until } from '../../src/sandbox/demo/story.ts';
 import { ApiClient } from '../../src/sandbox/nodes/api.ts';
 import { type RunningDemo, startDemo } from './running-demo.ts';
 
-const DEMO_MS = 60_000;
+const DEMO_MS = 120_000;
 let demo: RunningDemo;
 
 afterEach(async () => {
@@ -47,8 +47,8 @@ describe('the demo', () => {
       const ip = await until(async () => {
         const now = readService(await api.get('/api/v1/namespaces/default/services/web'));
         return now?.ingress[0]?.ip;
-      }, 10_000);
-      const answer = await until(async () => ask(ip!, 8090).catch(() => undefined), 10_000);
+      }, 60_000);
+      const answer = await until(async () => ask(ip!, 8090).catch(() => undefined), 60_000);
       expect(answer?.body).toMatch(/^You've hit web-/);
       const pods = list(at(await api.get('/api/v1/namespaces/default/pods?labelSelector=app%3Dweb'), 'items'));
       expect(new Set(pods.map((pod) => text(at(at(pod, 'spec'), 'nodeName')))).size).toBe(3);

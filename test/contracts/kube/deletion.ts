@@ -119,7 +119,7 @@ export function deletionContract({ client, namespace }: Scene): void {
       expect((await client().get(going)).status).toBe(200);
       await client().patch(`${going}/configmaps/inside`, 'merge', { metadata: { finalizers: null } });
       await until('the namespace to go', async () => (await client().get(going)).status === 404);
-    }, 40_000);
+    }, 120_000);
 
     test('a pod on a node is marked with its grace period, and goes when its node says so', async () => {
       const spec = { nodeName: 'some-node', terminationGracePeriodSeconds: 20, containers: [{ name: 'c', image: 'i' }] };

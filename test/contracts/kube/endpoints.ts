@@ -139,7 +139,7 @@ export function endpointsContract({ client, namespace }: Scene): void {
         targetRef: { kind: 'Pod', name: 'p1' },
       });
       expect(ofPod('10.244.1.5')).toMatchObject({ conditions: { ready: false, serving: false, terminating: false } });
-    }, 40_000);
+    }, 120_000);
 
     test('a pod that stops is terminating but serving, and gone when its node says so', async () => {
       await client().delete(`${home}/pods/p1`);
@@ -156,7 +156,7 @@ export function endpointsContract({ client, namespace }: Scene): void {
         const all = (await slicesOf('selecting')).flatMap((slice) => slice.endpoints ?? []);
         return all.length === 1 && all[0]?.addresses[0] === '10.244.1.5' && all[0].conditions['ready'];
       });
-    }, 40_000);
+    }, 120_000);
 
     test('hand-made Endpoints of a Service without a selector are mirrored, followed and taken away', async () => {
       await client().post(`${home}/services`, {
@@ -185,7 +185,7 @@ export function endpointsContract({ client, namespace }: Scene): void {
       await client().delete(`${home}/services/my-service`);
       expect((await client().get(`${home}/endpoints/my-service`)).status).toBe(404);
       await until('the mirror to go', async () => (await slicesOf('my-service')).length === 0);
-    }, 40_000);
+    }, 120_000);
 
     test('a pod is left out while its node is unknown', async () => {
       await pod('p3', '10.244.1.6', true, { nodeName: `${node}-to-come` });
@@ -194,11 +194,11 @@ export function endpointsContract({ client, namespace }: Scene): void {
       await pod('p4', '10.244.1.7', true);
       await until('the pod after it', async () => (await addresses()).includes('10.244.1.7'));
       expect(await addresses()).not.toContain('10.244.1.6');
-    }, 40_000);
+    }, 120_000);
 
     test('the slices of a Service go with it', async () => {
       await client().delete(`${home}/services/selecting`);
       await until('the slices to go', async () => (await slicesOf('selecting')).length === 0);
-    }, 40_000);
+    }, 120_000);
   });
 }

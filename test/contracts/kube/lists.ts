@@ -112,7 +112,7 @@ export function listContract({ client, server, namespace }: Scene): void {
         `${home}/configmaps?resourceVersion=${first.metadata.resourceVersion}&resourceVersionMatch=Exact`,
       );
       expect(exact).toMatchObject({ status: 410, body: { reason: 'Expired' } });
-    }, 60_000);
+    }, 120_000);
 
     test('all namespaces, and only the metadata when only that is asked for', async () => {
       const accept = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';

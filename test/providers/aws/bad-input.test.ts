@@ -6,7 +6,7 @@ import { typicalAccount, typicalInstance } from '../../../src/sandbox/aws/seed.t
 import { type Running, runSandbox } from '../../controller/running.ts';
 import { makeAws, makeProvider, workers } from './stage.ts';
 
-jest.setTimeout(60_000); // a controller at work, on a machine that may be busy
+jest.setTimeout(120_000); // a controller at work, on a machine that may be busy
 
 /** Whatever the author of one Service writes: that one is told what and why, once and with the cure, and nobody else notices. */
 const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';

@@ -51,7 +51,7 @@ describe.each([
     judge(undefined);
     await stage.bring([to]);
     expect(stage.gaps).toEqual([]);
-  }, 60_000);
+  }, 120_000);
 });
 
 describe('an NLB that takes no more targets', () => {
@@ -101,7 +101,7 @@ describe('an NLB that takes no more listeners', () => {
     await stage.bring([{ ...to, settings: { ...to.settings, allowDisruption: true } }]);
     const moved = stage.aws.listeners().find(({ port }: Listener) => port === 53);
     expect([moved?.protocol, stage.aws.listeners().length]).toEqual(['TCP_UDP', 50]);
-  }, 60_000);
+  }, 120_000);
 
   test('gives a port up for another one', async () => {
     stage = await makeChangeStage();
@@ -109,7 +109,7 @@ describe('an NLB that takes no more listeners', () => {
     await stage.bring([from]);
     await stage.bring([nlb({ ports: [{ port: 54, nodePort: 30_053 }, ...others] })]);
     expect(stage.aws.listeners().some(({ port }) => port === 54)).toBe(true);
-  }, 60_000);
+  }, 120_000);
 });
 
 test('an NLB that others made takes over, and gives back, without a gap', async () => {
@@ -130,4 +130,4 @@ test('an NLB that others made takes over, and gives back, without a gap', async 
     [false, 1],
     [true, 0],
   ]);
-}, 60_000);
+}, 120_000);

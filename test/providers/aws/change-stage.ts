@@ -14,7 +14,7 @@ const LOOK_MS = 60_000;
 /** In real time: how often the patrol looks at AWS, how long it is waited for, and when a change never comes to its end. */
 const TICK_MS = 1;
 const PATROL_MS = 100;
-const DEADLINE_MS = 25_000;
+const DEADLINE_MS = 60_000;
 
 /** An account whose clock stands still until it is moved, a provider at it, and everything that a client would have met. */
 export class ChangeStage {

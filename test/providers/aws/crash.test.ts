@@ -150,7 +150,7 @@ describe.each(stories)('a balancer that is $what', ({ from, to }) => {
       await tell(to, from, crashAt);
       expect(stateOf(aws)).toEqual(expected);
     }
-  }, 30_000);
+  }, 120_000);
 
   test('ends the same when every first answer is lost', async () => {
     if (from) await tell(from, undefined, 0);
@@ -162,7 +162,7 @@ describe.each(stories)('a balancer that is $what', ({ from, to }) => {
     for (const action of actions) aws.inject({ action, cut: 'after', times: 1 });
     await tell(to, from, 0);
     expect(stateOf(aws)).toEqual(expected);
-  }, 30_000);
+  }, 120_000);
 });
 
 describe('a change that is cut off by a crash and undone in the cluster before the next start', () => {

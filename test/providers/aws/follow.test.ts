@@ -6,7 +6,7 @@ import { typicalAccount } from '../../../src/sandbox/aws/seed.ts';
 import { type Running, runSandbox } from '../../controller/running.ts';
 import { makeAws, makeProvider, worker } from './stage.ts';
 
-jest.setTimeout(40_000); // controllers at work, on a machine that may be busy
+jest.setTimeout(120_000); // controllers at work, on a machine that may be busy
 
 const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';
 let aws: SandboxAws;
@@ -49,7 +49,7 @@ const registered = (): readonly string[] =>
 
 /** What happens at AWS alone is told by no change of the cluster. */
 async function reach(what: readonly string[]): Promise<void> {
-  for (const deadline = Date.now() + 25_000; registered().join() !== what.join(); ) {
+  for (const deadline = Date.now() + 60_000; registered().join() !== what.join(); ) {
     if (Date.now() > deadline) throw new Error(`the targets stay ${registered().join()}, not ${what.join()}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

@@ -30,9 +30,9 @@ test('through the controller: a Service that joins a shared NLB has an address a
   await cluster.until('moved', () => hostname() !== before && isReady());
   unwatch();
   expect([...seen].filter((one) => one !== before && one !== hostname())).toEqual([]); // above all, never none
-  for (const deadline = Date.now() + 30_000; aws.loadBalancers().length > 1 && Date.now() < deadline; ) {
+  for (const deadline = Date.now() + 60_000; aws.loadBalancers().length > 1 && Date.now() < deadline; ) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   expect(aws.loadBalancers()).toHaveLength(1);
   expect(aws.loadBalancers()[0]!.dnsName.toLowerCase()).toBe(hostname());
-}, 60_000);
+}, 120_000);

@@ -49,7 +49,7 @@ async function wantEvery(balancers: readonly Balancer[]): Promise<void> {
 }
 
 async function reportIs(key: string, isReached: (report: Report) => boolean): Promise<void> {
-  for (const deadline = Date.now() + 30_000; ; ) {
+  for (const deadline = Date.now() + 60_000; ; ) {
     const report = provider.report(await provider.observe(key));
     if (isReached(report)) return;
     if (Date.now() > deadline) throw new Error(`the report of ${key} stays ${JSON.stringify(report)}`);
@@ -64,7 +64,7 @@ const note = (): string | undefined => {
 };
 
 async function until(isReached: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 30_000; !isReached(); ) {
+  for (const deadline = Date.now() + 60_000; !isReached(); ) {
     if (Date.now() > deadline) throw new Error(`still waiting; noted: ${note()}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -140,7 +140,7 @@ describe('a process that dies while targets are being changed', () => {
     ]);
     const { DescribeListeners: read } = aws.calls.counts();
     expect([counted()['DeregisterTargets'], read]).toEqual([1, undefined]);
-  }, 40_000);
+  }, 120_000);
 
   test('and dies again before the note is written: the next start looks again', async () => {
     await wantEvery(few());
@@ -159,7 +159,7 @@ describe('a process that dies while targets are being changed', () => {
     await wantEvery(few(four));
     await until(isNoted);
     expect(targetsAt().flat()).toHaveLength(12);
-  }, 40_000);
+  }, 120_000);
 
   test.each([
     { what: 'has gone again', nodes: workers },
@@ -205,7 +205,7 @@ test('a lost answer is looked into: a node that came and went meanwhile is no ta
   await expect(want(provider, nlb({ nodes: four }))).rejects.toThrow(/RegisterTargets/);
   await want(provider, nlb());
   expect(targetsAt()).toEqual([['1', '2', '3']]);
-}, 40_000);
+}, 120_000);
 
 test('balancers whose nodes are chosen by labels are noted one by one, and hold up nobody', async () => {
   const labelled = (nodes: readonly NodeTarget[]) =>
@@ -222,7 +222,7 @@ test('balancers whose nodes are chosen by labels are noted one by one, and hold 
   aws.calls.reset();
   await want(provider, labelled(four));
   expect(aws.calls.total()).toBe(0);
-}, 40_000);
+}, 120_000);
 
 test('labels that are taken off while nobody runs: the note of the others does not stand for it', async () => {
   const ports = [{ port: 80, nodePort: 31_500 }];
@@ -232,7 +232,7 @@ test('labels that are taken off while nobody runs: the note of the others does n
   await restart([...many().slice(0, 1), plain]);
   await wantEvery([...many().slice(0, 1), plain]);
   expect(targetsAt().flat()).toHaveLength(6);
-}, 40_000);
+}, 120_000);
 
 test('a balancer that is refused does not get new nodes, and is looked into once it is mended', async () => {
   let now = Date.now();
@@ -252,7 +252,7 @@ test('a balancer that is refused does not get new nodes, and is looked into once
   await restart([broken, many(four)[1]!]);
   await want(provider, many(four)[0]!);
   expect(targetsAt().flat()).toHaveLength(8);
-}, 40_000);
+}, 120_000);
 
 test('targets are looked at once at least, however long their turn takes', async () => {
   let now = Date.now();
@@ -264,4 +264,4 @@ test('targets are looked at once at least, however long their turn takes', async
   now += 700_000;
   slow.remove();
   for (const { key } of some) await reportIs(key, ({ targets }) => targets.every(isHealthy));
-}, 60_000);
+}, 120_000);

@@ -26,7 +26,7 @@ async function start(tickMs = 3_600_000): Promise<Provider> {
 }
 
 async function until(isReached: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 10_000; !isReached(); ) {
+  for (const deadline = Date.now() + 60_000; !isReached(); ) {
     if (Date.now() > deadline) throw new Error(`still waiting; errors: ${errors.join('; ')}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

@@ -108,4 +108,4 @@ test('through the controller: the annotation on the Service that hangs lets it g
   cluster.patch('web', { metadata: { annotations: off } });
   await cluster.until('gone', () => cluster?.service('web') === undefined);
   expect(aws.loadBalancers()).toEqual([]);
-}, 20_000);
+}, 120_000);

@@ -5,7 +5,7 @@ import { typicalAccount } from '../../../src/sandbox/aws/seed.ts';
 import { type Running, runSandbox } from '../../controller/running.ts';
 import { makeAws, makeProvider, worker } from './stage.ts';
 
-jest.setTimeout(30_000); // a controller at work, on a machine that may be busy
+jest.setTimeout(120_000); // a controller at work, on a machine that may be busy
 
 const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';
 let aws: SandboxAws;
@@ -47,7 +47,7 @@ const registered = (): readonly number[] =>
 
 /** What happens at AWS alone is told by no change of the cluster. */
 async function reach(isReached: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !isReached(); ) {
+  for (const deadline = Date.now() + 60_000; !isReached(); ) {
     if (Date.now() > deadline) throw new Error(`the targets stay ${registered().join()}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
