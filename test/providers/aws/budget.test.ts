@@ -12,7 +12,7 @@ import type { Call } from '../../../src/sandbox/aws/calls.ts';
 import { nothingReserved, quiet } from '../builders.ts';
 import { makeAws, makeProvider, nlb } from './stage.ts';
 
-jest.setTimeout(40_000); // many Services, on a machine that may be busy
+jest.setTimeout(60_000); // many Services, on a machine that may be busy
 
 /** What is read though nobody asks: polls, sweeps and close looks. */
 const COUNT = 40;

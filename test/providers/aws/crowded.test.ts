@@ -7,7 +7,7 @@ import { nothingReserved, refusalOf } from '../builders.ts';
 import { want } from '../drive.ts';
 import { makeAws, makeProvider, nlb, workers } from './stage.ts';
 
-jest.setTimeout(40_000); // a controller at work, on a machine that may be busy
+jest.setTimeout(60_000); // a controller at work, on a machine that may be busy
 
 /** Names and fixed addresses belong to one NLB at a time: whoever has to wait for them is told, and waits no longer than they are taken. */
 const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';

@@ -89,6 +89,22 @@ describe('targets that others registered', () => {
     expect(registered()).toEqual(['1:31000', '2:31000', '3:31000', '5:32000']);
   });
 
+  test('stay when the Service is refused and nobody remembers what was wanted of it', async () => {
+    await want(provider, shared());
+    await othersRegister(5);
+    await restart([]);
+    const nodes = [...workers.slice(1), worker(4)];
+    const goal = ['2:30080', '3:30080', '4:30080', '5:32000'];
+    for (const deadline = Date.now() + 20_000; registered().join() !== goal.join() && Date.now() < deadline; ) {
+      for (const step of await provider.follow!(KEY, nodes, ['uid-default-web'])) if (!step.waitsFor) await provider.apply(step);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(registered()).toEqual(goal);
+    await restart([]);
+    await want(provider, shared({ nodes }));
+    expect(registered()).toEqual(goal); // it was noted whose they are
+  });
+
   test('are no drift, cause no calls and are in no report, whatever their health is', async () => {
     await want(provider, shared());
     await othersRegister(5, 6);

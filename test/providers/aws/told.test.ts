@@ -6,7 +6,7 @@ import type { AwsOptions, SandboxAws } from '../../../src/sandbox/aws/aws.ts';
 import { type Running, runSandbox } from '../../controller/running.ts';
 import { makeAws, makeProvider, workers } from './stage.ts';
 
-jest.setTimeout(40_000); // a controller at work, on a machine that may be busy
+jest.setTimeout(60_000); // a controller at work, on a machine that may be busy
 
 /** What people are told of Services at AWS, by condition, event and status. */
 const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';
@@ -98,22 +98,28 @@ test('credentials that run out: one event and the cure, nothing is lost or half-
   await cluster.until('Ready, too', () => condition('new')?.status === 'True');
 });
 
-test('rules on the nodes’ group: one range a protocol, however many Services', async () => {
+test('rules on the nodes’ group: one range a protocol, however many Services; ours go with the last, and others’ stay', async () => {
   await begin();
+  const { rules } = aws.securityGroups().find(({ id }) => id === 'sg-nodes')!;
+  const range = { protocol: 'tcp', fromPort: 30_000, toPort: 32_767 };
+  const peer = { kind: 'ipv4' as const, value: '10.0.0.0/8' };
+  rules.set('sgr-ops', { id: 'sgr-ops', egress: false, ...range, peer, description: 'ops' });
   const ours = () =>
-    [
-      ...aws
-        .securityGroups()
-        .find(({ id }) => id === 'sg-nodes')!
-        .rules.values(),
-    ]
+    [...rules.values()]
       .filter(({ egress, description }) => !egress && description === 'nodeport-lb')
       .map(({ protocol, fromPort, toPort }) => `${protocol} ${fromPort}-${toPort}`)
       .sort();
-  const names = Array.from({ length: 12 }, (_, at) => `web-${at}`);
+  const names = Array.from({ length: 4 }, (_, at) => `web-${at}`);
   for (const [at, name] of names.entries()) {
     cluster.create(name, { ports: [{ port: 53 + at, protocol: at % 2 === 0 ? 'TCP' : 'UDP' }] });
   }
   await cluster.until('Ready', () => names.every((name) => condition(name)?.status === 'True'));
   expect(ours()).toEqual(['tcp 10256-10256', 'tcp 30000-32767', 'udp 30000-32767']);
+  for (const name of names) cluster.remove(name);
+  await cluster.until('all gone', () => names.every((name) => cluster.service(name) === undefined));
+  for (const deadline = Date.now() + 20_000; ours().length > 0 && Date.now() < deadline; ) {
+    await new Promise((resolve) => setTimeout(resolve, 5)); // the shared group goes right after the last balancer
+  }
+  expect(ours()).toEqual([]);
+  expect(rules.get('sgr-ops')).toMatchObject({ ...range, description: 'ops' });
 });
