@@ -138,7 +138,7 @@ test('a listener that moves to another address is a new socket; connections to t
   const before = await known.port();
   const client = await open(before);
   await firstLine(client);
-  const moved = listener({ nodePort: server.port, address: '127.0.0.5', drainMs: 200 });
+  const moved = listener({ nodePort: server.port, address: '127.0.0.5', drainMs: 60_000 });
   forwarder.apply({ version: 1, base: 1, generation: 2, nodes: {}, nodeSets: {}, listeners: { web: moved } });
   await until('the new address', () => {
     const state = known.listeners.get('web');

@@ -352,7 +352,7 @@ describe('the life of a listener', () => {
 
   test('a listener that is removed serves the flows that it has, and no new ones', async () => {
     const { port: nodePort } = await server(cleanup, '127.0.0.1');
-    const { known, forwarder } = start({ listeners: [listener({ nodePort, drainMs: 300 })] });
+    const { known, forwarder } = start({ listeners: [listener({ nodePort, drainMs: 1_000 })] });
     const asking = await client(cleanup, await known.port('dns'));
     const late = await client(cleanup, asking.to.port);
     await asking.who();
