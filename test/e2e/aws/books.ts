@@ -5,6 +5,7 @@ import type {
   LoadBalancer,
   LoadBalancerAttribute,
   TargetGroup,
+  TargetGroupTuple,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
 
 const CLUSTER = 'nodeport-lb.io/cluster';
@@ -15,15 +16,25 @@ const WIDTH = 16;
 
 export type Attributes = Readonly<Record<string, string>>;
 
-/** One listener, with the target group that it sends to. */
+/** A target group that a listener sends to. */
+export interface ShareEntry {
+  readonly group: TargetGroup;
+  /** Undefined: none is said, as where it gets everything. */
+  readonly weight: number | undefined;
+  /** `INSTANCE:PORT`, sorted, without those that drain. */
+  readonly targets: readonly string[];
+}
+
+/** One listener, with the target groups that it sends to. */
 export interface ListenerEntry {
   readonly arn: string;
   readonly protocol: string;
   readonly port: number;
   readonly certificates: readonly string[];
+  /** The first one, and its targets. */
   readonly group: TargetGroup;
-  /** `INSTANCE:PORT`, sorted, without those that drain. */
   readonly targets: readonly string[];
+  readonly shares: readonly ShareEntry[];
 }
 
 export interface BalancerEntry {
@@ -87,7 +98,9 @@ export async function readBooks(elb: ElasticLoadBalancingV2, ec2: EC2): Promise<
   });
   const byArn = new Map(groups.map((group) => [group.TargetGroupArn!, group]));
   const entries = await spread(balancers, (one) => readBalancer(elb, one, byArn, tags.get(one.LoadBalancerArn!) ?? {}));
-  const used = new Set(entries.flatMap(({ listeners }) => listeners.map(({ group }) => group.TargetGroupArn)));
+  const used = new Set(
+    entries.flatMap(({ listeners }) => listeners.flatMap(({ shares }) => shares.map(({ group }) => group.TargetGroupArn))),
+  );
   return {
     balancers: [...entries].sort((a, b) => (`${a.key} ${a.name}` < `${b.key} ${b.name}` ? -1 : 1)),
     looseGroups: groups.filter(({ TargetGroupArn }) => !used.has(TargetGroupArn)).map(({ TargetGroupName }) => TargetGroupName!),
@@ -124,17 +137,30 @@ async function readListener(
   listener: Listener,
   groups: ReadonlyMap<string, TargetGroup>,
 ): Promise<ListenerEntry> {
-  const arn = listener.DefaultActions?.[0]?.TargetGroupArn ?? '';
-  const { TargetHealthDescriptions } = await elb.describeTargetHealth({ TargetGroupArn: arn });
-  const there = (TargetHealthDescriptions ?? []).filter(({ TargetHealth }) => TargetHealth?.State !== 'draining');
+  const action = listener.DefaultActions?.[0];
+  const forward = action?.ForwardConfig?.TargetGroups ?? [];
+  const all = forward.length > 0 ? forward : [{ TargetGroupArn: action?.TargetGroupArn ?? '' }];
+  const shares = await Promise.all(all.map((one) => readShare(elb, one, groups)));
   return {
     arn: listener.ListenerArn!,
     protocol: listener.Protocol!,
     port: listener.Port!,
     certificates: (listener.Certificates ?? []).map(({ CertificateArn }) => CertificateArn!),
-    group: groups.get(arn) ?? {},
-    targets: there.map(({ Target }) => `${Target!.Id}:${Target!.Port}`).sort(),
+    group: shares[0]!.group,
+    targets: shares[0]!.targets,
+    shares,
   };
+}
+
+async function readShare(
+  elb: ElasticLoadBalancingV2,
+  { TargetGroupArn = '', Weight }: TargetGroupTuple,
+  groups: ReadonlyMap<string, TargetGroup>,
+): Promise<ShareEntry> {
+  const { TargetHealthDescriptions = [] } = await elb.describeTargetHealth({ TargetGroupArn });
+  const there = TargetHealthDescriptions.filter(({ TargetHealth }) => TargetHealth?.State !== 'draining');
+  const targets = there.map(({ Target }) => `${Target!.Id}:${Target!.Port}`).sort();
+  return { group: groups.get(TargetGroupArn) ?? {}, weight: Weight, targets };
 }
 
 function readGroup({ GroupId, GroupName, Tags, IpPermissions }: SecurityGroup): GroupEntry {

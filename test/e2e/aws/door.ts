@@ -12,6 +12,12 @@ export interface DoorRule {
   readonly after?: number;
 }
 
+/** Looks at AWS when such a call has come and before it is passed on. It must not throw. */
+export interface DoorWatch {
+  readonly action: string;
+  readonly look: (parameters: URLSearchParams) => Promise<void>;
+}
+
 /**
  * Stands between the controller and an emulator, whichever it is: counts calls by their action, throttles a share of them in the
  * service's own words, keeps answers back, and is shut as if nobody were there.
@@ -27,6 +33,7 @@ export class AwsDoor {
   #share = 0;
   #throttled = 0;
   #rule: DoorRule | undefined;
+  #watched: DoorWatch | undefined;
   #fitting = 0;
   #kept = 0;
   #isOpen = false;
@@ -97,6 +104,10 @@ export class AwsDoor {
     return this.#kept;
   }
 
+  watch(watched: DoorWatch | undefined): void {
+    this.#watched = watched;
+  }
+
   /** Calls by action since the last `forget`; those that were throttled are counted too. */
   counts(): Readonly<Record<string, number>> {
     return Object.fromEntries([...this.#counts].sort());
@@ -129,6 +140,7 @@ export class AwsDoor {
       refuse(response, form.get('Version')?.startsWith('2016') ?? false);
       return;
     }
+    if (this.#watched?.action === action) await this.#watched.look(form);
     const keep = this.#rule?.action === action && this.#fitting++ >= (this.#rule.after ?? 0);
     this.#ask(request, body, (answer) => {
       if (keep) {

@@ -11,8 +11,15 @@ export interface Expected {
   readonly subnets?: readonly string[];
   /** By port, where it is not the Service's own protocol. */
   readonly protocols?: Readonly<Record<number, string>>;
+  /** By port, where connections are shared out: its own share first. */
+  readonly shares?: Readonly<Record<number, readonly ExpectedShare[]>>;
   /** It has no security group of its own. */
   readonly bare?: boolean;
+}
+
+export interface ExpectedShare {
+  readonly weight: number;
+  readonly nodePort: number;
 }
 
 export function keyOf({ metadata }: ServiceObject): string {
@@ -21,7 +28,7 @@ export function keyOf({ metadata }: ServiceObject): string {
 
 /** What the account shall hold of it, a line each. */
 export function linesFor(
-  { service, targets, scheme = 'internet-facing', subnets, protocols = {} }: Expected,
+  { service, targets, scheme = 'internet-facing', subnets, protocols = {}, shares = {} }: Expected,
   { publicSubnets, privateSubnets }: Ground,
 ): readonly string[] {
   const key = keyOf(service);
@@ -34,7 +41,9 @@ export function linesFor(
   }
   const listeners = [...ports].flatMap(([port, { own, nodePort }]) => {
     const protocol = protocols[port] ?? (own.length > 1 ? 'TCP_UDP' : own[0]);
-    return [`${key}: ${protocol} ${port}`, ...targets.map((id) => `${key}: ${protocol} ${port} to ${id}:${nodePort}`)];
+    const sends = shares[port]?.map((one) => ({ ...one, said: ` weight ${one.weight}` })) ?? [{ nodePort, said: '' }];
+    const lines = sends.flatMap((one) => targets.map((id) => `${key}: ${protocol} ${port}${one.said} to ${id}:${one.nodePort}`));
+    return [`${key}: ${protocol} ${port}`, ...lines];
   });
   return [`${key}: ${scheme} in ${[...places].sort().join()}`, ...listeners];
 }
@@ -44,9 +53,11 @@ export function linesOf({ key, name, scheme, subnets, listeners }: BalancerEntry
   const owner = key || `NLB ${name} of nobody`;
   return [
     `${owner}: ${scheme} in ${subnets.join()}`,
-    ...listeners.flatMap(({ protocol, port, targets }) => [
+    ...listeners.flatMap(({ protocol, port, shares }) => [
       `${owner}: ${protocol} ${port}`,
-      ...targets.map((target) => `${owner}: ${protocol} ${port} to ${target}`),
+      ...shares.flatMap(({ weight, targets }) =>
+        targets.map((target) => `${owner}: ${protocol} ${port}${shares.length > 1 ? ` weight ${weight}` : ''} to ${target}`),
+      ),
     ]),
   ];
 }

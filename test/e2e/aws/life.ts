@@ -7,6 +7,7 @@ import { type Expected, keyOf } from './expected.ts';
 import { AWS, SETTLE_MS, type ServiceWish, Site, STEADY, serviceManifest } from './site.ts';
 import { awsStrain } from './strain.ts';
 import { tellStrict } from './strict.ts';
+import { tellWeights } from './weights.ts';
 
 export interface LifeOptions {
   readonly start: () => Promise<AwsUnderTest>;
@@ -34,6 +35,7 @@ export function awsLife(name: string, { start, deviations = [], strain, outageMs
 
     describe('a life', () => tellLife(() => site));
     describe('changes', () => tellChanges(() => site, new Set(deviations)));
+    describe('shares by weight', () => tellWeights(() => site, new Set(deviations)));
     describe('what only a strict AWS shows', () => tellStrict(() => site, new Set(deviations)));
     if (strain) awsStrain(() => site, outageMs);
 

@@ -3,6 +3,7 @@ import { CONDITION, type ServiceObject } from '../lab/product.ts';
 import { until } from '../lab/until.ts';
 import type { Expected } from './expected.ts';
 import { SETTLE_MS, type Site, STEADY, serviceManifest } from './site.ts';
+import { expectShares, forward, TCP_80 } from './weights.ts';
 
 const COMING = 50;
 const MANY = 100;
@@ -59,28 +60,28 @@ function tellChurn(site: () => Site): void {
   });
 }
 
+/**
+ * Kills the controller when AWS has acted on such a call and it does not know, and its successor at the next one. The Service whose
+ * call it was has the later ones still before it, so each of them comes.
+ */
+async function killInTurn(site: Site, actions: readonly string[], act: () => Promise<unknown>): Promise<void> {
+  for (const [turn, action] of actions.entries()) {
+    site.door.keep({ action });
+    if (turn === 0) await act();
+    else site.startController();
+    await until(() => site.door.kept > 0, { withinMs: SETTLE_MS, what: `AWS has acted on ${action}` });
+    await site.controller?.kill();
+  }
+  site.door.keep(undefined);
+  site.startController();
+}
+
 function tellCrashes(site: () => Site): void {
   const namespace = 'crash';
 
-  /**
-   * Kills the controller when AWS has acted on such a call and it does not know, and its successor at the next one. The Service whose
-   * call it was has the later ones still before it, so each of them comes.
-   */
-  async function killInTurn(actions: readonly string[], act: () => Promise<unknown>): Promise<void> {
-    for (const [turn, action] of actions.entries()) {
-      site().door.keep({ action });
-      if (turn === 0) await act();
-      else site().startController();
-      await until(() => site().door.kept > 0, { withinMs: SETTLE_MS, what: `AWS has acted on ${action}` });
-      await site().controller?.kill();
-    }
-    site().door.keep(undefined);
-    site().startController();
-  }
-
   test('four times in the middle of making three: all are served, and nothing is left over', async () => {
     await site().namespace(namespace);
-    await killInTurn(['CreateSecurityGroup', 'CreateTargetGroup', 'CreateLoadBalancer', 'CreateListener'], () =>
+    await killInTurn(site(), ['CreateSecurityGroup', 'CreateTargetGroup', 'CreateLoadBalancer', 'CreateListener'], () =>
       make(site(), namespace, ['one', 'two', 'three']),
     );
     await site().ready(namespace, '--all');
@@ -88,12 +89,28 @@ function tellCrashes(site: () => Site): void {
   });
 
   test('three times in the middle of a deletion: it is ended by the next one, and the others stay', async () => {
-    await killInTurn(['DeleteLoadBalancer', 'DeleteTargetGroup', 'DeleteSecurityGroup'], () =>
+    await killInTurn(site(), ['DeleteLoadBalancer', 'DeleteTargetGroup', 'DeleteSecurityGroup'], () =>
       site().kubectl(['-n', namespace, 'delete', 'service', 'one', '--wait=false']),
     );
     await site().kubectl(['-n', namespace, 'wait', '--for=delete', 'service/one', '--timeout=120s']);
     await site().holds(await all(site(), namespace, steady(site())));
     await drop(site(), namespace);
+  });
+
+  test('five times in the middle of giving another Service a share, and twice in the middle of taking it back', async () => {
+    const apart = await site().namespace('crash-weights');
+    const annotate = (pair: string) => site().kubectl(['-n', apart, 'annotate', '--overwrite', 'service', 'web', pair]);
+    await site().apply(serviceManifest(apart, 'canary', { spec: { type: 'NodePort' } }), serviceManifest(apart, 'web'));
+    await site().ready(apart, 'web');
+    await killInTurn(site(), ['CreateTargetGroup', 'RegisterTargets', 'CreateListener', 'ModifyListener', 'DeleteListener'], () =>
+      annotate(`${TCP_80}=${forward(90, { canary: 10 })}`),
+    );
+    await site().ready(apart, 'web');
+    await site().holds([await expectShares(site(), apart, { web: 90, canary: 10 })]);
+    await killInTurn(site(), ['ModifyListener', 'DeleteTargetGroup'], () => annotate(`${TCP_80}-`));
+    await site().ready(apart, 'web');
+    await site().holds([await expectShares(site(), apart, { web: 1 })]);
+    await drop(site(), apart);
   });
 }
 
