@@ -43,30 +43,52 @@ export function specsOf(rule: RuleListener): { nodePort: CheckSpec; own: CheckSp
   return { nodePort: own ?? nodePort, own: undefined };
 }
 
+/** Pure. Whether its one check is that of its nodePort, with nothing said of times and counts: equal for all such of the same nodePort. */
+export function asksNodePortAlone({ protocol, check }: RuleListener): boolean {
+  if (protocol !== 'TCP' || check.kind !== 'nodePort') return false;
+  const { intervalMs, timeoutMs, rise, fall } = check;
+  return intervalMs === undefined && timeoutMs === undefined && rise === undefined && fall === undefined;
+}
+
 function specsOfTcp({ nodePort, check }: RuleListener): { nodePort: CheckSpec; own: CheckSpec | undefined } {
-  const { port = nodePort, path = '/', timeoutMs = TIMEOUT_MS, rise = RISE, fall = FALL } = check;
+  const { port = nodePort, timeoutMs = TIMEOUT_MS, rise = RISE, fall = FALL } = check;
   const kind = check.kind === 'none' ? 'nodePort' : check.kind;
-  const said = { timeoutMs, rise, fall, freshFall: Math.max(fall, FRESH_FALL) };
-  const plain = { timeoutMs: TIMEOUT_MS, rise: RISE, fall: FALL, freshFall: FRESH_FALL };
+  const freshFall = Math.max(fall, FRESH_FALL);
   if (kind === 'nodePort' || (kind === 'tcp' && port === nodePort)) {
     const intervalMs = check.intervalMs ?? NODE_PORT_INTERVAL_MS;
     return {
-      nodePort: { ...said, port: nodePort, path: undefined, isNodePort: true, isSilent: false, intervalMs },
+      nodePort: {
+        port: nodePort,
+        path: undefined,
+        isNodePort: true,
+        isSilent: false,
+        intervalMs,
+        timeoutMs,
+        rise,
+        fall,
+        freshFall,
+      },
       own: undefined,
     };
   }
+  const path = kind === 'http' ? (check.path ?? '/') : undefined;
+  const intervalMs = check.intervalMs ?? OWN_INTERVAL_MS;
   return {
-    nodePort: { ...plain, port: nodePort, path: undefined, isNodePort: true, isSilent: false, intervalMs: NODE_PORT_INTERVAL_MS },
-    own: {
-      ...said,
-      port,
-      path: kind === 'http' ? path : undefined,
-      isNodePort: port === nodePort,
-      isSilent: false,
-      intervalMs: check.intervalMs ?? OWN_INTERVAL_MS,
-    },
+    nodePort: { ...plainSpec, port: nodePort },
+    own: { port, path, isNodePort: port === nodePort, isSilent: false, intervalMs, timeoutMs, rise, fall, freshFall },
   };
 }
+
+const plainSpec = {
+  path: undefined,
+  isNodePort: true,
+  isSilent: false,
+  intervalMs: NODE_PORT_INTERVAL_MS,
+  timeoutMs: TIMEOUT_MS,
+  rise: RISE,
+  fall: FALL,
+  freshFall: FRESH_FALL,
+};
 
 interface Difference {
   /** Held weakly: it is the next difference's key, so that from the first list on none would ever go. */
@@ -97,7 +119,7 @@ function differenceOf(before: readonly NodeEntry[], after: readonly NodeEntry[])
 /** Pure. Two checks with the same key are one. */
 export function keyOf(spec: CheckSpec): string {
   const { port, path = '', isNodePort, isSilent, intervalMs, timeoutMs, rise, fall } = spec;
-  return [port, isNodePort, isSilent, intervalMs, timeoutMs, rise, fall, path].join(' ');
+  return `${port} ${isNodePort} ${isSilent} ${intervalMs} ${timeoutMs} ${rise} ${fall} ${path}`;
 }
 
 /** Pure. When to look again at a target that fails: fast while it is new, so that it is served as soon as it can be. */
@@ -130,6 +152,8 @@ export class Check<User> {
   members = nobody;
   /** Grows when traffic may have to go elsewhere. */
   epoch = 0;
+  /** Something was ever said of some target; what was not is as the nodes are. */
+  hasHeard = false;
   /** FIELDS for each node slot. */
   #facts = none;
 
@@ -164,6 +188,7 @@ export class Check<User> {
 
   /** @returns true when that is a change */
   setWay({ slot }: NodeEntry, way: number): boolean {
+    this.hasHeard = true;
     const at = slot * FIELDS + WAY;
     const before = this.#facts[at];
     this.#facts[at] = way + 1;
@@ -189,6 +214,7 @@ export class Check<User> {
     const before = this.judgement(node);
     if (before.verdict === verdicts.absent) return false;
     const after = judge(before, passes(this.spec, answer), this.spec);
+    this.hasHeard = true;
     const at = node.slot * FIELDS;
     const cause = causeOf(answer);
     this.#facts[at + VERDICT] = after.verdict;
@@ -212,7 +238,7 @@ export class Check<User> {
 
   #reset(slot: number, verdict: Verdict): void {
     const at = slot * FIELDS;
-    this.#facts.fill(0, at, at + FIELDS);
+    for (let i = at; i < at + FIELDS; i++) this.#facts[i] = 0;
     this.#facts[at + VERDICT] = verdict;
   }
 

@@ -8,11 +8,12 @@ import { Inheritance } from './inheritance.ts';
 import { departed } from './kernel/departures.ts';
 import { Kernel } from './kernel/kernel.ts';
 import { KernelListener } from './kernel/listener.ts';
-import { canonical, keyOf } from './kernel/plan.ts';
+import { keyOfRule } from './kernel/plan.ts';
 import { ownAddresses } from './kernel/surroundings.ts';
 import { connectionLimit, flowLimit } from './limits.ts';
 import { TcpListener } from './listener.ts';
 import { Loops } from './loops.ts';
+import { onceATick } from './once-a-tick.ts';
 import { outlast } from './parting.ts';
 import type { Handle } from './pass.ts';
 import { choosePath, type Machine, type PathChoice, type Paths } from './paths.ts';
@@ -93,6 +94,7 @@ class LocalForwarder implements Forwarder, Estate {
   /** Listeners of userspace have come or gone since it was told. */
   #hasMoved = false;
   readonly #whys: Whys;
+  readonly #lookForLoopsSoon = onceATick(() => this.#lookForLoops());
 
   constructor(options: ForwarderOptions) {
     const nodes = new Nodes();
@@ -119,7 +121,7 @@ class LocalForwarder implements Forwarder, Estate {
       flowsTooFast: 0,
       nowMs,
       pathOf: (rule) => (this.#paths ? this.#pathOf(rule) : {}),
-      placed: () => this.#lookForLoops(),
+      placed: () => this.#lookForLoopsSoon(),
       ipv6Only: (rule) => sharesPortAcrossFamilies(rule, this.#table.listeners.values()),
       wakeSweep: () => this.#wakeSweep(),
     };
@@ -135,16 +137,19 @@ class LocalForwarder implements Forwarder, Estate {
     const { table, revision } = revise(before, next);
     this.#table = table;
     this.#updateNodes(revision);
-    for (const id of revision.listeners) this.#closeUnlessSame(before.listeners.get(id), table.listeners.get(id));
-    for (const id of revision.listeners) this.#openOrUpdate(id);
+    for (const id of before.listeners.size > 0 ? revision.listeners : [])
+      this.#closeUnlessSame(before.listeners.get(id), table.listeners.get(id));
+    revision.listeners.forEach((id) => void this.#openOrUpdate(id));
     const moved = revision.nodes.size > 0 || revision.nodeSets.size > 0;
     if (moved) this.#tellKernel(before, revision);
     if (moved) this.#changePaths(revision.listeners);
-    for (const listener of this.#listeners.values()) {
+    this.#listeners.forEach((listener) => {
       if (moved) listener.retarget();
       void listener.open();
-    }
-    this.#lookForLoops();
+    });
+    // The kernel has its rules first: it does not ask which targets lead back.
+    if (this.#kernel) this.#lookForLoopsSoon();
+    else this.#lookForLoops();
     this.#tellGeneration();
   }
 
@@ -254,7 +259,7 @@ class LocalForwarder implements Forwarder, Estate {
 
   /** With its targets a rule may have come to need another data path. @param fresh ids whose path has just been chosen */
   #changePaths(fresh: ReadonlySet<string>): void {
-    if (!this.#paths) return;
+    if (!this.#paths || fresh.size === this.#table.listeners.size) return;
     for (const rule of this.#table.listeners.values()) {
       if (fresh.has(rule.id) || !this.#listeners.has(rule.id) || this.#isOnItsPath(rule)) continue;
       this.#closeListener(rule.id);
@@ -295,12 +300,12 @@ class LocalForwarder implements Forwarder, Estate {
   #tellExclusive(kernel: Kernel): void {
     this.#hasMoved = false;
     this.#exclusive = this.#table.exclusive;
-    const inSockets = [...this.#listeners].filter(([, listener]) => !(listener instanceof KernelListener));
-    const open = inSockets.flatMap(([id]) => this.#table.listeners.get(id) ?? []);
-    kernel.setExclusive(
-      this.#table.exclusive,
-      open.map(({ address, protocol, port }) => keyOf(canonical(address), protocol, port)),
-    );
+    const open: string[] = [];
+    this.#listeners.forEach((listener, id) => {
+      const rule = listener instanceof KernelListener ? undefined : this.#table.listeners.get(id);
+      if (rule) open.push(keyOfRule(rule));
+    });
+    kernel.setExclusive(this.#table.exclusive, open);
   }
 
   #abandonKernel(): void {
@@ -325,7 +330,10 @@ class LocalForwarder implements Forwarder, Estate {
   #newListener(rule: RuleListener, path: PathChoice): PortListener {
     if (this.#paths && !this.#paths.fault) this.#whys.tell(rule.id, path.why);
     const listener: PortListener = this.#makeListener(rule, path, () => this.#gone(rule.id, listener));
-    if (listener instanceof KernelListener) return listener;
+    if (listener instanceof KernelListener) {
+      listener.open();
+      return listener;
+    }
     this.#hasMoved = true;
     if (listener instanceof UdpListener) this.#freePort(rule);
     return listener;

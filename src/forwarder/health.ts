@@ -1,4 +1,4 @@
-import { Check, keyOf, nobody, retryDelayMs, specsOf } from './checks.ts';
+import { asksNodePortAlone, Check, keyOf, nobody, retryDelayMs, specsOf } from './checks.ts';
 import type { Attempt } from './dial.ts';
 import { NodeState } from './node-state.ts';
 import { Patrol, type PatrolHost } from './patrol.ts';
@@ -61,6 +61,8 @@ export class Health implements PatrolHost<Watch> {
   readonly #nodes: Nodes;
   readonly #watches = new Map<string, Watch>();
   readonly #checks = new Map<string, Check<Watch>>();
+  /** Of listeners that say nothing of their check, by nodePort. */
+  readonly #bare = new Map<number, Check<Watch>>();
   readonly #byNodePort = new Map<number, Set<Check<Watch>>>();
   readonly #patrol: Patrol<Watch>;
   /** Grows when some node's standing or address has changed. */
@@ -75,9 +77,7 @@ export class Health implements PatrolHost<Watch> {
 
   /** Begins to watch a listener's targets, or takes over its new rule. */
   watch(rule: RuleListener): Watch {
-    const specs = specsOf(rule);
-    const nodePort = this.#check(specs.nodePort);
-    const own = specs.own && this.#check(specs.own);
+    const { nodePort, own } = this.#checksFor(rule);
     const had = this.#watches.get(rule.id);
     const watch = had ?? { rule, nodePort, own, prospects: undefined, nodesEpoch: -1, nodePortEpoch: -1, ownEpoch: undefined };
     const before = had && checksOf(had);
@@ -124,6 +124,7 @@ export class Health implements PatrolHost<Watch> {
   }
 
   #saysNothing(check: Check<Watch>): boolean {
+    if (!check.hasHeard) return true;
     for (const node of check.members) {
       const verdict = check.verdict(node);
       if (verdict !== verdicts.healthy && verdict !== verdicts.untried) return false;
@@ -264,6 +265,17 @@ export class Health implements PatrolHost<Watch> {
     return { healthy, others };
   }
 
+  /** Thousands of listeners ask for nothing but their nodePort, and many have the same. */
+  #checksFor(rule: RuleListener): Pick<Watch, 'nodePort' | 'own'> {
+    const isBare = asksNodePortAlone(rule);
+    const had = isBare ? this.#bare.get(rule.nodePort) : undefined;
+    if (had) return { nodePort: had, own: undefined };
+    const specs = specsOf(rule);
+    const nodePort = this.#check(specs.nodePort);
+    if (isBare) this.#bare.set(rule.nodePort, nodePort);
+    return { nodePort, own: specs.own && this.#check(specs.own) };
+  }
+
   #check(spec: Check<Watch>['spec']): Check<Watch> {
     const key = keyOf(spec);
     const had = this.#checks.get(key);
@@ -286,6 +298,7 @@ export class Health implements PatrolHost<Watch> {
     this.#setMembers(check, nobody, watch);
     this.#patrol.remove(check);
     this.#checks.delete(keyOf(check.spec));
+    if (this.#bare.get(check.spec.port) === check) this.#bare.delete(check.spec.port);
     const peers = this.#byNodePort.get(check.spec.port);
     if (peers?.delete(check) && peers.size === 0) this.#byNodePort.delete(check.spec.port);
   }
@@ -297,15 +310,16 @@ export class Health implements PatrolHost<Watch> {
   }
 
   #refreshMembers(check: Check<Watch>): void {
-    const names = new Set([...check.users].map(({ rule }) => rule.nodeSet));
-    const sets = [...names].map((name) => this.#nodes.set(name));
-    const members = sets.length === 1 ? sets[0]! : [...new Set(sets.flat())];
+    const sets = new Set<readonly NodeEntry[]>();
+    for (const { rule } of check.users) sets.add(this.#nodes.set(rule.nodeSet));
+    const [members = nobody] = sets.size > 1 ? [[...new Set([...sets].flat())]] : sets;
     if (!sameNodes(members, check.members)) this.#setMembers(check, members);
   }
 
   #setMembers(check: Check<Watch>, members: readonly NodeEntry[], last?: Watch): void {
     const { come, gone } = check.setMembers(members, this.#nodes.slots);
     this.#patrol.meet(check, come);
+    if (gone.length === 0) return;
     const users = last ? [last] : [...check.users];
     for (const { rule } of users) for (const node of gone) this.#options.reports.target(`${node.id}:${rule.nodePort}`, null);
   }

@@ -4,20 +4,23 @@ import type { ListenFailure, RuleListener, RuleNode } from './rules.ts';
 /** Pure. What is wrong with a listener, each as a sentence; empty: nothing. A wrong listener is reported failed, the rest are served. */
 export function listenerProblems(listener: RuleListener): string[] {
   const problems: string[] = [];
-  const demand = (isGood: boolean, field: string, value: unknown, wanted: string): void => {
-    if (!isGood) problems.push(`${field} ${show(value)} must be ${wanted}`);
-  };
-  const { address, port, nodePort, nodeSet, drainMs, idleMs, affinitySeconds, proxyProtocol } = listener;
-  demand(isIP(address) !== 0, 'address', address, 'an IP address');
-  demand(isPort(port, 0), 'port', port, 'from 0 to 65535');
-  demand(isPort(nodePort, 1), 'nodePort', nodePort, 'from 1 to 65535');
-  demand(typeof nodeSet === 'string', 'nodeSet', nodeSet, 'the name of a node set');
-  demand(isDuration(drainMs), 'drainMs', drainMs, 'milliseconds from 0');
-  demand(isDuration(idleMs), 'idleMs', idleMs, 'milliseconds from 0');
-  demand(affinitySeconds === undefined || isDuration(affinitySeconds), 'affinitySeconds', affinitySeconds, 'seconds from 0');
-  demand(isProxyProtocol(proxyProtocol), 'proxyProtocol', proxyProtocol, 'v1 or v2');
-  problems.push(...rangeProblems(listener.sourceRanges), ...checkProblems(listener));
+  const { address, port, nodePort, nodeSet, drainMs, idleMs, affinitySeconds, proxyProtocol, sourceRanges } = listener;
+  demand(problems, isIP(address) !== 0, 'address', address, 'an IP address');
+  demand(problems, isPort(port, 0), 'port', port, 'from 0 to 65535');
+  demand(problems, isPort(nodePort, 1), 'nodePort', nodePort, 'from 1 to 65535');
+  demand(problems, typeof nodeSet === 'string', 'nodeSet', nodeSet, 'the name of a node set');
+  demand(problems, isDuration(drainMs), 'drainMs', drainMs, 'milliseconds from 0');
+  demand(problems, isDuration(idleMs), 'idleMs', idleMs, 'milliseconds from 0');
+  const isTime = affinitySeconds === undefined || isDuration(affinitySeconds);
+  demand(problems, isTime, 'affinitySeconds', affinitySeconds, 'seconds from 0');
+  demand(problems, isProxyProtocol(proxyProtocol), 'proxyProtocol', proxyProtocol, 'v1 or v2');
+  findRangeProblems(problems, sourceRanges);
+  findCheckProblems(problems, listener);
   return problems;
+}
+
+function demand(problems: string[], isGood: boolean, field: string, value: unknown, wanted: string): void {
+  if (!isGood) problems.push(`${field} ${show(value)} must be ${wanted}`);
 }
 
 /** Pure. What is wrong with a node; its good addresses are used nevertheless. */
@@ -65,16 +68,18 @@ export function isAllowed(allowed: BlockList | undefined, address: string): bool
   return family !== 0 && allowed.check(plain, family === 6 ? 'ipv6' : 'ipv4');
 }
 
-function rangeProblems(ranges: unknown): string[] {
-  if (!Array.isArray(ranges)) return ['sourceRanges must be a list of CIDRs'];
-  return ranges.flatMap((range) => {
+function findRangeProblems(problems: string[], ranges: unknown): void {
+  if (!Array.isArray(ranges)) {
+    problems.push('sourceRanges must be a list of CIDRs');
+    return;
+  }
+  for (const range of ranges) {
     try {
       splitRange(range);
-      return [];
     } catch {
-      return [`source range ${show(range)} must be a CIDR such as 10.0.0.0/8`];
+      problems.push(`source range ${show(range)} must be a CIDR such as 10.0.0.0/8`);
     }
-  });
+  }
 }
 
 function splitRange(range: unknown): [string, number] {
@@ -92,21 +97,24 @@ const checkKinds: Readonly<Record<string, readonly unknown[]>> = {
   SCTP: ['nodePort', 'tcp', 'http', 'none'],
 };
 
-function checkProblems({ check, protocol }: RuleListener): string[] {
+/** Of thousands of checks nearly all say nothing beyond their kind. */
+function findCheckProblems(problems: string[], { check, protocol }: RuleListener): void {
   const kinds = checkKinds[protocol] ?? [];
   if (typeof check !== 'object' || check === null || !kinds.includes(check.kind)) {
-    return [`check.kind must be one of ${kinds.join(', ')}`];
+    problems.push(`check.kind must be one of ${kinds.join(', ')}`);
+    return;
   }
-  const times = (['intervalMs', 'timeoutMs'] as const).filter(
-    (field) => check[field] !== undefined && !(isDuration(check[field]) && check[field] > 0),
-  );
-  const counts = (['rise', 'fall'] as const).filter((field) => check[field] !== undefined && !isCount(check[field]));
-  return [
-    ...(check.port === undefined || isPort(check.port, 1) ? [] : [`check.port ${show(check.port)} must be from 1 to 65535`]),
-    ...(check.path === undefined || /^\/[!-~]*$/.test(check.path) ? [] : [`check.path ${show(check.path)} must begin with /`]),
-    ...times.map((field) => `check.${field} ${show(check[field])} must be milliseconds greater than 0`),
-    ...counts.map((field) => `check.${field} ${show(check[field])} must be from 1 to 100`),
-  ];
+  const { port, path, intervalMs, timeoutMs, rise, fall } = check;
+  demand(problems, port === undefined || isPort(port, 1), 'check.port', port, 'from 1 to 65535');
+  demand(problems, path === undefined || /^\/[!-~]*$/.test(path), 'check.path', path, 'a path: it begins with /');
+  demand(problems, isTimeLimit(intervalMs), 'check.intervalMs', intervalMs, 'milliseconds greater than 0');
+  demand(problems, isTimeLimit(timeoutMs), 'check.timeoutMs', timeoutMs, 'milliseconds greater than 0');
+  demand(problems, rise === undefined || isCount(rise), 'check.rise', rise, 'from 1 to 100');
+  demand(problems, fall === undefined || isCount(fall), 'check.fall', fall, 'from 1 to 100');
+}
+
+function isTimeLimit(value: unknown): boolean {
+  return value === undefined || (isDuration(value) && value > 0);
 }
 
 function isProxyProtocol(value: unknown): boolean {

@@ -4,9 +4,10 @@ import type { ForwarderReport, ListenerState, TargetState } from './rules.ts';
 /** Gathers what changed during a tick and tells it once; what is as it was told before is not told again. */
 export class Reports {
   readonly #send: (report: ForwarderReport) => void;
-  readonly #toldListeners = new Map<string, ListenerState>();
+  #toldListeners = new Map<string, ListenerState>();
   readonly #toldTargets = new Map<string, TargetState>();
   #listeners = new Map<string, ListenerState | null>();
+  #foretold: Foretold | undefined;
   #targets = new Map<string, TargetState | null>();
   readonly #toldWarnings = new Map<string, string>();
   #warnings = new Map<string, string | null>();
@@ -26,6 +27,21 @@ export class Reports {
   listener(id: string, state: ListenerState | null): void {
     this.#listeners.set(id, state);
     this.#schedule();
+  }
+
+  /**
+   * Gets many listeners' states ready while it is not certain yet that they come about.
+   * @param states belong to this object from now on
+   * @returns tells them, if it is called
+   */
+  foretell(states: Map<string, ListenerState>): () => void {
+    const foretold = { states, record: Object.fromEntries(states) };
+    return () => {
+      // Nothing that was told before, or waits to be, is to be compared with them.
+      if (this.#toldListeners.size === 0 && this.#listeners.size === 0) this.#foretold = foretold;
+      else states.forEach((state, id) => void this.#listeners.set(id, state));
+      this.#schedule();
+    };
   }
 
   target(key: string, state: TargetState | null): void {
@@ -51,26 +67,44 @@ export class Reports {
     setImmediate(() => this.flush());
   }
 
+  #takeListeners(): ForwarderReport['listeners'] {
+    const [fresh, foretold] = [this.#listeners, this.#foretold];
+    this.#listeners = new Map();
+    this.#foretold = undefined;
+    if (foretold) this.#toldListeners = foretold.states;
+    const news = takeNews(fresh, this.#toldListeners, isDeepStrictEqual);
+    if (foretold && news.length === 0) return foretold.record;
+    if (foretold) return { ...foretold.record, ...Object.fromEntries(news) };
+    return news.length === 0 ? none : Object.fromEntries(news);
+  }
+
   /** Tells at once what waits for the end of the tick. */
   flush(): void {
     this.#scheduled = false;
-    const listeners = takeNews(this.#listeners, this.#toldListeners, isDeepStrictEqual);
+    const listeners = this.#takeListeners();
     const targets = takeNews(this.#targets, this.#toldTargets, sameTarget);
     const warnings = takeNews(this.#warnings, this.#toldWarnings, Object.is);
-    this.#listeners = new Map();
     this.#targets = new Map();
     this.#warnings = new Map();
-    const isNews = listeners.length > 0 || targets.length > 0 || warnings.length > 0;
+    const isNews = listeners !== none || targets.length > 0 || warnings.length > 0;
     if (!isNews && this.#generation === this.#toldGeneration) return;
     this.#toldGeneration = this.#generation;
     this.#send({
       generation: this.#generation,
-      listeners: Object.fromEntries(listeners),
+      listeners,
       targets: Object.fromEntries(targets),
       ...(warnings.length === 0 ? {} : { warnings: Object.fromEntries(warnings) }),
     });
   }
 }
+
+interface Foretold {
+  readonly states: Map<string, ListenerState>;
+  readonly record: ForwarderReport['listeners'];
+}
+
+/** No listeners. */
+const none: ForwarderReport['listeners'] = {};
 
 /** `asOf` alone is no news. */
 function sameTarget(a: TargetState, b: TargetState): boolean {
@@ -82,10 +116,11 @@ function takeNews<T>(
   told: Map<string, T>,
   same: (a: T, b: T) => boolean,
 ): [string, T | null][] {
-  return [...fresh].filter(([key, value]) => {
+  const news: [string, T | null][] = [];
+  fresh.forEach((value, key) => {
     const before = told.get(key);
-    if (value === null) return told.delete(key);
-    told.set(key, value);
-    return before === undefined || !same(before, value);
+    if (value !== null) told.set(key, value);
+    if (value === null ? told.delete(key) : before === undefined || !same(before, value)) news.push([key, value]);
   });
+  return news;
 }

@@ -51,9 +51,9 @@ export function wholeRules(table: RulesTable): Rules {
 function replace(before: RulesTable, next: Rules): { table: RulesTable; revision: Revision } {
   const table = {
     generation: next.generation,
-    nodes: new Map(next.nodes.map((node) => [node.id, node])),
+    nodes: byId(next.nodes),
     nodeSets: new Map(Object.entries(next.nodeSets)),
-    listeners: new Map(next.listeners.map((listener) => [listener.id, listener])),
+    listeners: byId(next.listeners),
     exclusive: next.exclusive ?? [],
   };
   const revision = {
@@ -62,6 +62,12 @@ function replace(before: RulesTable, next: Rules): { table: RulesTable; revision
     listeners: differing(before.listeners, table.listeners),
   };
   return { table, revision };
+}
+
+function byId<T extends { readonly id: string }>(entries: readonly T[]): ReadonlyMap<string, T> {
+  const map = new Map<string, T>();
+  for (const entry of entries) map.set(entry.id, entry);
+  return map;
 }
 
 function change(before: RulesTable, next: RulesChange): { table: RulesTable; revision: Revision } {
@@ -99,6 +105,7 @@ function differing<T>(
   after: ReadonlyMap<string, T>,
   ids: Iterable<string> = new Set([...before.keys(), ...after.keys()]),
 ): Set<string> {
+  if (before.size === 0) return new Set(after.keys());
   const found = new Set<string>();
   for (const id of ids) if (!isDeepStrictEqual(before.get(id), after.get(id))) found.add(id);
   return found;
@@ -133,9 +140,9 @@ function wrongEntries(next: Record<string, unknown>, field: 'nodes' | 'listeners
   const value = next[field];
   if (whole) {
     if (!Array.isArray(value)) return [`${field} must be a list`];
-    return value.flatMap((entry, i) =>
-      isRecord(entry) && typeof entry['id'] === 'string' ? [] : [`${field}[${i}] must have an id`],
-    );
+    const hasId = (entry: unknown) => isRecord(entry) && typeof entry['id'] === 'string';
+    if (value.every(hasId)) return [];
+    return value.flatMap((entry, i) => (hasId(entry) ? [] : [`${field}[${i}] must have an id`]));
   }
   if (!isRecord(value)) return [`${field} must be an object`];
   return Object.entries(value).flatMap(([id, entry]) =>

@@ -23,6 +23,11 @@ export function endpointsOf(node: NodeEntry, nodePort: number): readonly Endpoin
   return mappedEndpoints(node, nodePort) ?? node.addresses.map((address) => ({ address, port: node.rule.port ?? nodePort }));
 }
 
+/** Pure. The addresses of those. */
+export function addressesOf(node: NodeEntry, nodePort: number): readonly string[] {
+  return mappedEndpoints(node, nodePort)?.map(({ address }) => address) ?? node.addresses;
+}
+
 /** Pure. The same for a port that is no Service's, such as a health check's: `RuleNode.port` does not stand for it. */
 export function checkEndpointsOf(node: NodeEntry, port: number): readonly Endpoint[] {
   return mappedEndpoints(node, port) ?? node.addresses.map((address) => ({ address, port }));

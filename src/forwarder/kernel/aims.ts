@@ -60,7 +60,7 @@ export class Aims {
   }
 
   #put(group: string, aim: Aim): string {
-    this.#news.set(group, aim);
+    if (this.#news.get(group) !== aim) this.#news.set(group, aim);
     return group;
   }
 }

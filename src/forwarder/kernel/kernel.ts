@@ -3,17 +3,20 @@ import type { Ground } from '../ground.ts';
 import type { Watch } from '../health.ts';
 import { AS_ASKED, type Machine } from '../paths.ts';
 import { describePortHolder } from '../port-holder.ts';
-import type { ForwarderLog } from '../rules.ts';
+import type { ForwarderLog, ListenerState } from '../rules.ts';
+import { Ahead } from './ahead.ts';
 import { Aims } from './aims.ts';
 import { readConntrackFill } from './conntrack.ts';
 import { goesOn, leaveRules } from './farewell.ts';
 import { FillWatch } from './fill.ts';
+import { removeLeftovers } from './leftovers.ts';
 import type { KernelListener } from './listener.ts';
+import { faultOf, portInUse } from './machine.ts';
 import { type KernelFault, Nft } from './nft.ts';
-import { type Changes, canonical, emptyPlan, type KernelRule, type Plan, planChanges } from './plan.ts';
+import { aimsDiffer, type Changes, canonical, emptyPlan, type KernelRule, keyOfRule, type Plan, planChanges } from './plan.ts';
 import { readAll, readConnections } from './readings.ts';
-import { differing, movedKeys, type RulesetOptions, renderChange, renderRuleset } from './ruleset.ts';
-import { forwardedFamilies, isHeld, ownAddresses, readHeldPorts } from './surroundings.ts';
+import { differing, movedKeys, type RulesetOptions, renderChange } from './ruleset.ts';
+import { forwardedFamilies, isHeld, ownAddresses, readHeldPorts, sameSet } from './surroundings.ts';
 import { type Departure, Sweeper } from './sweeper.ts';
 
 /** How often it is looked whether the kernel and the machine are still as they were. */
@@ -36,9 +39,9 @@ export class Kernel {
   readonly #ground: Ground;
   readonly #nft = new Nft();
   readonly #fill = new FillWatch();
+  readonly #ahead: Ahead;
   readonly #sweeper: Sweeper;
   readonly #listeners = new Map<string, KernelListener>();
-  readonly #byWatch = new Map<Watch, KernelListener>();
   /** Their port is not free. */
   readonly #waiting = new Set<KernelListener>();
   readonly #audit: NodeJS.Timeout;
@@ -48,6 +51,8 @@ export class Kernel {
   #departures: Departure[] = [];
   #fresh: KernelListener[] = [];
   #plan: Plan = emptyPlan;
+  /** Tells that all listeners are served, made while nft had them. */
+  #tellAll: (() => void) | undefined;
   #isLoaded = false;
   /** At some time: there may be counters that begin anew. */
   #hasLoaded = false;
@@ -67,6 +72,7 @@ export class Kernel {
   constructor(ground: Ground, options: KernelOptions) {
     this.#ground = ground;
     this.#options = options;
+    this.#ahead = new Ahead(this.#nft, options);
     this.#sweeper = new Sweeper(ground, this.#listeners);
     this.#audit = setInterval(() => void this.#look(), AUDIT_MS);
     this.#audit.unref();
@@ -84,11 +90,18 @@ export class Kernel {
     }
     this.#listeners.set(listener.key, listener);
     this.#fresh.push(listener);
+    const { family, key, rule } = listener;
+    if (!this.#isLoaded && !this.#isHeld) this.#ahead.add({ family, key, nodePort: rule.nodePort });
     this.touch(listener);
   }
 
+  /** Some listener is no longer as it is foretold. */
+  disagrees(): void {
+    this.#tellAll = undefined;
+  }
+
   remove(listener: KernelListener): void {
-    this.#byWatch.delete(listener.watch);
+    this.disagrees();
     if (this.#waiting.delete(listener) || this.#listeners.get(listener.key) !== listener) {
       listener.gone();
       return;
@@ -102,16 +115,20 @@ export class Kernel {
 
   /** Something that matters to this listener has changed. */
   touch(listener: KernelListener): void {
-    this.#byWatch.set(listener.watch, listener);
     this.#dirty.add(listener);
     this.#schedule();
   }
 
   /** The prospects of these have changed; undefined: of all. */
   moved(watches: ReadonlySet<Watch> | undefined): void {
-    const listeners = watches ? [...watches].flatMap((watch) => this.#byWatch.get(watch) ?? []) : this.#listeners.values();
-    if (!watches) this.aims.nodesChanged();
-    for (const listener of listeners) this.#dirty.add(listener);
+    if (!watches) {
+      this.aims.nodesChanged();
+      this.#listeners.forEach((listener) => void this.#dirty.add(listener));
+    }
+    for (const { rule } of watches ?? []) {
+      const listener = this.#listeners.get(keyOfRule(rule));
+      if (listener) this.#dirty.add(listener);
+    }
     if (this.#dirty.size > 0) this.#schedule();
   }
 
@@ -162,6 +179,7 @@ export class Kernel {
     clearTimeout(this.#retry);
     while (this.#isRunning) await new Promise<void>((resolve) => this.#settled.push(resolve));
     this.#sweeper.stop();
+    this.#ahead.giveUp();
     const { table } = this.#options;
     const stays = !this.#isLoaded || (await leaveRules(this.#nft, table, this.#plan.entries.size, rulesMs));
     if (!stays) await this.#nft.apply(`delete table inet ${table}`);
@@ -232,40 +250,33 @@ export class Kernel {
     this.#leaving = [];
     this.#departures = [];
     const changes = { rules: this.#describe(dirty), aims: this.aims.takeNews() };
-    if (changes.rules.size > 0 || this.#hasMoved || this.#aimElsewhere(changes.aims)) {
+    if (changes.rules.size > 0 || this.#hasMoved || aimsDiffer(this.#plan, changes.aims)) {
       const fault = await this.#load(changes);
       if (fault) {
+        this.#tellAll = undefined;
         this.aims.giveBack(changes.aims);
         this.#failed(fault, dirty, leaving, departures);
         return;
       }
       this.#retryMs = RETRY_LEAST_MS;
     }
-    for (const key of changes.rules.keys()) {
-      const listener = this.#listeners.get(key);
-      if (listener) this.#tell(listener);
-    }
+    if (this.#tellAll) this.#tellAll();
+    else changes.rules.forEach((_, key) => void this.#tellOf(key));
+    this.#tellAll = undefined;
     for (const listener of leaving) this.#sweeper.drain(listener);
     this.#sweeper.left(departures);
-    this.#sweeper.changed([...dirty].filter((listener) => !listener.isClosed));
+    this.#sweeper.changed(dirty);
   }
 
   /** What differs from what the kernel has. */
   #describe(dirty: ReadonlySet<KernelListener>): Map<string, KernelRule | undefined> {
     const changes = new Map<string, KernelRule | undefined>();
-    for (const { key } of dirty) {
+    dirty.forEach(({ key }) => {
       const listener = this.#listeners.get(key);
       const rule = listener?.describe(this.#machine.own);
       if (rule !== this.#plan.entries.get(key)?.rule) changes.set(key, rule);
-    }
-    return changes;
-  }
-
-  #aimElsewhere(aims: Changes['aims']): boolean {
-    return [...aims].some(([group, { content }]) => {
-      const chain = this.#plan.chains.get(group);
-      return chain !== undefined && chain.aim.content !== content;
     });
+    return changes;
   }
 
   async #load(changes: Changes): Promise<KernelFault | undefined> {
@@ -281,7 +292,7 @@ export class Kernel {
       if (!fault) return this.#took(after);
       this.#options.log.warn({ fault: fault.message }, 'the kernel is not as it was left; all rules are loaded anew');
     }
-    const fault = await this.#nft.apply(renderRuleset(after, this.#options));
+    const fault = await this.#ahead.load(after, () => this.#foretell());
     if (fault) return fault;
     if (this.#hasLoaded) for (const listener of this.#listeners.values()) listener.renewAll();
     this.#hasLoaded = true;
@@ -322,18 +333,12 @@ export class Kernel {
   async #dropLeftovers(): Promise<void> {
     if (this.#hasLooked) return;
     this.#hasLooked = true;
-    if (this.#listeners.size > 0 || !(await this.#isThere())) return;
-    await this.#nft.apply(`delete table inet ${this.#options.table}`);
-  }
-
-  async #isThere(): Promise<boolean> {
-    const tables = (await this.#nft.list('list', 'tables', 'inet')) ?? '';
-    return tables.split('\n').includes(`table inet ${this.#options.table}`);
+    if (this.#listeners.size === 0) await removeLeftovers(this.#nft, this.#options.table);
   }
 
   /** A port that a process of this machine has would be taken from it, except on addresses that are for us alone. */
   #admitFresh(): void {
-    const fresh = this.#fresh.filter((one) => !one.isClosed && !this.#exclusive.has(one.address));
+    const fresh = this.#fresh.filter(({ isClosed, address }) => !isClosed && !this.#exclusive.has(address));
     this.#fresh = [];
     if (fresh.length === 0) return;
     const held = readHeldPorts();
@@ -348,9 +353,7 @@ export class Kernel {
 
   #wait(listener: KernelListener, holder: string | undefined): void {
     this.#waiting.add(listener);
-    const { address, port, protocol } = listener.rule;
-    const where = `${address} port ${port}/${protocol}`;
-    const tell = (by: string) => listener.failed({ code: 'PortInUse', message: `${where} is held by ${by}` });
+    const tell = (by: string) => listener.failed(portInUse(listener.rule, by));
     if (holder !== undefined) tell(holder);
     else void describePortHolder(listener.rule).then((by) => this.#waiting.has(listener) && tell(by));
   }
@@ -360,17 +363,21 @@ export class Kernel {
     this.add(listener);
   }
 
-  /** How a listener is that the kernel has. */
-  #tell(listener: KernelListener): void {
-    const { family, address } = listener;
-    if (!this.#machine.forwards.has(family)) {
-      const message = `this machine does not forward IPv${family}: ${family === 4 ? 'net.ipv4.ip_forward' : 'net.ipv6.conf.all.forwarding'} is 0`;
-      listener.failed({ code: 'ForwardingOff', message });
-    } else if (!this.#machine.own.has(address) && !this.#exclusive.has(address)) {
-      listener.failed({ code: 'AddressUnavailable', message: `${listener.rule.address} is no address of this machine` });
-    } else {
-      listener.served(this.#options.asked === 'auto' ? WHY : AS_ASKED);
-    }
+  /** While nft works nothing else is to be done. */
+  #foretell(): void {
+    const states = new Map<string, ListenerState>();
+    this.#listeners.forEach((listener) => void states.set(listener.rule.id, this.#stateOf(listener)));
+    this.#tellAll = this.#ground.reports.foretell(states);
+  }
+
+  #tellOf(key: string): void {
+    const listener = this.#listeners.get(key);
+    if (listener) listener.tell(this.#stateOf(listener));
+  }
+
+  #stateOf(listener: KernelListener): ListenerState {
+    const why = this.#options.asked === 'auto' ? WHY : AS_ASKED;
+    return listener.become(why, faultOf(listener, this.#machine, this.#exclusive));
   }
 
   async #look(): Promise<void> {
@@ -385,15 +392,8 @@ export class Kernel {
       this.#forgetKernel();
     }
     this.aims.nodesChanged();
-    for (const key of this.#plan.entries.keys()) {
-      const listener = this.#listeners.get(key);
-      if (listener) this.#tell(listener);
-    }
+    for (const key of this.#plan.entries.keys()) this.#tellOf(key);
     this.#dirty = new Set([...this.#dirty, ...this.#listeners.values()]);
     this.#schedule();
   }
-}
-
-function sameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
-  return a.size === b.size && [...a].every((one) => b.has(one));
 }

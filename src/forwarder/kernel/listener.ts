@@ -3,7 +3,7 @@ import type { Attempt } from '../dial.ts';
 import type { Ground } from '../ground.ts';
 import type { Watch } from '../health.ts';
 import { allowedSources, isAllowed } from '../problems.ts';
-import type { ListenerCounters, ListenFailure, RuleListener } from '../rules.ts';
+import type { ListenerCounters, ListenerState, ListenFailure, RuleListener } from '../rules.ts';
 import { endpointsOf, type NodeEntry } from '../targets.ts';
 import { aimAt, type Way } from './aims.ts';
 import type { Kernel } from './kernel.ts';
@@ -16,6 +16,11 @@ export interface Reading {
   readonly refused: number;
   readonly bytesFromClients: number;
   readonly bytesToClients: number;
+}
+
+interface Fault {
+  readonly code: ListenFailure;
+  readonly message: string;
 }
 
 const nothingRead: Reading = { connections: 0, refused: 0, bytesFromClients: 0, bytesToClients: 0 };
@@ -136,24 +141,28 @@ export class KernelListener {
   /** Time limits are the kernel's. */
   sweep(): void {}
 
-  /** The rules are in the kernel. */
-  served(why: string): void {
-    this.#why = why;
-    if (this.#isClosed) return;
+  /** How it is once the kernel has the rules. @param fault of this machine */
+  become(why: string, fault: Fault | undefined): ListenerState {
+    this.#why = fault ? undefined : why;
     const { id, address, port } = this.#rule;
-    const fault = this.#ground.loops.faultOf(id);
-    const listening = { state: 'listening', address, port, datapath: 'nftables', why } as const;
-    this.#ground.reports.listener(id, fault ? { state: 'failed', ...fault } : listening);
+    const found = fault ?? this.#ground.loops.faultOf(id);
+    return found ? { state: 'failed', ...found } : { state: 'listening', address, port, datapath: 'nftables', why };
+  }
+
+  tell(state: ListenerState): void {
+    if (!this.#isClosed) this.#ground.reports.listener(this.#rule.id, state);
   }
 
   /** Its targets lead back to it, or do so no more. */
   loopsChanged(): void {
-    if (this.#why !== undefined) this.served(this.#why);
+    if (this.#why === undefined) return;
+    this.#kernel.disagrees();
+    this.tell(this.become(this.#why, undefined));
   }
 
-  failed(fault: { readonly code: ListenFailure; readonly message: string }): void {
+  failed(fault: Fault): void {
     this.#why = undefined;
-    if (!this.#isClosed) this.#ground.reports.listener(this.#rule.id, { state: 'failed', ...fault });
+    this.tell({ state: 'failed', ...fault });
   }
 
   /** So many connections live on after the end. */

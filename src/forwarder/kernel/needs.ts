@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { RuleListener } from '../rules.ts';
-import { endpointsOf, type NodeEntry } from '../targets.ts';
+import { addressesOf, type NodeEntry } from '../targets.ts';
 import { canonical, type Family, familyOf } from './plan.ts';
 
 /**
@@ -24,7 +24,7 @@ function needOfTargets(rule: RuleListener, nodes: readonly NodeEntry[], own: Rea
   const family = familyOf(rule.address);
   let isReached = false;
   for (const node of nodes) {
-    for (const { address } of endpointsOf(node, rule.nodePort)) {
+    for (const address of addressesOf(node, rule.nodePort)) {
       if (familyOf(address) !== family || isLoopback(address)) continue;
       if (!isHere(node, address, own)) return undefined;
       isReached = true;

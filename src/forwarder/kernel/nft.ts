@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import type { ListenFailure } from '../rules.ts';
-import { commandEnvironment, runCommand, WaitingCommand } from './command.ts';
+import { commandEnvironment, runCommand } from './command.ts';
+import { Load } from './load.ts';
 import { Session } from './session.ts';
 
 /** Why the kernel path cannot be had, or did not take something. */
@@ -22,7 +23,7 @@ const FIRST_LOAD_WITHIN_MS = 60_000;
 export class Nft {
   #session: Session | undefined = new Session();
   /** For the first load, whose rules may be many: it is started while nobody waits for it, and does not outlive that. */
-  #first: WaitingCommand | undefined = new WaitingCommand('nft', LOAD);
+  #first: Load | undefined = new Load();
 
   constructor() {
     setTimeout(() => this.#endFirst(), FIRST_LOAD_WITHIN_MS).unref();
@@ -39,8 +40,15 @@ export class Nft {
       this.#session.end();
       this.#session = undefined; // this nft is no interactive one
     }
-    const { code, stderr } = await this.#takeFirst().run({ input: commands, timeoutMs: 60_000 });
+    const { code, stderr } = await runCommand('nft', LOAD, { input: commands, timeoutMs: 60_000 });
     return code === 0 ? undefined : faultOf(stderr, code);
+  }
+
+  /** One transaction whose text is not whole yet. */
+  begin(): Load {
+    const first = this.#first;
+    this.#first = undefined;
+    return first && !first.isOver ? first : new Load();
   }
 
   /** @returns what it prints, or undefined when there is no such thing */
@@ -55,14 +63,8 @@ export class Nft {
   }
 
   #endFirst(): void {
-    this.#first?.end();
+    this.#first?.giveUp();
     this.#first = undefined;
-  }
-
-  #takeFirst(): WaitingCommand {
-    const first = this.#first;
-    this.#first = undefined;
-    return first && !first.isOver ? first : new WaitingCommand('nft', LOAD);
   }
 }
 

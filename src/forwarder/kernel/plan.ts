@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import type { RuleListener } from '../rules.ts';
 
 export type Family = 4 | 6;
 
@@ -93,6 +94,11 @@ export function keyOf(address: string, protocol: string, port: number): string {
   return `${address} . ${protocol.toLowerCase()} . ${port}`;
 }
 
+/** Pure. The same for a rule. */
+export function keyOfRule({ address, protocol, port }: Pick<RuleListener, 'address' | 'protocol' | 'port'>): string {
+  return keyOf(canonical(address), protocol, port);
+}
+
 /** Pure. @param address a valid one, which is asked so often that it is not looked at again */
 export function familyOf(address: string): Family {
   return address.includes(':') ? 6 : 4;
@@ -115,7 +121,7 @@ export interface Changes {
 export function planChanges(before: Plan, { rules, aims }: Changes): Plan {
   const draft = new Draft(before, aims);
   draft.giveRest(rules);
-  for (const [key, rule] of rules) draft.put(key, rule);
+  rules.forEach((rule, key) => void draft.put(key, rule));
   return draft.finish();
 }
 
@@ -148,7 +154,9 @@ class Draft {
   /** To the largest of the new groups, where it is free. Groups that have a chain keep it: nothing of theirs is loaded again. */
   giveRest(rules: Changes['rules']): void {
     const sizes = new Map<string, number>();
-    for (const rule of rules.values()) if (rule) sizes.set(rule.group, (sizes.get(rule.group) ?? 0) + 1);
+    rules.forEach((rule) => {
+      if (rule) sizes.set(rule.group, (sizes.get(rule.group) ?? 0) + 1);
+    });
     const names = new Set([...this.#chains.values()].map(({ name }) => name));
     for (const [group] of [...sizes].sort(([, a], [, b]) => b - a)) {
       const aim = this.#aims.get(group);
@@ -212,4 +220,12 @@ class Draft {
   #take(letter: string): string {
     return `${letter}${this.#next++}`;
   }
+}
+
+/** Pure. Whether some chain of the plan has another aim now. */
+export function aimsDiffer(plan: Plan, aims: Changes['aims']): boolean {
+  return [...aims].some(([group, { content }]) => {
+    const chain = plan.chains.get(group);
+    return chain !== undefined && chain.aim.content !== content;
+  });
 }

@@ -1,4 +1,15 @@
-import { type Aim, type Chain, type Entry, emptyPlan, type Family, type Guard, isRest, type Plan, restChain } from './plan.ts';
+import {
+  type Aim,
+  type Chain,
+  type Entry,
+  emptyPlan,
+  type Family,
+  type Guard,
+  isRest,
+  type KernelRule,
+  type Plan,
+  restChain,
+} from './plan.ts';
 import { fillSlots, SLOTS } from './slots.ts';
 
 /** Before kube-proxy's and Docker's translation (-100), so that a packet for one of our listeners is ours. */
@@ -26,7 +37,12 @@ const protocols = ['tcp', 'udp', 'sctp'] as const;
  * it, so that it is masqueraded and answers come back, unless its address is in `own`.
  */
 export function renderRuleset(plan: Plan, options: RulesetOptions): string {
-  const { table } = options;
+  const rules = [...plan.entries.values()].map(({ rule }) => rule);
+  return [renderHead(options), ...portLines(rules, options), ...tailLines(plan, options)].join('\n');
+}
+
+/** Pure. What stands in the ruleset before anything of a plan. */
+export function renderHead({ table, countBytes }: RulesetOptions): string {
   return [
     `table inet ${table} {}`,
     `delete table inet ${table}`,
@@ -37,10 +53,31 @@ export function renderRuleset(plan: Plan, options: RulesetOptions): string {
     '    reject',
     '  }',
     ...families.flatMap((family) => [`  chain ${restChain(family)} {`, '  }']),
-    ...renderHooks(options.countBytes),
+    ...renderHooks(countBytes),
     '}',
-    renderChange(emptyPlan, plan, options),
   ].join('\n');
+}
+
+/** Where a listener is, and its nodePort. */
+export type Place = Pick<KernelRule, 'family' | 'key' | 'nodePort'>;
+
+/** Pure. The nodePorts of listeners, which are most of the text and known before all the rest. */
+export function portLines(rules: readonly Place[], { table }: RulesetOptions): readonly string[] {
+  return families.flatMap((family) => {
+    const mine = rules.filter((rule) => rule.family === family);
+    const come = mine.map(({ key, nodePort }) => `${key} : ${nodePort}`);
+    return renderElements(`ports${family}`, table, [], come);
+  });
+}
+
+/** Pure. What stands in the ruleset after its head and the nodePorts of all listeners. */
+export function tailLines(plan: Plan, options: RulesetOptions): readonly string[] {
+  const isMore = ({ rule, chain, guard }: Entry) => guard !== undefined || !isRest(chain) || !plan.exclusive.has(rule.address);
+  const keys: string[] = [];
+  plan.entries.forEach((entry, key) => {
+    if (isMore(entry)) keys.push(key);
+  });
+  return changeLines(emptyPlan, plan, options, keys, columnsAfterPorts);
 }
 
 /**
@@ -50,19 +87,29 @@ export function renderRuleset(plan: Plan, options: RulesetOptions): string {
 export function renderChange(
   before: Plan,
   after: Plan,
-  { table, countBytes }: RulesetOptions,
+  options: RulesetOptions,
   keys: readonly string[] = differing(before, after),
 ): string {
+  return changeLines(before, after, options, keys).join('\n');
+}
+
+function changeLines(
+  before: Plan,
+  after: Plan,
+  { table, countBytes }: RulesetOptions,
+  keys: readonly string[],
+  of = columns,
+): string[] {
   const lines: string[] = [];
-  const say = (line: string) => lines.push(line);
-  for (const [content, guard] of after.guards) if (!before.guards.has(content)) renderGuard(guard, table).forEach(say);
+  for (const [content, guard] of after.guards) if (!before.guards.has(content)) lines.push(...renderGuard(guard, table));
   for (const [group, chain] of after.chains) {
     const had = before.chains.get(group);
     if (had?.name === chain.name && had.aim.content === chain.aim.content) continue;
-    say(`${had?.name === chain.name || isRest(chain.name) ? 'flush' : 'add'} chain inet ${table} ${chain.name}`);
-    say(`add rule inet ${table} ${chain.name} ${renderAim(chain)}`);
+    lines.push(`${had?.name === chain.name || isRest(chain.name) ? 'flush' : 'add'} chain inet ${table} ${chain.name}`);
+    lines.push(`add rule inet ${table} ${chain.name} ${renderAim(chain)}`);
   }
-  for (const [map, { gone, come }] of changedElements(before, after, keys)) renderElements(map, table, gone, come).forEach(say);
+  for (const [map, { gone, come }] of changedElements(before, after, keys, of))
+    lines.push(...renderElements(map, table, gone, come));
   for (const family of families) {
     for (const [name, field] of [
       ['own', 'exclusive'],
@@ -72,23 +119,24 @@ export function renderChange(
       const [old, now] = [addresses(before[field], family), addresses(after[field], family)];
       const gone = old.filter((one) => !after[field].has(one));
       const come = now.filter((one) => !before[field].has(one));
-      renderElements(`${name}${family}`, table, gone, come).forEach(say);
+      lines.push(...renderElements(`${name}${family}`, table, gone, come));
     }
-    renderForgotten(before, after, keys, family, { table, countBytes }).forEach(say);
+    lines.push(...renderForgotten(before, after, keys, family, { table, countBytes }));
   }
   for (const [group, { name }] of before.chains)
-    if (after.chains.get(group)?.name !== name) say(`${isRest(name) ? 'flush' : 'delete'} chain inet ${table} ${name}`);
+    if (after.chains.get(group)?.name !== name) lines.push(`${isRest(name) ? 'flush' : 'delete'} chain inet ${table} ${name}`);
   for (const [content, { name }] of before.guards) {
     if (after.guards.get(content)?.name === name) continue;
-    say(`delete chain inet ${table} ${name}`);
-    say(`delete set inet ${table} ${name}s`);
+    lines.push(`delete chain inet ${table} ${name}`);
+    lines.push(`delete set inet ${table} ${name}s`);
   }
-  return lines.join('\n');
+  return lines;
 }
 
 /** Pure. Keys of the entries that differ; with other exclusive addresses all may. */
 export function differing(before: Plan, after: Plan): readonly string[] {
   if (before.entries === after.entries && before.exclusive === after.exclusive) return [];
+  if (before.entries.size === 0) return [...after.entries.keys()];
   if (before.exclusive !== after.exclusive) return [...new Set([...before.entries.keys(), ...after.entries.keys()])];
   const keys: string[] = [];
   for (const [key, entry] of after.entries) if (before.entries.get(key) !== entry) keys.push(key);
@@ -115,12 +163,16 @@ export function countingMap({ chain, rule }: Entry): string {
 }
 
 /** What stands in each map for an entry; undefined: nothing. */
-const places: readonly (readonly [string, (entry: Entry, plan: Plan) => string | undefined])[] = [
+type Column = readonly [string, (entry: Entry, plan: Plan) => string | undefined];
+
+const columns: readonly Column[] = [
   ['targets', ({ chain }) => (isRest(chain) ? undefined : `goto ${chain}`)],
   ['ports', ({ rule }) => String(rule.nodePort)],
   ['guards', ({ guard }) => guard && `jump ${guard}`],
   ['via', ({ rule }, plan) => (plan.exclusive.has(rule.address) ? undefined : '')],
 ];
+
+const columnsAfterPorts = columns.filter(([name]) => name !== 'ports');
 
 interface Elements {
   readonly gone: string[];
@@ -128,15 +180,20 @@ interface Elements {
 }
 
 /** By the map that they are in. */
-function changedElements(before: Plan, after: Plan, keys: readonly string[]): ReadonlyMap<string, Elements> {
-  const make = (family: Family) => places.map(([name]) => [`${name}${family}`, { gone: [], come: [] } as Elements] as const);
+function changedElements(
+  before: Plan,
+  after: Plan,
+  keys: readonly string[],
+  all: readonly Column[],
+): ReadonlyMap<string, Elements> {
+  const make = (family: Family) => all.map(([name]) => [`${name}${family}`, { gone: [], come: [] } as Elements] as const);
   const maps = { 4: make(4), 6: make(6) };
   for (const key of keys) {
     const [had, has] = [before.entries.get(key), after.entries.get(key)];
     const mine = maps[(has ?? had)!.rule.family];
     const anew = isCountedAnew(had, has);
-    for (let i = 0; i < places.length; i++) {
-      const [name, of] = places[i]!;
+    for (let i = 0; i < all.length; i++) {
+      const [name, of] = all[i]!;
       const old = had && of(had, before);
       const now = has && of(has, after);
       if (old === now && !(anew && name === 'ports')) continue;

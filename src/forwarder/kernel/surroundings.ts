@@ -10,6 +10,10 @@ export function ownAddresses(): ReadonlySet<string> {
   return new Set(all.map(({ address }) => canonical(address.replace(/%.*$/, ''))));
 }
 
+export function sameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  return a.size === b.size && [...a].every((one) => b.has(one));
+}
+
 /** Families whose packets this machine passes on. */
 export function forwardedFamilies(): ReadonlySet<Family> {
   return new Set(([4, 6] as const).filter(isForwarding));

@@ -60,8 +60,10 @@ export class Sweeper {
   }
 
   /** These listeners' rules or targets may have changed, and the kernel has the new ones. */
-  changed(listeners: readonly KernelListener[]): void {
-    for (const listener of listeners) if (listener.protocol !== 'tcp') this.#stale.add(listener);
+  changed(listeners: ReadonlySet<KernelListener>): void {
+    listeners.forEach((listener) => {
+      if (listener.protocol !== 'tcp' && !listener.isClosed) this.#stale.add(listener);
+    });
     if (this.#stale.size > 0) this.#wake(0);
   }
 
