@@ -63,9 +63,9 @@ test('a forwarder that takes the place of another refuses no connection, and the
   const knocking = [1, 2, 3, 4].map(() => knockWithoutPause(port));
   const next = spawn(path);
   next.forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort, port })] }));
-  await until('the old one to be told', old.isSucceeded, 20_000);
+  await until('the old one to be told', old.isSucceeded);
   const before = (await next.forwarder.counters()).sum.connections;
-  await until('the new one to serve', async () => (await next.forwarder.counters()).sum.connections > before + 20, 20_000);
+  await until('the new one to serve', async () => (await next.forwarder.counters()).sum.connections > before + 20);
   const outcomes = await Promise.all(knocking.map((stop) => stop()));
 
   expect(outcomes.flatMap(({ failures }) => failures)).toEqual([]);
@@ -84,7 +84,7 @@ test('a third one takes over from the second', async () => {
   for (let i = 0; i < 2; i++) {
     const next = spawn(path);
     next.forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort, port })] }));
-    await until('the one before to be told', last.isSucceeded, 20_000);
+    await until('the one before to be told', last.isSucceeded);
     last = next;
   }
   expect(await whoAnswers(port)).toBe('127.0.0.1');
@@ -101,7 +101,7 @@ test('a socket that the next one does not want is closed', async () => {
   const [port, other] = [await old.known.port(), await old.known.port('other')];
   const next = spawn(path);
   next.forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort, port })] }));
-  await until('the old one to be told', old.isSucceeded, 20_000);
+  await until('the old one to be told', old.isSucceeded);
   expect(await whoAnswers(port)).toBe('127.0.0.1');
   await until(
     'the other port to be closed',
@@ -121,14 +121,14 @@ test('somebody who asks for the sockets and goes away changes nothing', async ()
   old.forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort })] }));
   const port = await old.known.port();
   for (const words of ['{"message":{"type":"take","version":1}}\n', '{"message":{"type":"take","version":99}}\n', 'rubbish\n']) {
-    await until('it can be asked again', () => ask(path, words), 20_000);
+    await until('it can be asked again', () => ask(path, words));
     expect(await whoAnswers(port)).toBe('127.0.0.1');
   }
   expect(old.isSucceeded()).toBe(false);
 
   const next = spawn(path);
   next.forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort, port })] }));
-  await until('the old one to be told', old.isSucceeded, 20_000);
+  await until('the old one to be told', old.isSucceeded);
   expect(await whoAnswers(port)).toBe('127.0.0.1');
 }, 120_000);
 
@@ -147,10 +147,10 @@ test('datagrams are answered throughout, and a flow that waits for its answer ge
   const timer = setInterval(() => asking.socket.send(`${asked++}`, port, '127.0.0.1'), 5);
   cleanup.add(() => clearInterval(timer));
   next.forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ ...udp, port })] }));
-  await until('the old one to be told', old.isSucceeded, 20_000);
-  await until('the new one to have the flow', async () => (await next.forwarder.counters()).sum.connections > 0, 20_000);
+  await until('the old one to be told', old.isSucceeded);
+  await until('the new one to have the flow', async () => (await next.forwarder.counters()).sum.connections > 0);
   clearInterval(timer);
-  await until('every answer', () => asking.heard.length === asked, 20_000);
+  await until('every answer', () => asking.heard.length === asked);
 }, 120_000);
 
 function ask(path: string, words: string): Promise<boolean> {

@@ -2,9 +2,9 @@ import type { Balancer, Report, Step } from '../../src/model.ts';
 import type { Provider } from '../../src/providers/provider.ts';
 import { nothingReserved } from './builders.ts';
 
-/** How often a pass may be repeated, and how long a step or a report may wait. */
+/** How often a pass may be repeated, and how long a step or a report may wait on a busy machine. */
 const PASSES = 10;
-const REPORT_MS = 5_000;
+const REPORT_MS = 60_000;
 const PAUSE_MS = 5;
 
 /** Passes as the controller makes them, until nothing is left to do. */

@@ -43,7 +43,7 @@ export interface AwsUnderTest {
 
 export type Promises = Readonly<Record<string, (stage: Stage) => Promise<void>>>;
 
-const WAIT_MS = 3000;
+const WAIT_MS = 10_000;
 const POLL_MS = 10;
 
 /** The clients, and the usual things made in one line. */

@@ -6,7 +6,7 @@ import { type SandboxKube, startKube } from '../../../src/sandbox/kube/kube.ts';
 import { ApiClient } from '../../../src/sandbox/nodes/api.ts';
 import { type SandboxNodes, startNodes } from '../../../src/sandbox/nodes/nodes.ts';
 
-const WAIT_MS = 4_000;
+const WAIT_MS = 60_000;
 let kube: SandboxKube;
 let nodes: SandboxNodes;
 let api: ApiClient;
