@@ -17,6 +17,11 @@ export interface Failure {
   readonly retryMs: number;
 }
 
+/** What stands for Services that are refused could not follow the nodes. They are told why they are refused, and not this. */
+export class Unfollowed extends Error {
+  override readonly name = 'Unfollowed';
+}
+
 /** A failure is said on the Service from this attempt on; most are over by the second. */
 const TELL_FAILURES = 2;
 
@@ -27,7 +32,7 @@ export function tellFailure({ key, waiting, thrown, attempt, retryMs }: Failure,
     { balancer: key, attempt, retryMs: Math.round(retryMs), error },
     'a balancer is not as it is wanted; it is tried again',
   );
-  if (attempt < TELL_FAILURES || thrown instanceof KubeError || desk.dryRun) return; // what the API server refuses cannot be said there
+  if (attempt < TELL_FAILURES || thrown instanceof KubeError || thrown instanceof Unfollowed || desk.dryRun) return; // what the API server refuses cannot be said there
   const why = thrown instanceof Refusal ? thrown : new Refusal('SyncFailed', error.replace(/\.$/, ''));
   const { served, leaving } = decideIntent(desk.inputFor(key));
   for (const service of [...served, ...leaving.map((left) => left.service).filter(holds), ...waiting]) {

@@ -1,10 +1,11 @@
-import { cures, Refusal } from '../errors.ts';
+import { cures, explain, Refusal } from '../errors.ts';
 import type { Service } from '../kube/objects.ts';
 import { type Balancer, nameOf, type Report, type Step } from '../model.ts';
 import type { Provider, Surroundings } from '../providers/provider.ts';
 import type { Carriers } from './carriers.ts';
 import { FINALIZER, foreignFinalizer } from './claim.ts';
 import { type Decision, decide } from './decision.ts';
+import { Unfollowed } from './failures.ts';
 import { forAll } from './for-all.ts';
 import type { Intent, IntentInput } from './intent.ts';
 import { type Held, hold } from './marks.ts';
@@ -107,7 +108,10 @@ async function outcomeOf<T>(act: Promise<T>): Promise<Outcome<T>> {
 /** The pass is done; what could not be told, or followed, fails it now, so that it is tried again. */
 function finish(told: Outcome<number>, followed: Outcome<number>, afterMs: number): Next {
   if (told.value === undefined) throw told.thrown;
-  if (followed.value === undefined) throw followed.thrown;
+  if (followed.value === undefined) {
+    const { thrown } = followed;
+    throw thrown instanceof NotLeader ? thrown : new Unfollowed(explain(thrown), { cause: thrown });
+  }
   return { afterMs: Math.min(afterMs, followed.value) };
 }
 

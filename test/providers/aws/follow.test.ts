@@ -148,6 +148,29 @@ describe('after a start with a Service that is refused, what serves follows the 
     ).toEqual([80, 81]);
   });
 
+  test('while AWS does not answer it goes on saying what it was refused for, once', async () => {
+    cluster.create('web');
+    await cluster.until('Ready', () => condition('web')?.status === 'True');
+    const { nodePort } = cluster.service('web')!.ports[0]!;
+    await controller.stop(0);
+    const away = aws.inject({ action: '*', code: 'InternalError', status: 400 });
+    cluster.patch('web', annotations({ 'healthcheck-interval': '1' }));
+    controller = await cluster.start(makeProvider(aws));
+    await cluster.until('refused', () => condition('web')?.reason === 'AnnotationInvalid');
+    const { resourceVersion } = cluster.service('web')!;
+    const met = away.met();
+    for (const deadline = Date.now() + 20_000; away.met() < met + 4 && Date.now() < deadline; ) {
+      await new Promise((resolve) => setTimeout(resolve, 5)); // it is tried again meanwhile
+    }
+    expect(cluster.service('web')?.resourceVersion).toBe(resourceVersion);
+    const failures = () => cluster.events('web').filter(({ reason }) => reason === 'SyncLoadBalancerFailed');
+    await cluster.until('an event', () => failures().length > 0);
+    expect(failures()).toHaveLength(1);
+    away.remove();
+    addNode(4);
+    await reach([[1, 2, 3, 4].map((number) => `${number}:${nodePort}`).join(' ')]);
+  });
+
   test('what its targets were chosen by is not guessed', async () => {
     cluster.kube.objects.patch({ resource: 'nodes', name: 'n2' }, { metadata: { labels: { edge: 'yes' } } });
     cluster.create('web', {}, annotations({ 'target-node-labels': 'edge=yes' }).metadata);
