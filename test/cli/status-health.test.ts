@@ -9,7 +9,7 @@ import { type Running, runSandbox } from '../controller/running.ts';
 import { credentials, makeAws, makeProvider, workers } from '../providers/aws/stage.ts';
 import { call } from './call.ts';
 
-jest.setTimeout(60_000); // a controller at work, on a machine that may be busy
+jest.setTimeout(120_000); // a controller at work, on a machine that may be busy
 
 let aws: SandboxAws;
 let cluster: Running;

@@ -12,7 +12,7 @@ import type { Call } from '../../../src/sandbox/aws/calls.ts';
 import { nothingReserved, quiet } from '../builders.ts';
 import { makeAws, makeProvider, nlb } from './stage.ts';
 
-jest.setTimeout(60_000); // many Services, on a machine that may be busy
+jest.setTimeout(120_000); // many Services, on a machine that may be busy
 
 /** What is read though nobody asks: polls, sweeps and close looks. */
 const COUNT = 40;
@@ -38,7 +38,7 @@ async function make(wish: Balancer): Promise<void> {
 }
 
 async function until(what: string, isReached: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 25_000; !isReached(); ) {
+  for (const deadline = Date.now() + 60_000; !isReached(); ) {
     if (Date.now() > deadline) throw new Error(`not reached: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

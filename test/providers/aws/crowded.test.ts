@@ -7,7 +7,7 @@ import { nothingReserved, refusalOf } from '../builders.ts';
 import { want } from '../drive.ts';
 import { makeAws, makeProvider, nlb, workers } from './stage.ts';
 
-jest.setTimeout(60_000); // a controller at work, on a machine that may be busy
+jest.setTimeout(120_000); // a controller at work, on a machine that may be busy
 
 /** Names and fixed addresses belong to one NLB at a time: whoever has to wait for them is told, and waits no longer than they are taken. */
 const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';
@@ -40,7 +40,7 @@ async function reach(what: string): Promise<void> {
       .map(({ name, scheme }) => `${name} ${scheme}`)
       .sort()
       .join(', ');
-  for (const deadline = Date.now() + 25_000; seen() !== what; ) {
+  for (const deadline = Date.now() + 60_000; seen() !== what; ) {
     if (Date.now() > deadline) throw new Error(`the NLBs stay ${seen()}, not ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -52,7 +52,7 @@ test('a name that a replaced NLB still has is refused with the time when it is f
   const asking = (name: string, scheme: string) => nlb({}, named(name, scheme).metadata.annotations);
   await want(provider, asking('shop', 'internal'));
   const next = provider.adjust(asking('store', 'internet-facing'), nothingReserved);
-  for (const deadline = Date.now() + 20_000; aws.tagsOf(arnOf('shop'))[TAG.retired] === undefined && Date.now() < deadline; ) {
+  for (const deadline = Date.now() + 60_000; aws.tagsOf(arnOf('shop'))[TAG.retired] === undefined && Date.now() < deadline; ) {
     for (const step of provider.plan(next, await provider.observe(next.key), Date.now())) {
       if (step.waitsFor) break;
       await provider.apply(step);

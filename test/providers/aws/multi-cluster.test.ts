@@ -95,7 +95,7 @@ describe('targets that others registered', () => {
     await restart([]);
     const nodes = [...workers.slice(1), worker(4)];
     const goal = ['2:30080', '3:30080', '4:30080', '5:32000'];
-    for (const deadline = Date.now() + 20_000; registered().join() !== goal.join() && Date.now() < deadline; ) {
+    for (const deadline = Date.now() + 60_000; registered().join() !== goal.join() && Date.now() < deadline; ) {
       for (const step of await provider.follow!(KEY, nodes, ['uid-default-web'])) if (!step.waitsFor) await provider.apply(step);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }

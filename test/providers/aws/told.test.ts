@@ -6,7 +6,7 @@ import type { AwsOptions, SandboxAws } from '../../../src/sandbox/aws/aws.ts';
 import { type Running, runSandbox } from '../../controller/running.ts';
 import { makeAws, makeProvider, workers } from './stage.ts';
 
-jest.setTimeout(60_000); // a controller at work, on a machine that may be busy
+jest.setTimeout(120_000); // a controller at work, on a machine that may be busy
 
 /** What people are told of Services at AWS, by condition, event and status. */
 const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';
@@ -88,7 +88,7 @@ test('credentials that run out: one event and the cure, nothing is lost or half-
   );
   expect(condition('new')?.message).toContain(cures.AwsCredentials);
   const met = expired.met();
-  for (const deadline = Date.now() + 20_000; expired.met() < met + 3 && Date.now() < deadline; ) {
+  for (const deadline = Date.now() + 60_000; expired.met() < met + 3 && Date.now() < deadline; ) {
     await new Promise((resolve) => setTimeout(resolve, 5)); // it is tried again meanwhile
   }
   expect(said('new', 'SyncLoadBalancerFailed')).toHaveLength(1);
@@ -117,7 +117,7 @@ test('rules on the nodes’ group: one range a protocol, however many Services; 
   expect(ours()).toEqual(['tcp 10256-10256', 'tcp 30000-32767', 'udp 30000-32767']);
   for (const name of names) cluster.remove(name);
   await cluster.until('all gone', () => names.every((name) => cluster.service(name) === undefined));
-  for (const deadline = Date.now() + 20_000; ours().length > 0 && Date.now() < deadline; ) {
+  for (const deadline = Date.now() + 60_000; ours().length > 0 && Date.now() < deadline; ) {
     await new Promise((resolve) => setTimeout(resolve, 5)); // the shared group goes right after the last balancer
   }
   expect(ours()).toEqual([]);
