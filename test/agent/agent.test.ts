@@ -306,6 +306,21 @@ describe('the controller with agents', () => {
     expect(uid).not.toBe('');
   });
 
+  test('tells a Service of a port that has become another one’s NodePort since, and nobody loses an address by it', async () => {
+    const { provider } = await published(['n1', 'n2']);
+    const around = (...users: readonly string[]) => ({ ...nothingReserved, nodePortUsers: () => users });
+    const wanted = provider.adjust(web(), around('shop/web'));
+    await pass(provider, wanted.key, wanted);
+    putHeld(api, { held: wanted.address.held });
+    await reportWhen(provider, wanted.key, ({ addresses }) => addresses.length === 2);
+    expect(provider.adjust(web(), around('shop/web', 'shop/late')).address.held).toEqual(wanted.address.held);
+    expect((await reportOf(provider, wanted.key)).notes).toEqual([
+      { code: 'PortInUse', message: expect.stringMatching(/^Port 80\/TCP .* nodePort of shop\/late; one of the two/) },
+    ]);
+    provider.adjust(web(), around('shop/web'));
+    expect((await reportOf(provider, wanted.key)).notes).toBeUndefined();
+  });
+
   test('leaves out a node whose agent cannot listen, and says which and why', async () => {
     const { provider, agents } = await published(['n1', 'n2']);
     const wanted = provider.adjust(web(), nothingReserved);

@@ -114,6 +114,10 @@ describe('forwarder agents on the nodes', () => {
     await lab.api.delete(api.path);
     await publishes(patient, lab.nodes);
     expect(await patient.answers(lab.nodes[0]!.address, free)).toMatch(/^web-/);
+    const ports = [{ port: 82, nodePort: free, targetPort: 'http' }];
+    const late = await makeService(lab, namespace, 'late', { ports, type: 'NodePort' });
+    await patient.event('LoadBalancerNotes', new RegExp(`nodePort of ${namespace}/late`), 60_000);
+    await lab.api.delete(late.path);
     await lab.api.delete(patient.path);
     await patient.deleted();
   });

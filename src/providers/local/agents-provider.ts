@@ -5,7 +5,7 @@ import { AgentLink, type AgentNews, keyOfListener } from './agent-link.ts';
 import { type AddressBook, Allocator, type Bound } from './allocate.ts';
 import { portName } from './choose.ts';
 import { LocalOnes, refuseUndelivered } from './delivery.ts';
-import { NodeBook } from './node-book.ts';
+import { findNodePorts, NodeBook } from './node-book.ts';
 import { differingOptions, type LocalOptions, readOptions } from './options.ts';
 import { type LocalStep, type Observed, type ObservedListener, type ObservedTarget, planSteps } from './plan.ts';
 import { describePools, readPools } from './pools.ts';
@@ -39,6 +39,8 @@ export class AgentsProvider implements Provider<Observed> {
   readonly #strangers = new Strangers(() => this.#wake(this.#book.waiting()));
   /** Where kube-proxy delivers. */
   readonly #locals = new LocalOnes();
+  /** By balancer; one that is released has none. */
+  readonly #clashes = new Map<string, readonly string[]>();
 
   constructor(context: ProviderContext, options: LocalOptions, parts: AgentsParts) {
     this.#context = context;
@@ -114,9 +116,17 @@ export class AgentsProvider implements Provider<Observed> {
     const nodePortUsers = (port: string) => surroundings.nodePortUsers?.(port) ?? [];
     const bound = this.#boundOf(balancer.key);
     const held = this.#book.assign(balancer, (address) => surroundings.reservedBy(address), bound, nodePortUsers);
+    this.#noteClashes(balancer, nodePortUsers);
     if (delivery !== undefined) this.#enterLocal(balancer, held, before.length === 0);
     const adjusted = withDefaults(balancer, held);
     return this.#options.ofNodes ? { ...adjusted, address: { ...adjusted.address, ofNodes: true } } : adjusted;
+  }
+
+  /** At the nodes' own addresses, of ports that are served already; others are refused. */
+  #noteClashes(balancer: Balancer, nodePortUsers: (port: string) => readonly string[]): void {
+    const clashes = this.#options.ofNodes ? findNodePorts(balancer, nodePortUsers).map(({ message }) => message) : [];
+    if (clashes.length > 0) this.#clashes.set(balancer.key, clashes);
+    else this.#clashes.delete(balancer.key);
   }
 
   /** What a machine answers for that is no agent is given to nobody who did not ask for it. */
@@ -149,6 +159,7 @@ export class AgentsProvider implements Provider<Observed> {
       at: this.#parts.now(),
       addresses,
       outside: this.#book.outsideOf(key),
+      clashes: this.#clashes.get(key) ?? [],
       listeners,
       closing: [],
       leaving: this.#leavingOf(key),
@@ -176,6 +187,7 @@ export class AgentsProvider implements Provider<Observed> {
         this.#leaving.set(local.listener.id, local.listener);
         return this.#finish();
       case 'release-addresses':
+        this.#clashes.delete(local.key);
         return this.#wake([...this.#book.release(local.key, this.#boundOf(local.key)), ...this.#locals.leave(local.key)]);
     }
   }

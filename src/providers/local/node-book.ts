@@ -117,11 +117,8 @@ export class NodeBook implements AddressBook {
   /** kube-proxy takes what comes for a NodePort at a node's address, or we would take it from the Service that has it. */
   #refuseNodePorts(balancer: Balancer, nodePortUsers: NodePortUsers): void {
     const had = this.#holdings.has(balancer.key) ? (this.#portsOf.get(balancer.key) ?? []) : [];
-    const own = new Set(balancer.members.map(nameOf));
-    for (const port of portsOf(balancer).filter((one) => !had.includes(one))) {
-      const other = nodePortUsers(port).find((name) => !own.has(name));
-      if (other !== undefined) throw new Refusal('PortInUse', `Port ${port} of the nodes' addresses is the nodePort of ${other}`);
-    }
+    const [first] = findNodePorts(balancer, nodePortUsers).filter(({ port }) => !had.includes(port));
+    if (first) throw new Refusal('PortInUse', first.message);
   }
 
   /** Agents that are all away for a while are no reason to take a Service's addresses from it. */
@@ -174,6 +171,18 @@ export class NodeBook implements AddressBook {
 
 function portsOf(balancer: Balancer): readonly string[] {
   return unique(balancer.listeners.filter(({ port }) => !isNodePortOfItsOwn(port)).map(portName));
+}
+
+/** Ports of the balancer that are other Services' NodePorts, each with that as a sentence. */
+export function findNodePorts(
+  balancer: Balancer,
+  nodePortUsers: NodePortUsers,
+): readonly { readonly port: string; readonly message: string }[] {
+  const own = new Set(balancer.members.map(nameOf));
+  return portsOf(balancer).flatMap((port) => {
+    const other = nodePortUsers(port).find((name) => !own.has(name));
+    return other === undefined ? [] : [{ port, message: `Port ${port} of the nodes' addresses is the nodePort of ${other}` }];
+  });
 }
 
 function refuseUnfit(balancer: Balancer): void {

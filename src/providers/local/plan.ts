@@ -20,6 +20,8 @@ export interface Observed {
   readonly outside?: readonly string[];
   /** Addresses of nodes that serve nothing just now: held, and not told to people. */
   readonly hidden?: readonly string[];
+  /** Ports at the nodes that have become other Services' NodePorts since they are served here, as sentences. */
+  readonly clashes?: readonly string[];
   readonly targets: readonly ObservedTarget[];
 }
 

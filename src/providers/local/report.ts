@@ -87,16 +87,20 @@ function reportLeaving({ listeners, closing, leaving = [] }: Observed): readonly
   return [...closing, ...leaving].filter(({ uid }) => !uids.has(uid)).map(({ uid, protocol, port }) => ({ uid, protocol, port }));
 }
 
-function noteAll({ outside = [], hidden, listeners }: Observed): Pick<Report, 'notes'> {
+function noteAll({ outside = [], hidden, listeners, clashes = [] }: Observed): Pick<Report, 'notes'> {
   const kept = outside.map((address): Note => {
     const cure = 'with the annotation nodeport-lb.io/allow-disruption: "true" it is exchanged for one of a pool';
     return { code: 'AddressNotInPool', message: `${address} is kept although no pool has it for this Service any more; ${cure}` };
   });
   const ignored = listeners.flatMap(({ listener }) => ignoredBy(listener));
   const impaired = listeners.flatMap((entry) => entry.paths ?? pathOf(entry)).flatMap(({ impairment }) => impairment ?? []);
+  const taken = clashes.map(
+    (message): Note => ({ code: 'PortInUse', message: `${message}; one of the two is not reached there` }),
+  );
   const notes = [
     ...distinct(impaired.map((note): Note => ({ ...note, impairs: true }))),
     ...kept,
+    ...taken,
     ...(hidden === undefined ? [] : noteFailures(listeners)),
     ...distinct(ignored),
   ];
