@@ -8,9 +8,10 @@ import { commandEnvironment } from './command.ts';
  */
 const SCRIPT = 'exec 4<&0; cat <&3 | "$0" -i 5<&0 <&4';
 /** Of a text that ends before its last line nothing is done: what that line defines is missing. */
-const LAST_LINE = 'define nplbwhole = 1';
+const WHOLE = 'nplbwhole';
+const LAST_LINE = `define ${WHOLE} = 1`;
 const MARK = 'nplbdone';
-const COMMANDS = `include "/dev/fd/5"; define nplbseen = $nplbwhole\n${MARK}\n`;
+const COMMANDS = `include "/dev/fd/5"; define nplbseen = $${WHOLE}\n${MARK}\n`;
 
 /** An answer that is not there then will not come. */
 const TIMEOUT_MS = 60_000;
@@ -72,10 +73,11 @@ export class Load {
   }
 }
 
-/** Pure. What stands before the complaint about the mark; undefined: that is not there. */
+/** Pure. What stands before the complaint about the mark; undefined: that is not there, or the text has not come through. */
 export function complaintIn(heard: string): string | undefined {
   const at = heard.indexOf(`${MARK}\n`);
   if (at < 0) return undefined;
   const own = heard.lastIndexOf('Error: ', at);
-  return heard.slice(0, Math.max(0, own)).trim();
+  const complaint = heard.slice(0, Math.max(0, own)).trim();
+  return complaint.startsWith(`Error: unknown identifier '${WHOLE}'`) ? undefined : complaint;
 }

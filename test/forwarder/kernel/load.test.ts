@@ -53,3 +53,8 @@ test('the complaint about the mark is none', () => {
   ).toBe('In file included from x:1:1-2:\n/dev/fd/5:3:1-3: Error: bad\nfoo\n^^^');
   expect(complaintIn('Error: bad')).toBeUndefined();
 });
+
+test('a text that has not come through is no fault of its own', () => {
+  const asked = 'include "/dev/fd/5"; define nplbseen = $nplbwhole';
+  expect(complaintIn(`Error: unknown identifier 'nplbwhole'\n${asked}\n^^^\nError: syntax error\nnplbdone\n`)).toBeUndefined();
+});
