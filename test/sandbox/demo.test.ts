@@ -47,7 +47,7 @@ describe('the demo', () => {
       const ip = await until(async () => {
         const now = readService(await api.get('/api/v1/namespaces/default/services/web'));
         return now?.ingress[0]?.ip;
-      }, 120_000);
+      }, 60_000);
       const answer = await until(async () => ask(ip!, 8090).catch(() => undefined), 60_000);
       expect(answer?.body).toMatch(/^You've hit web-/);
       const pods = list(at(await api.get('/api/v1/namespaces/default/pods?labelSelector=app%3Dweb'), 'items'));
