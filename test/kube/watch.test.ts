@@ -9,6 +9,7 @@ import { until } from './serve.ts';
 let api: MemoryApi;
 let log: ReturnType<typeof keepLog>;
 let watched: Watched<Service>;
+const begun: Watched<Service>[] = [];
 let told: string[];
 let waits: number[];
 let clock: number;
@@ -20,7 +21,7 @@ beforeEach(() => {
   clock = 0;
 });
 afterEach(async () => {
-  await watched.stop();
+  for (const one of begun.splice(0)) await one.stop();
 });
 
 function put(name: string, fields: { namespace?: string; port?: number; labels?: object } = {}): void {
@@ -52,6 +53,7 @@ function start(options: Partial<WatchOptions<Service>> = {}): Watched<Service> {
     },
     ...options,
   });
+  begun.push(watched);
   return watched;
 }
 
