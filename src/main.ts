@@ -6,6 +6,7 @@ import { variableOf } from './config/option-names.ts';
 import type { OptionValues } from './config/options.ts';
 import { readOptions } from './config/read.ts';
 import { explain, type Problem, UsageError } from './errors.ts';
+import { exit } from './exit.ts';
 
 /** argv -> command. The only place that ends the process. */
 
@@ -128,4 +129,4 @@ process.on('uncaughtException', (thrown) => {
 });
 
 const exitCode = await main();
-process.stdout.write('', () => process.exit(exitCode));
+process.stdout.write('', () => exit(exitCode));

@@ -1,3 +1,4 @@
+import { exit } from '../exit.ts';
 import { openForwarder, PRIVATE_TABLES } from './datapath.ts';
 import { offerHandover } from './handover.ts';
 import { Inheritance, takeOver } from './inheritance.ts';
@@ -89,7 +90,7 @@ async function leave(drainMs: number | undefined, parting?: Parting): Promise<vo
   isLeaving = true;
   await closed;
   if (process.connected) process.disconnect();
-  process.exit(0);
+  exit(0);
 }
 
 function logger(level: LogLevel): (fields: object, message: string) => void {

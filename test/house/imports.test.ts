@@ -8,8 +8,9 @@ import { importsOf, readSources } from './sources.ts';
 const rooms: readonly { readonly room: string; readonly may: readonly string[] }[] = [
   { room: 'model.ts', may: [] },
   { room: 'errors.ts', may: [] },
+  { room: 'exit.ts', may: ['node:'] },
   { room: 'config', may: ['model.ts', 'errors.ts', 'node:', 'ipaddr.js', 'yaml'] },
-  { room: 'forwarder', may: ['errors.ts', 'node:'] },
+  { room: 'forwarder', may: ['errors.ts', 'exit.ts', 'node:'] },
   {
     room: 'kube',
     may: ['model.ts', 'errors.ts', 'config', 'providers/provider.ts', 'node:', 'yaml', 'ipaddr.js', 'p-retry', 'undici'],
@@ -87,7 +88,7 @@ const rooms: readonly { readonly room: string; readonly may: readonly string[] }
       'yaml',
     ],
   },
-  { room: 'main.ts', may: ['cli', 'config', 'errors.ts', 'node:'] },
+  { room: 'main.ts', may: ['cli', 'config', 'errors.ts', 'exit.ts', 'node:'] },
   { room: 'bin.js', may: ['node:'] },
   { room: 'kubectl-nodeport_lb.js', may: ['bin.js'] },
   { room: 'build.ts', may: ['node:', 'esbuild', 'prom-client', 'undici'] },
