@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -26,6 +27,12 @@ function spawn(path: string) {
     spawnForwarder({ onReport: known.take, log: quiet, reportDownAfterMs: 30_000, handover: { path, onSucceeded } }),
   );
   return { forwarder, known, isSucceeded: () => hasSucceeded };
+}
+
+/** The next one asks once, when it starts: whoever is before it can be asked by then, also on a busy machine. */
+async function spawnNext(path: string) {
+  await until('the one before to be there to be asked', () => existsSync(path));
+  return spawn(path);
 }
 
 /** New connections one after another, each of which must be answered. */
@@ -61,7 +68,7 @@ test('a forwarder that takes the place of another refuses no connection, and the
   expect(await firstLine(established)).toBe('127.0.0.1');
 
   const knocking = [1, 2, 3, 4].map(() => knockWithoutPause(port));
-  const next = spawn(path);
+  const next = await spawnNext(path);
   next.forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort, port })] }));
   await until('the old one to be told', old.isSucceeded);
   const before = (await next.forwarder.counters()).sum.connections;
@@ -82,7 +89,7 @@ test('a third one takes over from the second', async () => {
   const port = await first.known.port();
   let last = first;
   for (let i = 0; i < 2; i++) {
-    const next = spawn(path);
+    const next = await spawnNext(path);
     next.forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort, port })] }));
     await until('the one before to be told', last.isSucceeded);
     last = next;
@@ -99,18 +106,15 @@ test('a socket that the next one does not want is closed', async () => {
     rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort }), listener({ id: 'other', nodePort })] }),
   );
   const [port, other] = [await old.known.port(), await old.known.port('other')];
-  const next = spawn(path);
+  const next = await spawnNext(path);
   next.forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort, port })] }));
   await until('the old one to be told', old.isSucceeded);
   expect(await whoAnswers(port)).toBe('127.0.0.1');
-  await until(
-    'the other port to be closed',
-    async () =>
-      whoAnswers(other).then(
-        () => false,
-        () => true,
-      ),
-    20_000,
+  await until('the other port to be closed', async () =>
+    whoAnswers(other).then(
+      () => false,
+      () => true,
+    ),
   );
 }, 120_000);
 
@@ -126,7 +130,7 @@ test('somebody who asks for the sockets and goes away changes nothing', async ()
   }
   expect(old.isSucceeded()).toBe(false);
 
-  const next = spawn(path);
+  const next = await spawnNext(path);
   next.forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener({ nodePort, port })] }));
   await until('the old one to be told', old.isSucceeded);
   expect(await whoAnswers(port)).toBe('127.0.0.1');
@@ -142,7 +146,7 @@ test('datagrams are answered throughout, and a flow that waits for its answer ge
   old.forwarder.apply(rules({ nodes: nodes('127.0.0.1'), listeners: [listener(udp)] }));
   const port = await old.known.port('dns');
   const asking = await client(cleanup, port);
-  const next = spawn(path);
+  const next = await spawnNext(path);
   let asked = 0;
   const timer = setInterval(() => asking.socket.send(`${asked++}`, port, '127.0.0.1'), 5);
   cleanup.add(() => clearInterval(timer));
