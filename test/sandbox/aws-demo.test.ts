@@ -58,7 +58,7 @@ describe('the demo of AWS', () => {
       api.close();
       elb.destroy();
       kept.interrupt();
-      expect((await kept.exited).code).toBe(0);
+      expect(await kept.exited).toEqual({ code: 0, told: expect.stringMatching(/All of it was true/) });
       expect(kept.leftovers).toEqual([]);
     },
     DEMO_MS,

@@ -18,7 +18,11 @@ import { ruleId } from './rules.ts';
 const BUSY_FIRST_MS = 500;
 const BUSY_MOST_MS = 15_000;
 
-export async function createSecurityGroup(
+export function createSecurityGroup(bench: Bench, act: ActOf<'create-security-group'>): Promise<void> {
+  return bench.turns.take(act.group, () => makeSecurityGroup(bench, act));
+}
+
+async function makeSecurityGroup(
   { calls, reader, inventory, clusterName }: Bench,
   act: ActOf<'create-security-group'>,
 ): Promise<void> {
@@ -49,8 +53,12 @@ export async function createSecurityGroup(
   }
 }
 
+export function changeTraffic(bench: Bench, act: ActOf<'allow-traffic' | 'revoke-traffic'>): Promise<void> {
+  return bench.turns.take(act.group, () => exchangeTraffic(bench, act));
+}
+
 /** AWS itself says whether a group has room: what a prefix list weighs nobody else knows. */
-export async function changeTraffic(
+async function exchangeTraffic(
   bench: Bench,
   { instead = [], ...change }: ActOf<'allow-traffic' | 'revoke-traffic'>,
 ): Promise<void> {

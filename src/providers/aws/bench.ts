@@ -5,6 +5,7 @@ import type { SeenBalancer, SeenGroup, SeenListener } from './picture.ts';
 import type { Reader } from './reader.ts';
 import type { Act } from './steps.ts';
 import type { Tagging } from './tagging.ts';
+import type { Turns } from './turns.ts';
 
 /** What applying works with. */
 export interface Bench {
@@ -13,6 +14,8 @@ export interface Bench {
   readonly inventory: Inventory;
   readonly tagging: Tagging;
   readonly ledger: Ledger;
+  /** For security groups that balancers share. */
+  readonly turns: Turns;
   readonly clusterName: string;
   now(): number;
 }

@@ -33,6 +33,7 @@ import { Surveyor } from './surveyor.ts';
 import { Sweep } from './sweep.ts';
 import { Tagging } from './tagging.ts';
 import { isOfFacts, TurnedAway } from './turned-away.ts';
+import { Turns } from './turns.ts';
 import { describeIfPossible, makeWish, NO_FACTS, renewNodes, type Wish } from './wish.ts';
 
 /** What the provider takes from outside; tests give an AWS of their own and little time. */
@@ -124,7 +125,7 @@ class AwsProvider implements Provider<Observed> {
     const inventory = new Inventory(now);
     const tagging = new Tagging(calls, parts.tagWindowMs);
     const ledger = new Ledger({ calls, inventory, tagging, now });
-    this.#bench = { calls, reader, inventory, tagging, ledger, clusterName, now };
+    this.#bench = { calls, reader, inventory, tagging, ledger, turns: new Turns(), clusterName, now };
     const picture = (key: string): Observed => this.#picture(key, undefined, undefined);
     this.#abandoned = new Abandoned({ bench: this.#bench, log, picture, wishOf: (key) => this.#wishes.get(key)?.balancer });
     this.#surveyor = new Surveyor({ reader, inventory, clusterName, now, ...(vpcId === undefined ? {} : { vpcId }) });

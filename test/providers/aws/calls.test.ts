@@ -60,6 +60,18 @@ test('one Service with one port: at most 10 calls, of which at most 4 reads; del
   expect(counted()).toEqual({ total: 3, reads: 0 });
 });
 
+test('what Services share is made once, also when AWS is slow and they come at the same time', async () => {
+  for (const action of ['CreateSecurityGroup', 'AuthorizeSecurityGroupIngress']) aws.inject({ action, delayMs: 50 });
+  aws.calls.reset();
+  await Promise.all(
+    ['a', 'b', 'c'].map((name, at) => settle(nlb({ name, ports: [{ port: 80, nodePort: 30_100 + at }] }), provider)),
+  );
+  const counts = aws.calls.counts();
+  expect(counts['CreateSecurityGroup']).toBe(3 + 1); // of clients one each, and the one from which the NLBs send
+  expect(counts['AuthorizeSecurityGroupIngress']).toBe(3 + 1);
+  expect(counts['DescribeSecurityGroups'] ?? 0).toBeLessThanOrEqual(1);
+});
+
 test('--aws-api-throttle holds calls back, and those of other families not', async () => {
   await provider.close(0);
   provider = makeProvider(aws, { tickMs: 3_600_000 }, { apiThrottle: { create: { perSecond: 20, burst: 1 } } });
