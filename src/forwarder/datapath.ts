@@ -1,9 +1,8 @@
 import { type ForwarderOptions, startForwarder } from './forwarder.ts';
 import type { Estate } from './handover.ts';
-import { readChains, tryNft } from './kernel/nft.ts';
+import { readChains } from './kernel/nft.ts';
 import { readOlderTables } from './kernel/older.ts';
-import { emptyPlan } from './kernel/plan.ts';
-import { renderRuleset } from './kernel/ruleset.ts';
+import { tryRulesets } from './kernel/trial.ts';
 import { olderWallsIn, unreadWalls, wallsIn } from './kernel/walls.ts';
 import type { Walls } from './paths.ts';
 import type { Forwarder, ForwarderLog } from './rules.ts';
@@ -37,11 +36,12 @@ export function openForwarder({
   ...options
 }: DatapathOptions): Forwarder & Estate {
   if (datapath === 'userspace') return startForwarder(options);
-  const fault = tryNft(renderRuleset(emptyPlan, { table, countBytes }));
+  const { fault, staying } = tryRulesets({ table, countBytes });
   if (fault) options.log.info({ asked: datapath, why: fault.message }, 'data path: no nftables');
   else options.log.info({ asked: datapath, table }, 'data path: nftables for every listener that it can serve');
+  if (!fault && staying) options.log.info({ why: staying.message }, 'data path: no nftables for sessionAffinity');
   const walls = fault || datapath !== 'auto' ? {} : readWalls(options.log);
-  return startForwarder({ ...options, paths: { asked: datapath, fault, table, countBytes, keepRules, walls } });
+  return startForwarder({ ...options, paths: { asked: datapath, fault, table, countBytes, keepRules, walls, staying } });
 }
 
 function readWalls(log: ForwarderLog): Walls {

@@ -10,6 +10,8 @@ export interface Paths {
   readonly asked: 'auto' | 'nftables';
   /** Why the kernel path cannot be had at all. */
   readonly fault: KernelFault | undefined;
+  /** Why it cannot be had for session affinity; default: it can. */
+  readonly staying?: KernelFault | undefined;
   /** Of the ruleset, in the family inet. */
   readonly table: string;
   readonly countBytes: boolean;
@@ -45,7 +47,7 @@ export function choosePath(paths: Paths, rule: RuleListener, nodes: readonly Nod
   const isAuto = paths.asked === 'auto';
   const { fault } = paths;
   if (fault) return isAuto && rule.protocol !== 'SCTP' ? userspace(fault.message) : { datapath: 'nftables', fault };
-  const need = needOfUserspace(rule, nodes, machine.own);
+  const need = needOfUserspace(rule, nodes, machine.own) ?? needOfStaying(paths, rule);
   if (need !== undefined) {
     if (isAuto) return userspace(need);
     return {
@@ -56,6 +58,11 @@ export function choosePath(paths: Paths, rule: RuleListener, nodes: readonly Nod
   const family = familyOf(rule.address);
   const stuck = isAuto && rule.protocol !== 'SCTP' ? whyStuck(family, paths, machine) : undefined;
   return stuck === undefined ? { datapath: 'nftables' } : userspace(stuck);
+}
+
+function needOfStaying({ staying }: Paths, { affinitySeconds }: RuleListener): string | undefined {
+  if (!staying || !affinitySeconds) return undefined;
+  return 'session affinity for some time is not for this nft or this kernel';
 }
 
 /** Userspace needs no forwarding, so nothing of it is changed and no firewall opened for the sake of speed. */

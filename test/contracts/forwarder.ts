@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { RULES_VERSION, type RuleListener, type Rules } from '../../src/forwarder/rules.ts';
 import { listener, until } from '../forwarder/builders.ts';
 import type { Place } from './forwarder/hand.ts';
+import { clientsStay } from './forwarder/stay.ts';
 import type { Addresses, World } from './forwarder/world.ts';
 import type { Skip } from './provider.ts';
 
@@ -187,20 +188,13 @@ const promises: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     }
   },
 
-  'session affinity is for flows of UDP as well, and a target that comes takes clients for itself alone': async (stage) => {
-    const rules = [stage.web({ affinitySeconds: 3_600 }), stage.dns({ affinitySeconds: 3_600 })];
-    const [late = '', ...early] = stage.at.nodes;
-    await stage.apply(rules, early);
-    await stage.healthy(early);
-    for (const rule of rules) {
-      const before = new Map<string, string>();
-      for (const client of stage.at.clients) before.set(client, await stage.who(rule, client));
-      expect(early).toEqual(expect.arrayContaining([...new Set(before.values())]));
-      await stage.apply(rules);
-      await stage.known.health(late, 'healthy');
-      for (const [client, target] of before) expect([target, late]).toContain(await stage.who(rule, client));
-      await stage.apply(rules, early);
-    }
+  'session affinity, of TCP and UDP: a target that comes moves no client within its time, and then gets its share': (stage) =>
+    clientsStay(stage),
+
+  'session affinity of IPv6 is as that of IPv4': async (stage) => {
+    const { ipv6 } = stage.world;
+    if (!ipv6) throw new Error('the world has no IPv6');
+    await clientsStay(stage, ipv6, { address: ipv6.listener });
   },
 
   'source ranges hold for TCP and UDP, and a change of them takes effect at once': async (stage) => {

@@ -10,13 +10,14 @@ export interface Way {
 export function aimAt(
   family: Family,
   ways: readonly Way[],
-  { nodePort, isSticky }: { readonly nodePort: number; readonly isSticky: boolean },
+  { nodePort, staySeconds }: { readonly nodePort: number; readonly staySeconds: number | undefined },
 ): Aim {
   const isUniform = ways.every(({ port }) => port === nodePort);
   const addresses = ways.map(({ address }) => canonical(address));
   const ports = isUniform ? undefined : ways.map(({ port }) => port);
   const text = addresses.map((address, i) => (ports ? `${address}/${ports[i]}` : address)).join(' ');
-  return { content: `${family} ${isSticky ? 'sticky' : 'turn'} ${text}`, family, addresses, ports, sticky: isSticky };
+  const way = staySeconds === undefined ? 'turn' : `stay ${staySeconds}`;
+  return { content: `${family} ${way} ${text}`, family, addresses, ports, staySeconds };
 }
 
 /** The groups that listeners are in, and where each group's connections go. */

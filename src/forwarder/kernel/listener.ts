@@ -212,12 +212,11 @@ export class KernelListener {
 
   /** Nearly all listeners of a node set have the same targets: these are found once. */
   #group(own: ReadonlySet<string>): string {
-    const { nodeSet, nodePort, affinitySeconds } = this.#rule;
-    const isSticky = affinitySeconds !== undefined;
+    const { nodeSet, nodePort, affinitySeconds: staySeconds } = this.#rule;
     const { aims } = this.#kernel;
-    const make = () => aimAt(this.family, this.#ways(own), { nodePort, isSticky });
+    const make = () => aimAt(this.family, this.#ways(own), { nodePort, staySeconds });
     if (!this.#ground.health.isPlain(this.#watch)) return aims.own(make());
-    return aims.shared(`${this.family} ${isSticky} ${this.#watch.nodePort.spec.isSilent} ${nodeSet}`, make);
+    return aims.shared(`${this.family} ${staySeconds} ${this.#watch.nodePort.spec.isSilent} ${nodeSet}`, make);
   }
 
   #endpoints(node: NodeEntry): readonly { readonly address: string; readonly port: number }[] {

@@ -11,8 +11,16 @@ export interface Aim {
   readonly addresses: readonly string[];
   /** Of each address; undefined: all at the listener's own nodePort, so that listeners of different nodePorts share a chain. */
   readonly ports: readonly number[] | undefined;
-  /** By the client's address, so that a client stays with its target. */
-  readonly sticky: boolean;
+  /**
+   * By the client's address, and so many seconds from its last connection on it stays with its target, whoever comes; 0: by its address
+   * alone; undefined: in turn.
+   */
+  readonly staySeconds: number | undefined;
+}
+
+/** Pure. How the ruleset names each target. */
+export function placesOf({ addresses, ports }: Aim): readonly string[] {
+  return addresses.map((address, i) => (ports ? `${address} . ${ports[i]}` : address));
 }
 
 /** What one listener wants of the kernel. Never changed in place. */
@@ -160,7 +168,8 @@ class Draft {
     const names = new Set([...this.#chains.values()].map(({ name }) => name));
     for (const [group] of [...sizes].sort(([, a], [, b]) => b - a)) {
       const aim = this.#aims.get(group);
-      if (!aim || aim.ports || this.#chains.has(group) || names.has(restChain(aim.family))) continue;
+      // Clients are remembered by the listener: on addresses that are ours alone not all that comes to the rest is for one.
+      if (!aim || aim.ports || aim.staySeconds || this.#chains.has(group) || names.has(restChain(aim.family))) continue;
       names.add(restChain(aim.family));
       this.#chains.set(group, { name: restChain(aim.family), aim });
     }

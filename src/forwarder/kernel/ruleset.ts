@@ -1,3 +1,4 @@
+import { heldLines, renderHeld } from './held.ts';
 import {
   type Aim,
   type Chain,
@@ -8,17 +9,17 @@ import {
   isRest,
   type KernelRule,
   type Plan,
+  placesOf,
   restChain,
 } from './plan.ts';
-import { fillSlots, SLOTS } from './slots.ts';
+import { fillSlots } from './slots.ts';
+import { listenerOf, slotOfSender, word } from './words.ts';
 
 /** Before kube-proxy's and Docker's translation (-100), so that a packet for one of our listeners is ours. */
 const DSTNAT = -105;
 const SRCNAT = 95;
 /** Listeners with refusals or bytes that are counted, at most; what comes beyond is not counted. */
 const COUNTED = 65_535;
-/** Of the clients' addresses: the same on every machine, so that a client keeps its target when an address moves. */
-const HASH_SEED = '0x6e706c62';
 
 export interface RulesetOptions {
   /** Name of the table, of the family inet. */
@@ -101,12 +102,14 @@ function changeLines(
   of = columns,
 ): string[] {
   const lines: string[] = [];
+  const held = heldLines(before, after, table);
+  lines.push(...held.come);
   for (const [content, guard] of after.guards) if (!before.guards.has(content)) lines.push(...renderGuard(guard, table));
   for (const [group, chain] of after.chains) {
     const had = before.chains.get(group);
     if (had?.name === chain.name && had.aim.content === chain.aim.content) continue;
     lines.push(`${had?.name === chain.name || isRest(chain.name) ? 'flush' : 'add'} chain inet ${table} ${chain.name}`);
-    lines.push(`add rule inet ${table} ${chain.name} ${renderAim(chain)}`);
+    for (const rule of renderAim(chain)) lines.push(`add rule inet ${table} ${chain.name} ${rule}`);
   }
   for (const [map, { gone, come }] of changedElements(before, after, keys, of))
     lines.push(...renderElements(map, table, gone, come));
@@ -130,6 +133,7 @@ function changeLines(
     lines.push(`delete chain inet ${table} ${name}`);
     lines.push(`delete set inet ${table} ${name}s`);
   }
+  lines.push(...held.gone);
   return lines;
 }
 
@@ -317,15 +321,6 @@ function origin(family: Family, protocol: string): string {
   return `meta l4proto ${protocol} ct original ${word(family)} daddr . meta l4proto . ct original proto-dst`;
 }
 
-/** Of a packet that is not translated yet. */
-function listenerOf(family: Family): string {
-  return `${word(family)} daddr . meta l4proto . th dport`;
-}
-
-function word(family: Family): 'ip' | 'ip6' {
-  return family === 4 ? 'ip' : 'ip6';
-}
-
 function renderGuard({ name, family, sources }: Guard, table: string): string[] {
   const key = listenerOf(family);
   const add = (rule: string) => `add rule inet ${table} ${name} ${rule}`;
@@ -340,19 +335,21 @@ function renderGuard({ name, family, sources }: Guard, table: string): string[] 
   ];
 }
 
-function renderAim({ name, aim }: Chain): string {
+function renderAim({ name, aim }: Chain): readonly string[] {
   const { family, addresses: to } = aim;
   const served = 'meta l4proto { tcp, udp, sctp }';
   // On addresses that are ours alone packets for anything come to the chain for the rest.
-  if (to.length === 0) return isRest(name) ? `${served} ${listenerOf(family)} != @open${family} goto none` : 'goto none';
+  if (to.length === 0) return [isRest(name) ? `${served} ${listenerOf(family)} != @open${family} goto none` : 'goto none'];
   const port = aim.ports ? '' : ` : ${listenerOf(family)} map @ports${family}`;
-  return `${served} dnat ${word(family)} to ${renderChoice(aim)}${port}`;
+  const send = (choice: string) => `${served} dnat ${word(family)} to ${choice}${port}`;
+  return aim.staySeconds ? renderHeld(aim, send) : [send(renderChoice(aim))];
 }
 
 function renderChoice(aim: Aim): string {
-  const places = aim.addresses.map((address, i) => (aim.ports ? `${address} . ${aim.ports[i]}` : address));
+  const places = placesOf(aim);
   if (places.length === 1 && !aim.ports) return places[0]!;
-  if (!aim.sticky) return `numgen inc mod ${places.length} map { ${places.map((place, i) => `${i} : ${place}`).join(', ')} }`;
+  if (aim.staySeconds === undefined)
+    return `numgen inc mod ${places.length} map { ${places.map((place, i) => `${i} : ${place}`).join(', ')} }`;
   const slots = fillSlots(places).map((target, slot) => `${slot} : ${places[target]}`);
-  return `jhash ${word(aim.family)} saddr mod ${SLOTS} seed ${HASH_SEED} map { ${slots.join(', ')} }`;
+  return `${slotOfSender(aim.family)} map { ${slots.join(', ')} }`;
 }

@@ -24,6 +24,11 @@ export function slotOf(client: string): number {
   return mix(hash(client.replace(/^::ffff:(?=\d+\.)/i, ''))) % SLOTS;
 }
 
+/** Pure. 32 bits of any text, all of which its every character moves. */
+export function hashOf(text: string): number {
+  return mix(hash(text));
+}
+
 function bestOf(seeds: readonly number[], slot: number): number {
   let best = 0;
   let bestScore = -1;

@@ -9,9 +9,9 @@ import {
 } from '../../../src/forwarder/kernel/plan.ts';
 
 /** Targets at the listeners' own nodePorts. */
-export function aim(addresses: readonly string[], { sticky = false } = {}): Aim {
+export function aim(addresses: readonly string[], { staySeconds }: { readonly staySeconds?: number } = {}): Aim {
   const family = familyOf(addresses[0] ?? '10.0.0.1');
-  return { content: `${family} ${sticky} ${addresses.join(' ')}`, family, addresses, ports: undefined, sticky };
+  return { content: `${family} ${staySeconds} ${addresses.join(' ')}`, family, addresses, ports: undefined, staySeconds };
 }
 
 export function kernelRule(

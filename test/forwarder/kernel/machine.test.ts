@@ -161,6 +161,13 @@ describe('the data path', () => {
     expect(olderWallsIn({ 4: '', 6: undefined })).toEqual({});
     expect(unreadWalls({ 4: '', 6: undefined })).toEqual([expect.stringContaining('ip6tables-legacy-save is not installed')]);
   });
+  test('is userspace for session affinity where nft does not take the rules of it, and the kernel for all the rest', () => {
+    const staying = { code: 'KernelRefused', message: 'nft did not take the rules' } as const;
+    const found = choosePath({ ...paths, staying }, web({ affinitySeconds: 60 }), [node], machine);
+    expect(found).toEqual({ datapath: 'userspace', why: expect.stringContaining('session affinity') });
+    expect(choosePath({ ...paths, staying }, web(), [node], machine)).toEqual({ datapath: 'nftables' });
+    expect(choosePath(paths, web({ affinitySeconds: 60 }), [node], machine)).toEqual({ datapath: 'nftables' });
+  });
   test('is not changed when one was asked for', () => {
     const asked = { ...paths, asked: 'nftables' } as const;
     expect(choosePath(asked, web({ proxyProtocol: 'v1' }), [node], machine).fault?.code).toBe('NeedsUserspace');

@@ -44,7 +44,7 @@ describe('targets', () => {
     expect(ruleOf(own)).toMatch(/map \{ 0 : 10\.0\.0\.1 \. 81, 1 : 10\.0\.0\.2 \. 82 \}$/);
   });
   test('by the hash of the client', () => {
-    expect(ruleOf(aim(['10.0.0.1', '10.0.0.2'], { sticky: true }))).toMatch(/jhash ip saddr mod 1024 seed 0x\w+ map \{ 0 : 10/);
+    expect(ruleOf(aim(['10.0.0.1', '10.0.0.2'], { staySeconds: 0 }))).toMatch(/jhash ip saddr mod 1024 seed 0x\w+ map \{ 0 : 10/);
   });
   test('none at all: what userspace serves on addresses that are ours alone is let through', () => {
     expect(ruleOf(aim([]))).toBe(
