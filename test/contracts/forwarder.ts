@@ -197,6 +197,9 @@ const promises: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     await clientsStay(stage, ipv6, { address: ipv6.listener });
   },
 
+  'session affinity with targets that have ports of their own is no other': (stage) =>
+    clientsStay(stage, stage.at, { nodePort: 30_080 }, stage.nodePort),
+
   'source ranges hold for TCP and UDP, and a change of them takes effect at once': async (stage) => {
     const { range, clients, nodes } = stage.at;
     const [inside, outside] = clients;

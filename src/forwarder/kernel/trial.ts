@@ -11,7 +11,7 @@ export interface Takes {
   readonly staying: KernelFault | undefined;
 }
 
-/** Synchronous: some 10 ms, once. @param run says why it does not take a ruleset, and changes nothing */
+/** Synchronous: some 30 ms, once. @param run says why it does not take a ruleset, and changes nothing */
 export function tryRulesets(options: RulesetOptions, run: (ruleset: string) => KernelFault | undefined = tryNft): Takes {
   const staying = run(renderRuleset(planOfAll(), options));
   if (staying?.code !== 'KernelRefused') return { fault: staying, staying };

@@ -1,5 +1,5 @@
 import { expect } from '@jest/globals';
-import type { RuleListener } from '../../../src/forwarder/rules.ts';
+import type { RuleListener, Rules } from '../../../src/forwarder/rules.ts';
 import { until } from '../../forwarder/builders.ts';
 
 /** What it needs of the contract's stage. */
@@ -7,7 +7,7 @@ interface Stage {
   readonly at: { readonly nodes: readonly string[]; readonly clients: readonly string[] };
   web(part?: Partial<RuleListener>): RuleListener;
   dns(part?: Partial<RuleListener>): RuleListener;
-  apply(listeners: readonly RuleListener[], nodes?: readonly string[]): Promise<void>;
+  apply(listeners: readonly RuleListener[], nodes: readonly string[], more?: Partial<Rules>): Promise<void>;
   who(rule: RuleListener, from?: string): Promise<string>;
   answeredBy(rule: RuleListener, names: readonly string[]): Promise<void>;
 }
@@ -23,8 +23,14 @@ const PATIENCE_MS = 60_000;
  * Clients of TCP and of UDP stay with their targets while others come, go and come back, and when their time is over they are spread over
  * all. Besides the listeners with affinity there is one without, which tells what targets are in use.
  * @param part of every rule
+ * @param port of each target; default: the nodePort of the rules
  */
-export async function clientsStay(stage: Stage, { nodes, clients } = stage.at, part: Partial<RuleListener> = {}): Promise<void> {
+export async function clientsStay(
+  stage: Stage,
+  { nodes, clients } = stage.at,
+  part: Partial<RuleListener> = {},
+  port?: number,
+): Promise<void> {
   const turn = stage.web({ id: 'turn', port: 18_081, check, ...part });
   const sticky = (affinitySeconds: number) => [
     stage.web({ affinitySeconds, check, ...part }),
@@ -32,7 +38,8 @@ export async function clientsStay(stage: Stage, { nodes, clients } = stage.at, p
   ];
   const rules = sticky(HOUR);
   const use = async (targets: readonly string[], listeners = rules) => {
-    await stage.apply([turn, ...listeners], targets);
+    const own = port !== undefined && { nodes: targets.map((id) => ({ id, addresses: [id], port })) };
+    await stage.apply([turn, ...listeners], targets, own || {});
     await stage.answeredBy(turn, targets);
   };
   const ask = async (rule: RuleListener, client: string) =>
