@@ -1,10 +1,11 @@
 import { type Aim, type Family, type Plan, placesOf } from './plan.ts';
 import { fillSlots, hashOf } from './slots.ts';
-import { slotOfSender, word } from './words.ts';
+import { HASH_SEED, listenerOf, slotOfSender } from './words.ts';
 
 /**
  * Slots of all listeners together that the kernel remembers the target of, for each family: all of 256 listeners, most of which are never in
- * use at once. An empty table takes 4 MiB, each slot some 100 bytes more. Clients of a slot that finds no room go where their hash says.
+ * use at once. Each takes some 100 bytes of the kernel's memory (25,000 took 2.4 MB). Clients of a slot that finds no room go where their
+ * hash says.
  */
 const MOST_HELD = 262_144;
 /** Longer times are cut to this: a year. The API's own limit is a day. */
@@ -28,7 +29,9 @@ export function heldLines(before: Plan, after: Plan, table: string): { readonly 
 
 /**
  * Pure. The rules of a chain that sends a slot to the target that it has, and otherwise to the one with the highest score (rendezvous),
- * which it has from then on. What the map has of a target that is no longer among them is forgotten with the slot's next connection.
+ * which it has from then on. What the map has of a target that is no longer among them is forgotten with the slot's next connection
+ * (beside a change of rules that is safe from Linux 6.5 and the stable releases of its time on:
+ * https://git.kernel.org/linus/c92db3030492b8ad1d0faace7a93bbcf53850d0c).
  *
  * nft cannot look something up by what it has looked up unless that stands somewhere meanwhile: here in the priority of the packet, which
  * is the first of its connection. Marks are other people's; the priority is set anew when an IPv4 packet is routed, and to all that
@@ -39,7 +42,7 @@ export function renderHeld(aim: Aim, send: (choice: string) => string): readonly
   const { family } = aim;
   const places = placesOf(aim);
   const tags = tagsOf(places);
-  const slot = `${listenerHash(family)} . ${slotOfSender(family)}`;
+  const slot = `${hashedListener(family)} . ${slotOfSender(family)}`;
   const unknown = `meta priority != { ${[...tags.values()].join(', ')} }`;
   const best = fillSlots(places).map((target, i) => `${i} : ${tags.get(places[target]!)}`);
   const stayMs = Math.ceil(Math.min(aim.staySeconds ?? 0, LONGEST_SECONDS) * 1_000);
@@ -52,10 +55,9 @@ export function renderHeld(aim: Aim, send: (choice: string) => string): readonly
   ];
 }
 
-/** The key of 28 bytes that IPv6 would need makes nft 1.0.6 fail. */
-function listenerHash(family: Family): string {
-  const address = family === 4 ? 'ip daddr' : `jhash ${word(6)} daddr mod 4294967295 seed 0x6e706c62`;
-  return `${address} . meta l4proto . th dport`;
+/** The key of 28 bytes that IPv6 would need makes nft 1.0.6 fail, so that an address is there by its hash of 32 bits. */
+function hashedListener(family: Family): string {
+  return listenerOf(family).replace('ip6 daddr', `jhash ip6 daddr mod 4294967295 seed ${HASH_SEED}`);
 }
 
 /**

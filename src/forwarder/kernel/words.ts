@@ -2,7 +2,7 @@ import type { Family } from './plan.ts';
 import { SLOTS } from './slots.ts';
 
 /** Of the clients' addresses: the same on every machine, so that a client keeps its target when an address moves. */
-const HASH_SEED = '0x6e706c62';
+export const HASH_SEED = '0x6e706c62';
 
 export function word(family: Family): 'ip' | 'ip6' {
   return family === 4 ? 'ip' : 'ip6';
