@@ -1,12 +1,11 @@
 import { expect, test } from '@jest/globals';
-import { type AgentReport, REPORT_VERSION, readReport } from '../../../src/agent/report.ts';
-import { AgentLink } from '../../../src/providers/local/agent-link.ts';
+import { readReport } from '../../../src/agent/report.ts';
 import { Link, type News } from '../../../src/providers/local/link.ts';
 import type { Observed } from '../../../src/providers/local/plan.ts';
 import { reportObserved } from '../../../src/providers/local/report.ts';
 import { renderListeners, type WantedListener } from '../../../src/providers/local/rules.ts';
-import type { AgentNotice } from '../../../src/providers/provider.ts';
 import { balancer, holding, node, quiet } from '../builders.ts';
+import { dns, follow, report, web } from './agent-stage.ts';
 import { FakeForwarder } from './fake-forwarder.ts';
 
 // A machine whose table of tracked connections is nearly full: who is told, and in which words.
@@ -52,41 +51,21 @@ test('of the forwarder of a controller those learn of it that the kernel serves,
 });
 
 test('of an agent the controller learns of it by its report, with its name, once', async () => {
-  const id = 'shop/web 80/TCP 192.0.2.1';
-  const other = 'shop/dns 53/UDP 192.0.2.1';
   const kernel = { datapath: 'nftables', why: 'as asked for' };
-  const header = { datapath: 'userspace', why: 'the PROXY protocol is written by userspace', of: [other] };
-  const notice = (agent: string, part: Partial<AgentReport>): AgentNotice => {
-    const base = { publish: [], addresses: [], generation: 1, exceptions: {}, released: [], targets: {} };
-    const whole: AgentReport = { version: REPORT_VERSION, agent, ...base, holdings: { [id]: 'w', [other]: 'd' }, ...part };
-    return { name: agent, alive: true, report: JSON.stringify(whole) };
-  };
-  const changed: string[][] = [];
-  let tell: (said: AgentNotice) => void = () => {};
-  const open = async (hear: (said: AgentNotice) => void) => {
-    tell = hear;
-  };
-  const link = new AgentLink({
-    board: { open, order: () => {}, close: async () => {} },
-    orders: () => '',
-    mayWrite: () => false,
-    leaves: () => false,
-    changed: ({ keys }) => changed.push([...keys].sort()),
-    nowMs: () => 0,
-  });
-  await link.start();
-  tell(notice('n1', { paths: [kernel, header] }));
-  tell(notice('n2', { paths: [kernel, header] }));
-  changed.length = 0;
-  tell(notice('n2', { paths: [{ ...kernel, impairment }, header] }));
+  const header = { datapath: 'userspace', why: 'the PROXY protocol is written by userspace', of: [dns] };
+  const { link, changed, tell } = await follow(
+    report('n1', { paths: [kernel, header] }),
+    report('n2', { paths: [kernel, header] }),
+  );
+  tell(report('n2', { paths: [{ ...kernel, impairment }, header] }));
   expect(changed).toEqual([['shop/web']]);
-  expect(link.paths(id)).toEqual([kernel, { ...kernel, impairment: { ...impairment, message: `agent n2: ${full}` } }]);
-  expect(link.paths(other)).toEqual([header, header]);
-  tell(notice('n2', { paths: [kernel, header] }));
+  expect(link.paths(web)).toEqual([kernel, { ...kernel, impairment: { ...impairment, message: `agent n2: ${full}` } }]);
+  expect(link.paths(dns)).toEqual([header, header]);
+  tell(report('n2', { paths: [kernel, header] }));
   expect(changed).toEqual([['shop/web'], ['shop/web']]);
 
   const odd = {
-    ...JSON.parse(notice('n1', {}).report),
+    ...JSON.parse(report('n1', {}).report),
     paths: [
       { ...kernel, impairment: { code: 7 } },
       { ...kernel, impairment },

@@ -1,50 +1,9 @@
 import { expect, test } from '@jest/globals';
-import { type AgentPath, type AgentReport, REPORT_VERSION, readReport } from '../../../src/agent/report.ts';
-import { AgentLink } from '../../../src/providers/local/agent-link.ts';
-import type { AgentNotice } from '../../../src/providers/provider.ts';
+import { type AgentPath, type AgentReport, readReport } from '../../../src/agent/report.ts';
+import { dns, follow, report, web } from './agent-stage.ts';
 
-const [web, dns] = ['shop/web 80/TCP 192.0.2.1', 'shop/dns 53/UDP 192.0.2.2'];
 const kernel: AgentPath = { datapath: 'nftables', why: 'rights, machine and rule allow it' };
 const header: AgentPath = { datapath: 'userspace', why: 'the PROXY protocol is written by userspace' };
-
-function report(agent: string, part: Partial<AgentReport>): AgentNotice {
-  const whole: AgentReport = {
-    version: REPORT_VERSION,
-    agent,
-    publish: [],
-    addresses: [],
-    generation: 1,
-    holdings: { [web]: 'w', [dns]: 'd' },
-    exceptions: {},
-    released: [],
-    targets: {},
-    ...part,
-  };
-  return { name: agent, alive: true, report: JSON.stringify(whole) };
-}
-
-async function follow(...first: readonly AgentNotice[]) {
-  const changed: string[][] = [];
-  let tell: (notice: AgentNotice) => void = () => {};
-  const link = new AgentLink({
-    board: {
-      async open(hear) {
-        tell = hear;
-        for (const notice of first) hear(notice);
-      },
-      order: () => {},
-      close: async () => {},
-    },
-    orders: () => '',
-    mayWrite: () => false,
-    leaves: () => false,
-    changed: ({ keys }) => changed.push([...keys].sort()),
-    nowMs: () => 0,
-  });
-  await link.start();
-  changed.length = 0;
-  return { link, changed, tell: (notice: AgentNotice) => tell(notice) };
-}
 
 test('each live agent that serves a listener says by which data path', async () => {
   const two = report('n2', { paths: [header], exceptions: { [dns]: { state: 'pending' } } });
