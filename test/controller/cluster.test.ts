@@ -1,23 +1,7 @@
 import { expect, test } from '@jest/globals';
-import { makeCluster } from '../../src/controller/cluster.ts';
 import type { Service } from '../../src/kube/objects.ts';
-import { nameOf } from '../../src/model.ts';
 import { service } from '../builders.ts';
-
-function makeStage() {
-  const services = new Map<string, Service>();
-  const cluster = makeCluster({
-    shareAcrossNamespaces: false,
-    addressTypes: ['InternalIP'],
-    find: (name) => services.get(name),
-  });
-  const put = (one: Service): readonly string[] => {
-    const before = services.get(nameOf(one));
-    services.set(nameOf(one), one);
-    return cluster.serviceChanged(before, one);
-  };
-  return { cluster, put };
-}
+import { makeStage } from './cluster-stage.ts';
 
 function withPort(name: string, port: number, nodePort: number, type = 'LoadBalancer'): Service {
   const ports = [{ name: 'p', port, protocol: 'TCP', nodePort }];

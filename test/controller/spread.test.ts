@@ -1,11 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { makeCluster } from '../../src/controller/cluster.ts';
 import { decideIntent } from '../../src/controller/intent.ts';
 import type { Service } from '../../src/kube/objects.ts';
 import { nameOf } from '../../src/model.ts';
 import { refuseUncarried } from '../../src/providers/local/wish.ts';
 import { type RawService, service } from '../builders.ts';
 import { refusalOf } from '../providers/builders.ts';
+import { makeStage } from './cluster-stage.ts';
 
 const ACTIONS = 'service.beta.kubernetes.io/actions.';
 
@@ -137,22 +137,10 @@ describe('connections shared out by weight', () => {
 
 describe('a change of the other Service', () => {
   test('concerns the balancers that send to it, for as long as they do', () => {
-    const services = new Map<string, Service>();
-    const cluster = makeCluster({
-      shareAcrossNamespaces: false,
-      addressTypes: ['InternalIP'],
-      find: (name) => services.get(name),
-    });
-    const put = (one: Service): readonly string[] => {
-      const before = services.get(nameOf(one));
-      services.set(nameOf(one), one);
-      return cluster.serviceChanged(before, one);
-    };
+    const { put, remove } = makeStage();
     expect(put(sender({ [`${ACTIONS}TCP-80`]: toCanary }))).toEqual(['default/web']);
     expect(put(other())).toEqual(['default/canary', 'default/web']);
-    const canary = services.get('default/canary')!;
-    services.delete('default/canary');
-    expect(cluster.serviceChanged(canary, undefined)).toEqual(['default/canary', 'default/web']);
+    expect(remove('default/canary')).toEqual(['default/canary', 'default/web']);
     expect(put(sender({}))).toEqual(['default/web']);
     expect(put(other())).toEqual(['default/canary']);
   });
