@@ -17,7 +17,7 @@ import type { Balancer } from '../../src/model.ts';
 import { instanceIdOf } from '../../src/providers/aws/instances.ts';
 import type { SandboxAws } from '../../src/sandbox/aws/aws.ts';
 import { type SandboxKube, startKube } from '../../src/sandbox/kube/kube.ts';
-import { credentials, makeAws, makeProvider, nlb, workers } from '../providers/aws/stage.ts';
+import { accountEnv, credentials, makeAws, makeProvider, nlb, workers } from '../providers/aws/stage.ts';
 import { nothingReserved } from '../providers/builders.ts';
 import { want } from '../providers/drive.ts';
 import { call } from './call.ts';
@@ -37,14 +37,7 @@ beforeEach(async () => {
   kube = await startKube();
   folder = await mkdtemp(join(tmpdir(), 'nodeport-lb-test-'));
   await kube.writeKubeconfig(join(folder, 'kubeconfig'));
-  process.env = {
-    ...environment,
-    AWS_ENDPOINT_URL: aws.url,
-    AWS_REGION: aws.region,
-    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-    AWS_EC2_METADATA_DISABLED: 'true',
-  };
+  process.env = { ...environment, ...accountEnv(aws) };
   const connection = { region: aws.region, endpoint: aws.url, credentials };
   [elb, ec2] = [new ElasticLoadBalancingV2Client(connection), new EC2Client(connection)];
   await othersBuild();

@@ -3,7 +3,7 @@ import { parse } from 'yaml';
 import type { AdoptionDocument } from '../../src/cli/plan-adopt-document.ts';
 import { translateKubeVip, translateMetalLb } from '../../src/cli/plan-adopt-pools.ts';
 import { toRange } from '../../src/cli/plan-adopt-ranges.ts';
-import { credentials, makeAws } from '../providers/aws/stage.ts';
+import { accountEnv, makeAws } from '../providers/aws/stage.ts';
 import { call } from './call.ts';
 import { rawNode, rawService } from './objects.ts';
 import { endAll, run } from './run.ts';
@@ -313,13 +313,7 @@ describe('AWS', () => {
       const spec = { providerID: `aws:///eu-west-1${'ab'[number - 1]}/i-${id}` };
       kube.put('nodes', { ...rawNode(`n${number}`, `10.0.0.${number}`), spec });
     }
-    const env = {
-      AWS_ENDPOINT_URL: aws.url,
-      AWS_REGION: aws.region,
-      AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-    };
-    const { stdout } = await adoptAws(env, '-o', 'json');
+    const { stdout } = await adoptAws(accountEnv(aws), '-o', 'json');
     const asked = Object.keys(aws.calls.counts());
     await aws.close();
     expect(asked.filter((action) => !action.startsWith('Describe'))).toEqual([]);

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
 import type { PlanDocument } from '../../src/cli/plan-document.ts';
 import type { SandboxAws } from '../../src/sandbox/aws/aws.ts';
-import { type Running, runSandbox } from '../controller/running.ts';
-import { credentials, makeAws, makeProvider, workers } from '../providers/aws/stage.ts';
+import type { Running } from '../controller/running.ts';
+import { accountEnv, makeAws, makeProvider, workers } from '../providers/aws/stage.ts';
+import { runWorkers } from '../providers/aws/workers.ts';
 import { call } from './call.ts';
 import { endAll, run } from './run.ts';
 
@@ -23,13 +24,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 beforeEach(async () => {
   aws = await makeAws();
-  cluster = await runSandbox();
+  cluster = await runWorkers();
   kubeconfig = join(folder, 'kubeconfig');
   await cluster.kube.writeKubeconfig(kubeconfig);
-  for (const { name, addresses, providerId } of workers) {
-    const status = { addresses: [{ type: 'InternalIP', address: addresses[0] }] };
-    cluster.kube.objects.create({ resource: 'nodes' }, { metadata: { name }, spec: { providerID: providerId }, status });
-  }
 });
 afterEach(async () => {
   endAll();
@@ -38,19 +35,13 @@ afterEach(async () => {
 });
 
 const environment = process.env;
-const accountEnv = () => ({
-  AWS_ENDPOINT_URL: aws.url,
-  AWS_REGION: aws.region,
-  AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-  AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-});
 
 type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
 
 /** Plans in this process, and holds that neither the cluster nor AWS was written to. */
 function plan(...words: readonly string[]): Promise<Ended> {
   return planBy(words, async (argv) => {
-    process.env = { ...environment, ...accountEnv(), AWS_EC2_METADATA_DISABLED: 'true' };
+    process.env = { ...environment, ...accountEnv(aws) };
     try {
       const called = call(argv);
       const code = await called.ended;
@@ -85,7 +76,7 @@ async function serve(...names: readonly string[]): Promise<void> {
 
 test('the calls that would be made, by name, with their parameters and reasons, from a process of its own', async () => {
   cluster.create('web');
-  const { stdout, code } = await planBy([], (argv) => run(argv, { env: accountEnv() }));
+  const { stdout, code } = await planBy([], (argv) => run(argv, { env: accountEnv(aws) }));
   expect(code).toBe(0);
   expect(stdout).toMatch(/^\+ create default\/web\n {2}because /);
   const actions = [...stdout.matchAll(/^ +(?:elasticloadbalancing|ec2):(\w+)/gm)].map(([, action]) => action);

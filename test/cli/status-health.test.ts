@@ -5,8 +5,9 @@ import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { CONDITION } from '../../src/controller/claim.ts';
 import type { RunningController } from '../../src/controller/start.ts';
 import type { SandboxAws } from '../../src/sandbox/aws/aws.ts';
-import { type Running, runSandbox } from '../controller/running.ts';
-import { credentials, makeAws, makeProvider, workers } from '../providers/aws/stage.ts';
+import type { Running } from '../controller/running.ts';
+import { accountEnv, makeAws, makeProvider } from '../providers/aws/stage.ts';
+import { runWorkers } from '../providers/aws/workers.ts';
 import { call } from './call.ts';
 
 jest.setTimeout(120_000); // a controller at work, on a machine that may be busy
@@ -19,21 +20,10 @@ const environment = process.env;
 
 beforeEach(async () => {
   aws = await makeAws();
-  cluster = await runSandbox();
+  cluster = await runWorkers();
   folder = await mkdtemp(join(tmpdir(), 'nodeport-lb-test-'));
   await cluster.kube.writeKubeconfig(join(folder, 'kubeconfig'));
-  process.env = {
-    ...environment,
-    AWS_ENDPOINT_URL: aws.url,
-    AWS_REGION: aws.region,
-    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-    AWS_EC2_METADATA_DISABLED: 'true',
-  };
-  for (const { name, addresses, providerId } of workers) {
-    const status = { addresses: [{ type: 'InternalIP', address: addresses[0] }] };
-    cluster.kube.objects.create({ resource: 'nodes' }, { metadata: { name }, spec: { providerID: providerId }, status });
-  }
+  process.env = { ...environment, ...accountEnv(aws) };
   controller = await cluster.start(makeProvider(aws));
   cluster.create('web', { ports: [{ port: 80, nodePort: 30_080 }] });
   await cluster.until('Ready', () => condition()?.status === 'True');

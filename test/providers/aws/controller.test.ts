@@ -2,8 +2,9 @@ import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { CONDITION, FINALIZER } from '../../../src/controller/claim.ts';
 import type { AwsParts } from '../../../src/providers/aws/provider.ts';
 import type { AwsOptions, SandboxAws } from '../../../src/sandbox/aws/aws.ts';
-import { type Running, runSandbox } from '../../controller/running.ts';
-import { makeAws, makeProvider, workers } from './stage.ts';
+import type { Running } from '../../controller/running.ts';
+import { makeAws, makeProvider } from './stage.ts';
+import { runWorkers } from './workers.ts';
 
 const AWS = 'service.beta.kubernetes.io/aws-load-balancer-';
 jest.setTimeout(120_000); // controllers at work, on a machine that may be busy
@@ -13,7 +14,7 @@ let cluster: Running;
 
 beforeEach(async () => {
   aws = await makeAws();
-  cluster = await runSandbox();
+  cluster = await runWorkers();
   await begin({});
 });
 afterEach(async () => {
@@ -22,16 +23,6 @@ afterEach(async () => {
 });
 
 async function begin(parts: Partial<AwsParts>): Promise<void> {
-  for (const { name, addresses, providerId } of workers) {
-    cluster.kube.objects.create(
-      { resource: 'nodes' },
-      {
-        metadata: { name },
-        spec: { providerID: providerId },
-        status: { addresses: [{ type: 'InternalIP', address: addresses[0] }] },
-      },
-    );
-  }
   await cluster.start(makeProvider(aws, parts));
 }
 
@@ -176,7 +167,7 @@ async function slowAws(options: AwsOptions, parts: Partial<AwsParts> = { tickMs:
   await cluster.close();
   await aws.close();
   aws = await makeAws(options);
-  cluster = await runSandbox();
+  cluster = await runWorkers();
   await begin(parts);
 }
 

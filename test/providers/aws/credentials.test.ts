@@ -10,10 +10,11 @@ import { AwsCalls } from '../../../src/providers/aws/calls.ts';
 import { usualBuckets } from '../../../src/providers/aws/limiter.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import type { AwsOptions, SandboxAws } from '../../../src/sandbox/aws/aws.ts';
-import { type Running, runSandbox } from '../../controller/running.ts';
+import type { Running } from '../../controller/running.ts';
 import { nothingReserved } from '../builders.ts';
 import { want } from '../drive.ts';
-import { makeAws, makeProvider, nlb, workers } from './stage.ts';
+import { makeAws, makeProvider, nlb } from './stage.ts';
+import { runWorkers } from './workers.ts';
 
 /** The default chain of the SDK, with nothing but the environment to find credentials by. */
 const ROLE = 'arn:aws:iam::123456789012:role/nodeport-lb';
@@ -220,11 +221,7 @@ describe('what is wrong with them is named, and is not taken for a missing permi
 
 /** A cluster with a controller. */
 async function control(): Promise<Running> {
-  cluster = await runSandbox();
-  for (const { name, addresses, providerId } of workers) {
-    const status = { addresses: [{ type: 'InternalIP', address: addresses[0] }] };
-    cluster.kube.objects.create({ resource: 'nodes' }, { metadata: { name }, spec: { providerID: providerId }, status });
-  }
+  cluster = await runWorkers();
   await cluster.start(makeProvider(aws, { connection: {} }));
   return cluster;
 }

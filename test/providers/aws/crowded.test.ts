@@ -2,10 +2,11 @@ import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { CONDITION } from '../../../src/controller/claim.ts';
 import { TAG } from '../../../src/providers/aws/names.ts';
 import type { SandboxAws } from '../../../src/sandbox/aws/aws.ts';
-import { type Running, runSandbox } from '../../controller/running.ts';
+import type { Running } from '../../controller/running.ts';
 import { nothingReserved, refusalOf } from '../builders.ts';
 import { want } from '../drive.ts';
-import { makeAws, makeProvider, nlb, workers } from './stage.ts';
+import { makeAws, makeProvider, nlb } from './stage.ts';
+import { runWorkers } from './workers.ts';
 
 jest.setTimeout(120_000); // a controller at work, on a machine that may be busy
 
@@ -16,11 +17,7 @@ let cluster: Running;
 
 beforeEach(async () => {
   aws = await makeAws();
-  cluster = await runSandbox();
-  for (const { name, addresses, providerId } of workers) {
-    const status = { addresses: [{ type: 'InternalIP', address: addresses[0] }] };
-    cluster.kube.objects.create({ resource: 'nodes' }, { metadata: { name }, spec: { providerID: providerId }, status });
-  }
+  cluster = await runWorkers();
 });
 afterEach(async () => {
   await cluster.close();

@@ -3,8 +3,9 @@ import { CONDITION } from '../../../src/controller/claim.ts';
 import type { RunningController } from '../../../src/controller/start.ts';
 import type { SandboxAws } from '../../../src/sandbox/aws/aws.ts';
 import { typicalAccount } from '../../../src/sandbox/aws/seed.ts';
-import { type Running, runSandbox } from '../../controller/running.ts';
-import { makeAws, makeProvider, worker } from './stage.ts';
+import type { Running } from '../../controller/running.ts';
+import { addNode, makeAws, makeProvider, worker } from './stage.ts';
+import { runWorkers } from './workers.ts';
 
 jest.setTimeout(120_000); // controllers at work, on a machine that may be busy
 
@@ -15,26 +16,13 @@ let controller: RunningController;
 
 beforeEach(async () => {
   aws = await makeAws({ seed: typicalAccount({ instances: 6 }), limits: { targetGroups: 2 } });
-  cluster = await runSandbox();
-  for (const number of [1, 2, 3]) addNode(number);
+  cluster = await runWorkers();
   controller = await cluster.start(makeProvider(aws));
 });
 afterEach(async () => {
   await cluster.close();
   await aws.close();
 });
-
-function addNode(number: number): void {
-  const { name, addresses, providerId } = worker(number);
-  cluster.kube.objects.create(
-    { resource: 'nodes' },
-    {
-      metadata: { name },
-      spec: { providerID: providerId },
-      status: { addresses: [{ type: 'InternalIP', address: addresses[0] }] },
-    },
-  );
-}
 
 const removeNode = (number: number) => cluster.kube.objects.delete({ resource: 'nodes', name: `n${number}` });
 const condition = (name: string) => cluster.service(name)?.conditions.find(({ type }) => type === CONDITION);
@@ -79,7 +67,7 @@ describe('what serves follows the nodes while its Service is refused', () => {
     await cluster.until('Ready', () => condition('web')?.status === 'True');
     cluster.patch('web', annotations(short));
     await cluster.until('refused', () => condition('web')?.reason === code);
-    addNode(4);
+    addNode(cluster.kube, worker(4));
     removeNode(1);
     const port = cluster.service('web')!.ports[0]!.nodePort;
     await reach([[2, 3, 4].map((number) => `${number}:${port}`).join(' ')]);
@@ -116,7 +104,7 @@ describe('after a start with a Service that is refused, what serves follows the 
     await cluster.until('refused', () => condition('web')?.reason === code);
     const port = before.ports[0]!.nodePort;
     const other = cluster.service('other')!.ports[0]!.nodePort;
-    for (const number of [4, 5]) addNode(number);
+    for (const number of [4, 5]) addNode(cluster.kube, worker(number));
     removeNode(1);
     const as = (own: number) => [2, 3, 4, 5].map((number) => `${number}:${own}`).join(' ');
     await reach(aws.targetGroups().map((group) => as(group.port === port ? port : other)));
@@ -137,7 +125,7 @@ describe('after a start with a Service that is refused, what serves follows the 
     await cluster.until('both ready', () => ['one', 'two'].every((name) => condition(name)?.status === 'True'));
     await changeAndRestart('two', annotations({ 'nodeport-lb.io/health-check-port': 'none' }));
     await cluster.until('refused', () => condition('two')?.reason === 'AnnotationInvalid');
-    addNode(4);
+    addNode(cluster.kube, worker(4));
     removeNode(1);
     await reach(aws.targetGroups().map(({ port }) => [2, 3, 4].map((number) => `${number}:${port}`).join(' ')));
     expect(
@@ -167,7 +155,7 @@ describe('after a start with a Service that is refused, what serves follows the 
     await cluster.until('an event', () => failures().length > 0);
     expect(failures()).toHaveLength(1);
     away.remove();
-    addNode(4);
+    addNode(cluster.kube, worker(4));
     await reach([[1, 2, 3, 4].map((number) => `${number}:${nodePort}`).join(' ')]);
   });
 
@@ -179,7 +167,7 @@ describe('after a start with a Service that is refused, what serves follows the 
     const chosen = `2:${cluster.service('web')!.ports[0]!.nodePort}`;
     await changeAndRestart('web', annotations({ 'target-node-labels': 'edge=?!' }));
     await cluster.until('refused', () => condition('web')?.reason === 'AnnotationInvalid');
-    addNode(4);
+    addNode(cluster.kube, worker(4));
     const { nodePort } = cluster.service('all')!.ports[0]!;
     const all = [1, 2, 3, 4].map((number) => `${number}:${nodePort}`).join(' ');
     await reach(aws.targetGroups().map(({ port }) => (port === nodePort ? all : chosen)));

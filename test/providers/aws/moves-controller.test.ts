@@ -1,8 +1,9 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { CONDITION } from '../../../src/controller/claim.ts';
 import type { SandboxAws } from '../../../src/sandbox/aws/aws.ts';
-import { type Running, runSandbox } from '../../controller/running.ts';
-import { makeAws, makeProvider, workers } from './stage.ts';
+import type { Running } from '../../controller/running.ts';
+import { makeAws, makeProvider } from './stage.ts';
+import { runWorkers } from './workers.ts';
 
 let aws: SandboxAws;
 let cluster: Running;
@@ -13,11 +14,7 @@ afterEach(async () => {
 
 test('through the controller: a Service that joins a shared NLB has an address all the while', async () => {
   aws = await makeAws({ timings: { activeMs: 200, healthyMs: 200 } });
-  cluster = await runSandbox();
-  for (const { name, addresses, providerId } of workers) {
-    const status = { addresses: [{ type: 'InternalIP', address: addresses[0] }] };
-    cluster.kube.objects.create({ resource: 'nodes' }, { metadata: { name }, spec: { providerID: providerId }, status });
-  }
+  cluster = await runWorkers();
   await cluster.start(makeProvider(aws, { graceSeconds: 1 }));
   const isReady = () => cluster.service('web')?.conditions.find(({ type }) => type === CONDITION)?.status === 'True';
   const hostname = () => cluster.service('web')?.ingress[0]?.hostname;

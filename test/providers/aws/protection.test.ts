@@ -5,10 +5,11 @@ import type { Balancer, Step } from '../../../src/model.ts';
 import type { Observed } from '../../../src/providers/aws/picture.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import type { SandboxAws } from '../../../src/sandbox/aws/aws.ts';
-import { type Running, runSandbox } from '../../controller/running.ts';
+import type { Running } from '../../controller/running.ts';
 import { nothingReserved } from '../builders.ts';
 import { want } from '../drive.ts';
-import { credentials, makeAws, makeProvider, nlb, workers } from './stage.ts';
+import { credentials, makeAws, makeProvider, nlb } from './stage.ts';
+import { runWorkers } from './workers.ts';
 
 const ATTRIBUTES = 'service.beta.kubernetes.io/aws-load-balancer-attributes';
 const on = { [ATTRIBUTES]: 'deletion_protection.enabled=true' };
@@ -93,11 +94,7 @@ test('a protected NLB that has been replaced goes when the Service asks for that
 });
 
 test('through the controller: the annotation on the Service that hangs lets it go', async () => {
-  cluster = await runSandbox();
-  for (const { name, addresses, providerId } of workers) {
-    const status = { addresses: [{ type: 'InternalIP', address: addresses[0] }] };
-    cluster.kube.objects.create({ resource: 'nodes' }, { metadata: { name }, spec: { providerID: providerId }, status });
-  }
+  cluster = await runWorkers();
   await cluster.start(makeProvider(aws));
   const web = () => cluster?.service('web')?.conditions.find(({ type }) => type === CONDITION);
   cluster.create('web', {}, { annotations: on });

@@ -2,8 +2,9 @@ import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { CONDITION } from '../../../src/controller/claim.ts';
 import type { SandboxAws } from '../../../src/sandbox/aws/aws.ts';
 import { typicalAccount } from '../../../src/sandbox/aws/seed.ts';
-import { type Running, runSandbox } from '../../controller/running.ts';
-import { makeAws, makeProvider, worker } from './stage.ts';
+import type { Running } from '../../controller/running.ts';
+import { addNode, makeAws, makeProvider, worker } from './stage.ts';
+import { runWorkers } from './workers.ts';
 
 jest.setTimeout(120_000); // a controller at work, on a machine that may be busy
 
@@ -15,26 +16,13 @@ let aheadMs: number;
 beforeEach(async () => {
   aheadMs = 0;
   aws = await makeAws({ seed: typicalAccount({ instances: 6 }), limits: { targetGroups: 1 } });
-  cluster = await runSandbox();
-  for (const number of [1, 2, 3]) addNode(number);
+  cluster = await runWorkers();
   await cluster.start(makeProvider(aws, { now: () => Date.now() + aheadMs }));
 });
 afterEach(async () => {
   await cluster.close();
   await aws.close();
 });
-
-function addNode(number: number): void {
-  const { name, addresses, providerId } = worker(number);
-  cluster.kube.objects.create(
-    { resource: 'nodes' },
-    {
-      metadata: { name },
-      spec: { providerID: providerId },
-      status: { addresses: [{ type: 'InternalIP', address: addresses[0] }] },
-    },
-  );
-}
 
 const web = { resource: 'services', namespace: 'default', name: 'web' } as const;
 const condition = () => cluster.service('web')?.conditions.find(({ type }) => type === CONDITION);
@@ -83,7 +71,7 @@ test.each([
   await cluster.until('Ready', () => condition()?.status === 'True');
   cluster.kube.objects.patch(web, change);
   await cluster.until('refused', () => condition()?.reason === 'QuotaExceeded');
-  for (const number of [4, 5]) addNode(number);
+  for (const number of [4, 5]) addNode(cluster.kube, worker(number));
   cluster.kube.objects.delete({ resource: 'nodes', name: 'n1' });
   await reach(() => registered().join() === '2,3,4,5');
   expect(condition()).toMatchObject({ status: 'False', reason: 'QuotaExceeded' });

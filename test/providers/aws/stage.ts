@@ -3,6 +3,7 @@ import type { Observed } from '../../../src/providers/aws/picture.ts';
 import { type AwsParts, createAwsProvider } from '../../../src/providers/aws/provider.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import { type AwsOptions, type SandboxAws, startAws } from '../../../src/sandbox/aws/aws.ts';
+import type { SandboxKube } from '../../../src/sandbox/kube/kube.ts';
 import { type BalancerWish, balancer, quiet } from '../builders.ts';
 
 /** No account is so quick; tests that are about the buckets give others. */
@@ -14,6 +15,17 @@ export const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
 /** An account in memory. */
 export async function makeAws(options: AwsOptions = {}): Promise<SandboxAws> {
   return startAws(options);
+}
+
+/** The environment of a process that works at that account. */
+export function accountEnv(aws: SandboxAws): Readonly<Record<string, string>> {
+  return {
+    AWS_ENDPOINT_URL: aws.url,
+    AWS_REGION: aws.region,
+    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+    AWS_EC2_METADATA_DISABLED: 'true',
+  };
 }
 
 /** A provider at that account, not opened. */
@@ -55,6 +67,12 @@ export function worker(number: number): NodeTarget {
 }
 
 export const workers = [worker(1), worker(2), worker(3)];
+
+/** That instance joins the cluster as a node. */
+export function addNode(kube: SandboxKube, { name, addresses, providerId }: NodeTarget): void {
+  const status = { addresses: [{ type: 'InternalIP', address: addresses[0] }] };
+  kube.objects.create({ resource: 'nodes' }, { metadata: { name }, spec: { providerID: providerId }, status });
+}
 
 /** A balancer with the sandbox's workers and with annotations on its Service. */
 export function nlb(wish: BalancerWish = {}, annotations: Readonly<Record<string, string>> = {}) {

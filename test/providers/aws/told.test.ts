@@ -3,8 +3,9 @@ import { CONDITION } from '../../../src/controller/claim.ts';
 import { cures } from '../../../src/errors.ts';
 import type { AwsParts } from '../../../src/providers/aws/provider.ts';
 import type { AwsOptions, SandboxAws } from '../../../src/sandbox/aws/aws.ts';
-import { type Running, runSandbox } from '../../controller/running.ts';
-import { makeAws, makeProvider, workers } from './stage.ts';
+import type { Running } from '../../controller/running.ts';
+import { makeAws, makeProvider } from './stage.ts';
+import { runWorkers } from './workers.ts';
 
 jest.setTimeout(120_000); // a controller at work, on a machine that may be busy
 
@@ -15,11 +16,7 @@ let aws: SandboxAws;
 let cluster: Running;
 
 beforeEach(async () => {
-  cluster = await runSandbox();
-  for (const { name, addresses, providerId } of workers) {
-    const status = { addresses: [{ type: 'InternalIP', address: addresses[0] }] };
-    cluster.kube.objects.create({ resource: 'nodes' }, { metadata: { name }, spec: { providerID: providerId }, status });
-  }
+  cluster = await runWorkers();
 });
 afterEach(async () => {
   await cluster.close();
