@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import type { Attempt } from './dial.ts';
 import type { Prospects } from './health.ts';
 import type { NodeEntry } from './targets.ts';
-import type { Placed } from './udp-flows.ts';
+import type { Place, Placed } from './udp-flows.ts';
 import type { Mouth } from './udp-mouth.ts';
 import { ANSWER_BYTES, growBuffers, isCongested, makeSocket } from './udp-socket.ts';
 
@@ -45,6 +45,7 @@ export class Flow implements Placed {
   readonly client: Client;
   readonly mouth: Mouth;
   lastMs = 0;
+  place: Place<this> | undefined;
   /** When it must leave its target, which is no longer one of the listener's; infinite: it need not. Monotonic milliseconds. */
   leaveAtMs = Number.POSITIVE_INFINITY;
   /** What was known when the target was last found good enough. */

@@ -14,6 +14,7 @@ import { endpointsOf, type NodeEntry, sameEndpoint } from './targets.ts';
 import { Aim } from './udp-aim.ts';
 import { Flow, type FlowEnd, type FlowHost } from './udp-flow.ts';
 import { addressesBehind, type Inherited, isWildcard, type Mouth, openMouths } from './udp-mouth.ts';
+import { Outbox } from './udp-outbox.ts';
 import { isCongested, RECEIVE_BYTES } from './udp-socket.ts';
 
 /** A flow has no end: when its listener goes, one that has been silent for so long is taken to have ended. */
@@ -32,6 +33,9 @@ export class UdpListener implements FlowHost {
   readonly #loop: Loop;
   readonly #onGone: () => void;
   readonly #inherited: Inherited = (address, port) => this.#ground.inheritance.claim('UDP', address, port);
+  readonly #outbox = new Outbox<Flow>();
+  readonly #toTarget = (flow: Flow, datagram: Uint8Array): void => flow.send(datagram, flow.lastMs);
+  readonly #toClient = (flow: Flow, datagram: Uint8Array): void => this.#answer(flow, datagram);
   readonly #onSent = (error: Error | null): void => {
     if (error) this.#counters.dropped++;
   };
@@ -162,10 +166,12 @@ export class UdpListener implements FlowHost {
   }
 
   answered(flow: Flow, datagram: Uint8Array): void {
-    const { client, mouth } = flow;
     this.#ground.flows.touch(flow, this.nowMs());
     this.#aim.answered(flow);
-    if (client.port === 0) return; // nobody to be answered (RFC 768)
+    if (flow.client.port !== 0) this.#outbox.post(this.#toClient, flow, datagram); // from 0 nobody wants an answer (RFC 768)
+  }
+
+  #answer({ client, mouth }: Flow, datagram: Uint8Array): void {
     if (isCongested(mouth.socket)) {
       this.#counters.dropped++;
       return;
@@ -196,7 +202,7 @@ export class UdpListener implements FlowHost {
     if (!flow || !this.#isWellAimed(flow, now)) return;
     this.#ground.flows.touch(flow, now);
     this.#counters.bytesFromClients += datagram.length;
-    flow.send(datagram, now);
+    this.#outbox.post(this.#toTarget, flow, datagram);
   }
 
   #begin(mouth: Mouth, key: string, { address, port }: RemoteInfo, now: number): Flow | undefined {
@@ -340,6 +346,7 @@ export class UdpListener implements FlowHost {
     if (!this.#flows.delete(flow)) return;
     flow.mouth.flows.delete(`${flow.client.port} ${flow.client.address}`);
     this.#ground.flows.delete(flow);
+    this.#outbox.flush(); // what it has heard before its end leaves still
     flow.close();
     this.#checkGone();
   }
