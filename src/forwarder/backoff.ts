@@ -1,11 +1,17 @@
-/** A port that could not be opened is tried again after this long, doubled each time. */
+/** What has failed is tried again after this long, doubled each time. */
 const RETRY_LEAST_MS = 1_000;
 const RETRY_MOST_MS = 30_000;
 
 /** When to try again what has failed. */
 export class Backoff {
+  readonly #leastMs: number;
   #timer: NodeJS.Timeout | undefined;
-  #waitMs = RETRY_LEAST_MS;
+  #waitMs: number;
+
+  constructor(leastMs = RETRY_LEAST_MS) {
+    this.#leastMs = leastMs;
+    this.#waitMs = leastMs;
+  }
 
   /** Calls once, later than the last time. */
   again(attempt: () => void): void {
@@ -21,6 +27,6 @@ export class Backoff {
 
   succeeded(): void {
     this.stop();
-    this.#waitMs = RETRY_LEAST_MS;
+    this.#waitMs = this.#leastMs;
   }
 }

@@ -8,6 +8,7 @@ import { Inheritance } from './inheritance.ts';
 import { departed } from './kernel/departures.ts';
 import { Kernel } from './kernel/kernel.ts';
 import { KernelListener } from './kernel/listener.ts';
+import { Needs } from './kernel/needs.ts';
 import { keyOfRule } from './kernel/plan.ts';
 import { ownAddresses } from './kernel/surroundings.ts';
 import { connectionLimit, flowLimit } from './limits.ts';
@@ -63,7 +64,8 @@ export interface ForwarderOptions {
   nowMs?(): number;
 }
 
-type PortListener = TcpListener | UdpListener | KernelListener;
+type SocketListener = TcpListener | UdpListener;
+type PortListener = SocketListener | KernelListener;
 
 /** Forwards in this process. */
 export function startForwarder(options: ForwarderOptions): Forwarder & Estate {
@@ -74,6 +76,8 @@ class LocalForwarder implements Forwarder, Estate {
   readonly #ground: Ground;
   readonly #room: Room;
   readonly #listeners = new Map<string, PortListener>();
+  /** Those of them that are not the kernel's. */
+  readonly #inSockets = new Map<string, SocketListener>();
   /** Closed, with connections that live on. */
   readonly #draining = new Set<PortListener>();
   /** Of listeners that are no more. */
@@ -89,6 +93,7 @@ class LocalForwarder implements Forwarder, Estate {
   #isHeld = false;
   readonly #paths: Paths | undefined;
   readonly #kernel: Kernel | undefined;
+  readonly #needs = new Needs();
   /** As the kernel path knows them. */
   #exclusive: readonly string[] = [];
   /** Listeners of userspace have come or gone since it was told. */
@@ -143,7 +148,7 @@ class LocalForwarder implements Forwarder, Estate {
     const moved = revision.nodes.size > 0 || revision.nodeSets.size > 0;
     if (moved) this.#tellKernel(before, revision);
     if (moved) this.#changePaths(revision.listeners);
-    this.#listeners.forEach((listener) => {
+    this.#inSockets.forEach((listener) => {
       if (moved) listener.retarget();
       void listener.open();
     });
@@ -172,8 +177,7 @@ class LocalForwarder implements Forwarder, Estate {
   async #part(drainMs: number | undefined, parting: Parting | undefined): Promise<void> {
     const rulesMs = () => (this.#isHeld || this.#paths?.keepRules ? Number.POSITIVE_INFINITY : (parting?.rulesMs ?? 0));
     if (!parting?.servesOn) return this.#close(drainMs, rulesMs());
-    const inSockets = [...this.#listeners.values()].flatMap((listener) => (listener instanceof KernelListener ? [] : listener));
-    await outlast(inSockets, drainMs ?? Number.POSITIVE_INFINITY, this.#hurry.signal);
+    await outlast([...this.#inSockets.values()], drainMs ?? Number.POSITIVE_INFINITY, this.#hurry.signal);
     return this.#close(Math.min(this.#lastMs, drainMs ?? LAST_MS), rulesMs());
   }
 
@@ -182,9 +186,7 @@ class LocalForwarder implements Forwarder, Estate {
   }
 
   sockets(): ReadonlyMap<string, Handle> {
-    return new Map(
-      [...this.#listeners.values()].flatMap((listener) => (listener instanceof KernelListener ? [] : listener.sockets())),
-    );
+    return new Map([...this.#inSockets.values()].flatMap((listener) => listener.sockets()));
   }
 
   async hold(table: string | undefined): Promise<void> {
@@ -199,8 +201,7 @@ class LocalForwarder implements Forwarder, Estate {
 
   passOn(keys: ReadonlySet<string>): void {
     if (this.#isHeld) this.#abandonKernel();
-    for (const [id, listener] of [...this.#listeners]) {
-      if (listener instanceof KernelListener) continue;
+    for (const [id, listener] of [...this.#inSockets]) {
       const sockets = listener.sockets();
       if (sockets.length === 0 || !sockets.every(([key]) => keys.has(key))) continue;
       if (listener instanceof UdpListener) listener.deafen();
@@ -259,9 +260,12 @@ class LocalForwarder implements Forwarder, Estate {
 
   /** With its targets a rule may have come to need another data path. @param fresh ids whose path has just been chosen */
   #changePaths(fresh: ReadonlySet<string>): void {
-    if (!this.#paths || fresh.size === this.#table.listeners.size) return;
+    if (!this.#paths) return;
+    const machine = this.#kernel?.machine ?? nowhere;
+    const sets = this.#needs.moved(this.#table.nodeSets.keys(), this.#ground.nodes, machine);
+    if (sets.size === 0 || fresh.size === this.#table.listeners.size) return;
     for (const rule of this.#table.listeners.values()) {
-      if (fresh.has(rule.id) || !this.#listeners.has(rule.id) || this.#isOnItsPath(rule)) continue;
+      if (!sets.has(rule.nodeSet) || fresh.has(rule.id) || !this.#listeners.has(rule.id) || this.#isOnItsPath(rule)) continue;
       this.#closeListener(rule.id);
       this.#openOrUpdate(rule.id);
     }
@@ -300,12 +304,8 @@ class LocalForwarder implements Forwarder, Estate {
   #tellExclusive(kernel: Kernel): void {
     this.#hasMoved = false;
     this.#exclusive = this.#table.exclusive;
-    const open: string[] = [];
-    this.#listeners.forEach((listener, id) => {
-      const rule = listener instanceof KernelListener ? undefined : this.#table.listeners.get(id);
-      if (rule) open.push(keyOfRule(rule));
-    });
-    kernel.setExclusive(this.#table.exclusive, open);
+    const rules = [...this.#inSockets.keys()].flatMap((id) => this.#table.listeners.get(id) ?? []);
+    kernel.setExclusive(this.#table.exclusive, rules.map(keyOfRule));
   }
 
   #abandonKernel(): void {
@@ -335,6 +335,7 @@ class LocalForwarder implements Forwarder, Estate {
       return listener;
     }
     this.#hasMoved = true;
+    this.#inSockets.set(rule.id, listener);
     if (listener instanceof UdpListener) this.#freePort(rule);
     return listener;
   }
@@ -352,13 +353,13 @@ class LocalForwarder implements Forwarder, Estate {
   #closeListener(id: string, drainMs?: number): void {
     const listener = this.#listeners.get(id);
     this.#listeners.delete(id);
+    if (this.#inSockets.delete(id)) this.#hasMoved = true;
     this.#ground.health.unwatch(id);
     if (!listener) {
       this.#ground.reports.listener(id, null);
       return;
     }
     this.#draining.add(listener);
-    if (!(listener instanceof KernelListener)) this.#hasMoved = true;
     this.#ground.reports.listener(id, { state: 'draining', connections: listener.connections });
     listener.close(drainMs);
   }

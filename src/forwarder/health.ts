@@ -118,20 +118,27 @@ export class Health implements PatrolHost<Watch> {
     return watch.prospects;
   }
 
-  /** Whether its prospects are, but for the nodePort, those of every such listener with the same node set: no check says otherwise. */
-  isPlain({ rule, nodePort, own }: Watch): boolean {
-    return !rule.localOnly && this.#saysNothing(nodePort) && (own === undefined || this.#saysNothing(own));
+  /**
+   * Whether its prospects are, but for the nodePort, those of every such listener with the same node set, because no check says otherwise;
+   * steady: and are so whatever its nodes do, until one of its checks hears something else.
+   */
+  plainness({ rule, nodePort, own }: Watch): 'own' | 'plain' | 'steady' {
+    if (rule.localOnly) return 'own';
+    const both = [this.#plainnessOf(nodePort), own ? this.#plainnessOf(own) : 'steady'] as const;
+    if (both.includes('own')) return 'own';
+    return both.includes('plain') ? 'plain' : 'steady';
   }
 
-  #saysNothing(check: Check<Watch>): boolean {
-    if (!check.hasHeard) return true;
-    for (const node of check.members) {
+  #plainnessOf(check: Check<Watch>): 'own' | 'plain' | 'steady' {
+    let isSteady = true;
+    for (const node of check.hasHeard ? check.members : nobody) {
       const verdict = check.verdict(node);
-      if (verdict !== verdicts.healthy && verdict !== verdicts.untried) return false;
+      if (verdict !== verdicts.healthy && verdict !== verdicts.untried) return 'own';
       const way = check.way(node);
-      if (way !== undefined && way !== this.states.get(node)?.inUse) return false;
+      if (way !== undefined && way !== this.states.get(node)?.inUse) return 'own';
+      if (way !== undefined) isSteady = false;
     }
-    return true;
+    return isSteady ? 'steady' : 'plain';
   }
 
   /** The ways to the targets that are not in use: the last resort of a client that no target has accepted. */
@@ -309,10 +316,20 @@ export class Health implements PatrolHost<Watch> {
     if (this.#nodes.set(watch.rule.nodeSet) !== check.members) this.#refreshMembers(check);
   }
 
+  /** The users of nearly every check have one node set. */
   #refreshMembers(check: Check<Watch>): void {
-    const sets = new Set<readonly NodeEntry[]>();
-    for (const { rule } of check.users) sets.add(this.#nodes.set(rule.nodeSet));
-    const [members = nobody] = sets.size > 1 ? [[...new Set([...sets].flat())]] : sets;
+    let first: readonly NodeEntry[] | undefined;
+    let all: Set<NodeEntry> | undefined;
+    let seen: Set<readonly NodeEntry[]> | undefined;
+    for (const { rule } of check.users) {
+      const set = this.#nodes.set(rule.nodeSet);
+      first ??= set;
+      if (set === first || seen?.has(set)) continue;
+      seen = (seen ?? new Set()).add(set);
+      all ??= new Set(first);
+      for (const node of set) all.add(node);
+    }
+    const members = all ? [...all] : (first ?? nobody);
     if (!sameNodes(members, check.members)) this.#setMembers(check, members);
   }
 
@@ -340,8 +357,9 @@ export class Health implements PatrolHost<Watch> {
 
   #reportNode(state: NodeState): void {
     this.#options.reports.target(state.entry.id, nodeReport(state, this.#options.now()));
+    // Of what no check has heard of nothing was ever told.
     for (const check of this.#checks.values())
-      if (check.verdict(state.entry) !== verdicts.absent) this.#reportTargets(check, state.entry);
+      if (check.hasHeard && check.verdict(state.entry) !== verdicts.absent) this.#reportTargets(check, state.entry);
   }
 
   #reportTargets(check: Check<Watch>, node: NodeEntry): void {

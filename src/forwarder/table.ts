@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
+import { patch } from './patched.ts';
 import { RULES_VERSION, type RuleListener, type RuleNode, type Rules, type RulesChange, RulesError } from './rules.ts';
 
 /** The rules in force, by id. Never changed in place. */
@@ -89,15 +90,11 @@ function change(before: RulesTable, next: RulesChange): { table: RulesTable; rev
   return { table, revision };
 }
 
-function patched<T>(before: ReadonlyMap<string, T>, patch: Readonly<Record<string, T | null>>): ReadonlyMap<string, T> {
-  const entries = Object.entries(patch);
-  if (entries.length === 0) return before;
-  const after = new Map(before);
-  for (const [id, value] of entries) {
-    if (value === null) after.delete(id);
-    else after.set(id, value);
-  }
-  return after;
+function patched<T extends {}>(
+  before: ReadonlyMap<string, T>,
+  changes: Readonly<Record<string, T | null>>,
+): ReadonlyMap<string, T> {
+  return patch(before, new Map(Object.entries(changes).map(([id, value]) => [id, value ?? undefined])));
 }
 
 function differing<T>(

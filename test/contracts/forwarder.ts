@@ -318,6 +318,23 @@ const promises: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     await until('another target', async () => rest.includes(await stage.world.client.do('ask', id)), PATIENCE_MS);
   },
 
+  'every listener follows the nodes: the first of them may go, and a node may have a port of its own': async (stage) => {
+    const { nodes } = stage.world;
+    const [first = '', ...rest] = stage.at.nodes;
+    const [gone, ...stay] = [0, 1, 2].map((i) => stage.web({ id: `web${i}`, port: PORT + i }));
+    await stage.apply([gone!, ...stay], rest);
+    for (const rule of [gone!, ...stay]) await stage.answeredBy(rule, rest);
+    await stage.apply(stay);
+    for (const rule of stay) await stage.answeredBy(rule, stage.at.nodes);
+    const port = await nodes.do('serve', { addresses: [first], port: 0 });
+    await nodes.do('stop', { address: first, port: stage.nodePort });
+    const all = stage.at.nodes.map((address) => ({ id: address, addresses: [address], ...(address === first ? { port } : {}) }));
+    await stage.apply(stay, stage.at.nodes, { nodes: all });
+    for (const rule of stay) await stage.answeredBy(rule, stage.at.nodes);
+    await stage.apply(stay, rest);
+    for (const rule of stay) await stage.answeredBy(rule, rest);
+  },
+
   'another nodePort is another target for what is new, TCP and UDP': async (stage) => {
     const rules = [stage.web(), stage.dns({ drainMs: 0 })];
     await stage.apply(rules);

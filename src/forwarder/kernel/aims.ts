@@ -26,6 +26,8 @@ export class Aims {
   readonly #shared = new Map<string, Aim>();
   /** Since they were taken last. */
   #news = new Map<string, Aim>();
+  /** Grows with each change of nodes. */
+  epoch = 0;
 
   /**
    * The group of all listeners that `kind` fits, whose aim is found once until some node changes; where targets have ports of their own, a
@@ -46,6 +48,7 @@ export class Aims {
   }
 
   nodesChanged(): void {
+    this.epoch++;
     this.#shared.clear();
   }
 

@@ -1,4 +1,5 @@
 import { explain } from '../../errors.ts';
+import { Backoff } from '../backoff.ts';
 import type { Ground } from '../ground.ts';
 import type { Watch } from '../health.ts';
 import { AS_ASKED, type Machine } from '../paths.ts';
@@ -7,6 +8,7 @@ import type { ForwarderLog, ListenerState } from '../rules.ts';
 import { Ahead } from './ahead.ts';
 import { Aims } from './aims.ts';
 import { readConntrackFill } from './conntrack.ts';
+import { Crowd } from './crowd.ts';
 import { goesOn, leaveRules } from './farewell.ts';
 import { FillWatch } from './fill.ts';
 import { removeLeftovers } from './leftovers.ts';
@@ -21,9 +23,8 @@ import { type Departure, Sweeper } from './sweeper.ts';
 
 /** How often it is looked whether the kernel and the machine are still as they were. */
 const AUDIT_MS = 5_000;
-/** What the kernel did not take is tried again after this, doubled each time. */
+/** What the kernel did not take is tried again after this. */
 const RETRY_LEAST_MS = 500;
-const RETRY_MOST_MS = 30_000;
 
 const WHY = 'rights, machine and rule allow it';
 
@@ -35,6 +36,7 @@ export interface KernelOptions extends RulesetOptions {
 /** Keeps the kernel's ruleset as the listeners want it. One transaction at a time; what changes meanwhile goes into the next. */
 export class Kernel {
   readonly aims = new Aims();
+  readonly crowd = new Crowd();
   readonly #options: KernelOptions;
   readonly #ground: Ground;
   readonly #nft = new Nft();
@@ -45,6 +47,7 @@ export class Kernel {
   /** Their port is not free. */
   readonly #waiting = new Set<KernelListener>();
   readonly #audit: NodeJS.Timeout;
+  readonly #backoff = new Backoff(RETRY_LEAST_MS);
   #dirty = new Set<KernelListener>();
   /** Removed; they drain once the kernel knows. */
   #leaving: KernelListener[] = [];
@@ -61,12 +64,12 @@ export class Kernel {
   #exclusive: ReadonlySet<string> = new Set();
   #open: ReadonlySet<string> = new Set();
   #hasMoved = false;
+  /** Nodes are others now, or are judged otherwise. */
+  #hasNodeNews = false;
   #isRunning = false;
   #isAgain = false;
   #isClosed = false;
   #isHeld = false;
-  #retryMs = RETRY_LEAST_MS;
-  #retry: NodeJS.Timeout | undefined;
   #settled: (() => void)[] = [];
 
   constructor(ground: Ground, options: KernelOptions) {
@@ -107,6 +110,7 @@ export class Kernel {
       return;
     }
     this.#listeners.delete(listener.key);
+    this.crowd.drop(listener);
     this.#dirty.add(listener);
     this.#leaving.push(listener);
     for (const waiting of this.#waiting) if (waiting.key === listener.key) this.#readmit(waiting);
@@ -121,15 +125,11 @@ export class Kernel {
 
   /** The prospects of these have changed; undefined: of all. */
   moved(watches: ReadonlySet<Watch> | undefined): void {
-    if (!watches) {
-      this.aims.nodesChanged();
-      this.#listeners.forEach((listener) => void this.#dirty.add(listener));
-    }
+    if (!watches) this.nodesChanged();
     for (const { rule } of watches ?? []) {
       const listener = this.#listeners.get(keyOfRule(rule));
-      if (listener) this.#dirty.add(listener);
+      if (listener) this.touch(listener);
     }
-    if (this.#dirty.size > 0) this.#schedule();
   }
 
   /** Targets have gone; who is with them has the drain time. */
@@ -152,6 +152,8 @@ export class Kernel {
   /** Nodes or node sets are others now. */
   nodesChanged(): void {
     this.aims.nodesChanged();
+    this.#hasNodeNews = true;
+    this.#schedule();
   }
 
   /** Once the kernel has what the listeners wanted when this was called, or has refused it. Also looks at what an earlier run left. */
@@ -176,7 +178,7 @@ export class Kernel {
   async close(rulesMs: number): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#audit);
-    clearTimeout(this.#retry);
+    this.#backoff.stop();
     while (this.#isRunning) await new Promise<void>((resolve) => this.#settled.push(resolve));
     this.#sweeper.stop();
     this.#ahead.giveUp();
@@ -224,7 +226,7 @@ export class Kernel {
   #startAnew(error: string): void {
     this.#options.log.error({ error }, 'the rules of the kernel could not be made; they are made anew');
     this.#forgetKernel();
-    this.#retrySoon();
+    this.#backoff.again(() => this.#schedule());
   }
 
   #forgetKernel(): void {
@@ -234,22 +236,19 @@ export class Kernel {
     this.#dirty = new Set([...this.#dirty, ...this.#listeners.values()]);
   }
 
-  #retrySoon(): void {
-    clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => this.#schedule(), this.#retryMs);
-    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MOST_MS);
-  }
-
   async #sync(): Promise<void> {
     await this.#dropLeftovers();
     this.#admitFresh();
     const dirty = this.#dirty;
+    const isAsked = this.#hasNodeNews;
+    this.#hasNodeNews = false;
+    for (const listener of isAsked ? this.crowd.asked() : []) dirty.add(listener);
     const leaving = this.#leaving;
     const departures = this.#departures;
     this.#dirty = new Set();
     this.#leaving = [];
     this.#departures = [];
-    const changes = { rules: this.#describe(dirty), aims: this.aims.takeNews() };
+    const changes = { rules: this.#describe(dirty, isAsked), aims: this.aims.takeNews() };
     if (changes.rules.size > 0 || this.#hasMoved || aimsDiffer(this.#plan, changes.aims)) {
       const fault = await this.#load(changes);
       if (fault) {
@@ -258,7 +257,7 @@ export class Kernel {
         this.#failed(fault, dirty, leaving, departures);
         return;
       }
-      this.#retryMs = RETRY_LEAST_MS;
+      this.#backoff.succeeded();
     }
     if (this.#tellAll) this.#tellAll();
     else changes.rules.forEach((_, key) => void this.#tellOf(key));
@@ -268,14 +267,16 @@ export class Kernel {
     this.#sweeper.changed(dirty);
   }
 
-  /** What differs from what the kernel has. */
-  #describe(dirty: ReadonlySet<KernelListener>): Map<string, KernelRule | undefined> {
+  /** What differs from what the kernel has. @param isAsked whoever speaks for others does so; if it is none of them now, they are asked */
+  #describe(dirty: Set<KernelListener>, isAsked: boolean): Map<string, KernelRule | undefined> {
     const changes = new Map<string, KernelRule | undefined>();
-    dirty.forEach(({ key }) => {
+    for (const { key } of dirty) {
       const listener = this.#listeners.get(key);
+      const { peers } = listener ?? {};
       const rule = listener?.describe(this.#machine.own);
       if (rule !== this.#plan.entries.get(key)?.rule) changes.set(key, rule);
-    });
+      if (isAsked && peers && peers !== listener?.peers) for (const peer of peers) dirty.add(peer);
+    }
     return changes;
   }
 
@@ -285,7 +286,7 @@ export class Kernel {
     const after = { ...planChanges(before, changes), exclusive: this.#exclusive, open: this.#open };
     this.#hasMoved = false;
     if (this.#isLoaded) {
-      const keys = differing(before, after);
+      const keys = before.exclusive === after.exclusive ? [...changes.rules.keys()] : differing(before, after);
       await this.#keepCounters(movedKeys(before, after, keys));
       const text = renderChange(before, after, this.#options, keys);
       const fault = text === '' ? undefined : await this.#nft.apply(text);
@@ -318,7 +319,7 @@ export class Kernel {
     this.#leaving.push(...leaving);
     this.#departures.push(...departures);
     this.#hasMoved = true;
-    this.#retrySoon();
+    this.#backoff.again(() => this.#schedule());
   }
 
   /** A listener that is sent to another chain loses its counters. */

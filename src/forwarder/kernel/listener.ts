@@ -6,6 +6,7 @@ import { allowedSources, isAllowed } from '../problems.ts';
 import type { ListenerCounters, ListenerState, ListenFailure, RuleListener } from '../rules.ts';
 import { endpointsOf, type NodeEntry } from '../targets.ts';
 import { aimAt, type Way } from './aims.ts';
+import type { Peers } from './crowd.ts';
 import type { Kernel } from './kernel.ts';
 import { isHere, isLoopback, sourcesOf } from './needs.ts';
 import { canonical, type Family, familyOf, type KernelRule, keyOf } from './plan.ts';
@@ -40,6 +41,10 @@ export class KernelListener {
   #describedRule: RuleListener | undefined;
   /** `address port` of every target that may go on with what it has; undefined: to be made anew. */
   #keeps: ReadonlySet<string> | undefined;
+  /** Of the aims that `#keeps` goes with. */
+  #keepsEpoch = 0;
+  /** Whom it has its targets in common with; the crowd's. */
+  peers: Peers | undefined;
   /** Why it is the kernel's, while it is served. */
   #why: string | undefined;
   #isOpen = false;
@@ -119,10 +124,6 @@ export class KernelListener {
     this.#kernel.add(this);
   }
 
-  retarget(): void {
-    if (this.#isOpen && !this.#isClosed) this.#kernel.touch(this);
-  }
-
   /** Takes no new connection from now on. What is established may live on for the rule's drain time, and for at most `mostMs`. */
   close(mostMs = Number.POSITIVE_INFINITY): void {
     const drainMs = Math.min(mostMs, this.#rule.drainMs);
@@ -199,6 +200,9 @@ export class KernelListener {
    * that is down, since a connection that it has left is broken in any case.
    */
   mayStay({ address, port }: { readonly address: string; readonly port: number }): boolean {
+    const { epoch } = this.#kernel.aims;
+    if (this.#keepsEpoch !== epoch) this.#keeps = undefined;
+    this.#keepsEpoch = epoch;
     this.#keeps ??= this.#keepers();
     return this.#keeps.has(`${address} ${port}`);
   }
@@ -213,10 +217,19 @@ export class KernelListener {
   /** Nearly all listeners of a node set have the same targets: these are found once. */
   #group(own: ReadonlySet<string>): string {
     const { nodeSet, nodePort, affinitySeconds: staySeconds } = this.#rule;
-    const { aims } = this.#kernel;
+    const { aims, crowd } = this.#kernel;
     const make = () => aimAt(this.family, this.#ways(own), { nodePort, staySeconds });
-    if (!this.#ground.health.isPlain(this.#watch)) return aims.own(make());
-    return aims.shared(`${this.family} ${staySeconds} ${this.#watch.nodePort.spec.isSilent} ${nodeSet}`, make);
+    const plainness = this.#ground.health.plainness(this.#watch);
+    if (plainness === 'own') {
+      crowd.place(this, undefined);
+      return aims.own(make());
+    }
+    const kind = `${this.family} ${staySeconds} ${this.#watch.nodePort.spec.isSilent} ${nodeSet}`;
+    const group = aims.shared(kind, make);
+    // Flows of UDP are looked at listener by listener when their targets have changed.
+    const isInCommon = plainness === 'steady' && group === kind && this.protocol === 'tcp';
+    crowd.place(this, isInCommon ? kind : undefined);
+    return group;
   }
 
   #endpoints(node: NodeEntry): readonly { readonly address: string; readonly port: number }[] {

@@ -1,7 +1,9 @@
 import { isIP } from 'node:net';
+import type { Machine } from '../paths.ts';
 import type { RuleListener } from '../rules.ts';
-import { addressesOf, type NodeEntry } from '../targets.ts';
+import { addressesOf, type NodeEntry, type Nodes } from '../targets.ts';
 import { canonical, type Family, familyOf } from './plan.ts';
+import { sameSet } from './surroundings.ts';
 
 /**
  * Pure. Why a rule cannot be the kernel's, as the end of a sentence; undefined: it can.
@@ -16,15 +18,19 @@ export function needOfUserspace(rule: RuleListener, nodes: readonly NodeEntry[],
   if (rule.address === '0.0.0.0' || (rule.address.includes(':') && canonical(rule.address) === '::'))
     return 'every address at once needs sockets';
   if (isLoopback(rule.address)) return 'the kernel does not forward packets to loopback addresses';
-  return nodes.length === 0 ? undefined : needOfTargets(rule, nodes, own);
+  return nodes.length === 0 ? undefined : needOfTargets(familyOf(rule.address), rule.nodePort, nodes, own);
 }
 
 /** As soon as one target can be reached there is none. */
-function needOfTargets(rule: RuleListener, nodes: readonly NodeEntry[], own: ReadonlySet<string>): string | undefined {
-  const family = familyOf(rule.address);
+function needOfTargets(
+  family: Family,
+  nodePort: number,
+  nodes: readonly NodeEntry[],
+  own: ReadonlySet<string>,
+): string | undefined {
   let isReached = false;
   for (const node of nodes) {
-    for (const address of addressesOf(node, rule.nodePort)) {
+    for (const address of addressesOf(node, nodePort)) {
       if (familyOf(address) !== family || isLoopback(address)) continue;
       if (!isHere(node, address, own)) return undefined;
       isReached = true;
@@ -33,6 +39,34 @@ function needOfTargets(rule: RuleListener, nodes: readonly NodeEntry[], own: Rea
   return isReached
     ? 'its only targets are NodePorts of this very machine, and what the kernel has translated once kube-proxy does not translate again'
     : `the kernel does not translate between IP families or to loopback, and no target has an IPv${family} address`;
+}
+
+/** What the targets of each node set need, so that of 10,000 rules none is looked at when a node comes that changes nothing of that. */
+export class Needs {
+  #known: ReadonlyMap<string, string> = new Map();
+  #machine: Machine | undefined;
+
+  /** @param names of all node sets @returns those whose rules may be on another data path than they need now */
+  moved(names: Iterable<string>, nodes: Nodes, machine: Machine): ReadonlySet<string> {
+    const before = this.#known;
+    const isSame = this.#machine !== undefined && isSameMachine(this.#machine, machine);
+    this.#machine = machine;
+    const known = new Map<string, string>();
+    for (const name of names)
+      known.set(name, nodes.hasOwnPorts(name) ? 'each rule for itself' : needsOf(nodes.set(name), machine));
+    this.#known = known;
+    const all = [...new Set([...before.keys(), ...known.keys()])];
+    return new Set(all.filter((name) => !isSame || nodes.hasOwnPorts(name) || before.get(name) !== known.get(name)));
+  }
+}
+
+/** Of nodes whose NodePorts are where they are. */
+function needsOf(nodes: readonly NodeEntry[], { own }: Machine): string {
+  return nodes.length === 0 ? '' : ([4, 6] as const).map((family) => needOfTargets(family, 0, nodes, own) ?? '-').join();
+}
+
+function isSameMachine(a: Machine, b: Machine): boolean {
+  return sameSet(a.own, b.own) && sameSet(a.forwards, b.forwards);
 }
 
 /** Pure. A NodePort of this machine is no socket but kube-proxy's translation, which does not come after ours. */

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { patch } from '../patched.ts';
 import type { RuleListener } from '../rules.ts';
 
 export type Family = 4 | 6;
@@ -137,7 +138,8 @@ export function planChanges(before: Plan, { rules, aims }: Changes): Plan {
 class Draft {
   readonly #before: Plan;
   readonly #aims: ReadonlyMap<string, Aim>;
-  readonly #entries: Map<string, Entry>;
+  /** What differs; undefined: it goes. */
+  readonly #entries = new Map<string, Entry | undefined>();
   readonly #chains: Map<string, Chain>;
   readonly #guards: Map<string, Guard>;
   readonly #sizes: Map<string, number>;
@@ -146,7 +148,6 @@ class Draft {
   constructor(before: Plan, aims: ReadonlyMap<string, Aim>) {
     this.#before = before;
     this.#aims = aims;
-    this.#entries = new Map(before.entries);
     this.#chains = new Map(before.chains);
     this.#guards = new Map(before.guards);
     this.#sizes = new Map(before.sizes);
@@ -176,13 +177,13 @@ class Draft {
   }
 
   put(key: string, rule: KernelRule | undefined): void {
-    const had = this.#entries.get(key);
+    const had = this.#before.entries.get(key);
     if (rule) {
       const entry = { rule, chain: this.#chain(rule.group), guard: this.#guard(rule) };
       this.#entries.set(key, entry);
       this.#count(entry, 1);
     } else {
-      this.#entries.delete(key);
+      this.#entries.set(key, undefined);
     }
     if (had) this.#count(had, -1);
   }
@@ -190,8 +191,8 @@ class Draft {
   finish(): Plan {
     for (const [group, { name }] of this.#chains) if (!this.#isUsed(name)) this.#chains.delete(group);
     for (const [content, { name }] of this.#guards) if (!this.#isUsed(name)) this.#guards.delete(content);
-    const { exclusive, open } = this.#before;
-    const plan = { entries: this.#entries, chains: this.#chains, guards: this.#guards, sizes: this.#sizes };
+    const { entries, exclusive, open } = this.#before;
+    const plan = { entries: patch(entries, this.#entries), chains: this.#chains, guards: this.#guards, sizes: this.#sizes };
     return { ...plan, exclusive, open, next: this.#next };
   }
 

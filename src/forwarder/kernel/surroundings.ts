@@ -10,7 +10,7 @@ export function ownAddresses(): ReadonlySet<string> {
   return new Set(all.map(({ address }) => canonical(address.replace(/%.*$/, ''))));
 }
 
-export function sameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+export function sameSet<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
   return a.size === b.size && [...a].every((one) => b.has(one));
 }
 

@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { Attempt } from '../../../src/forwarder/dial.ts';
 import type { Ground } from '../../../src/forwarder/ground.ts';
 import { Aims } from '../../../src/forwarder/kernel/aims.ts';
+import { Crowd } from '../../../src/forwarder/kernel/crowd.ts';
 import type { Kernel } from '../../../src/forwarder/kernel/kernel.ts';
 import { KernelListener } from '../../../src/forwarder/kernel/listener.ts';
 import { Nodes } from '../../../src/forwarder/targets.ts';
@@ -16,10 +17,15 @@ function aimsFor(healthy: readonly string[], others: readonly string[]): readonl
   for (const address of [HERE, THERE, YONDER]) nodes.put(address, { id: address, addresses: [address] });
   const attempt = (address: string): Attempt => ({ node: nodes.get(address)!, endpoint: { address, port: NODE_PORT } });
   const prospects = { healthy: healthy.map(attempt), others: others.map(attempt) };
-  const health = { watch: () => ({}), prospects: () => prospects, isPlain: () => false };
+  const health = { watch: () => ({}), prospects: () => prospects, plainness: () => 'own' };
   const aims = new Aims();
   const rule = listener({ address: '192.0.2.1', port: 80, nodePort: NODE_PORT });
-  const one = new KernelListener(rule, { health, nodes } as unknown as Ground, { aims } as unknown as Kernel, () => {});
+  const one = new KernelListener(
+    rule,
+    { health, nodes } as unknown as Ground,
+    { aims, crowd: new Crowd() } as unknown as Kernel,
+    () => {},
+  );
   one.describe(new Set([HERE]));
   return [...aims.takeNews().values()].flatMap(({ addresses }) => addresses);
 }
