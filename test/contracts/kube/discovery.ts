@@ -286,11 +286,15 @@ export function discoveryContract({ client, namespace }: Scene): void {
       });
 
       test('a row carries metadata, the whole object or nothing', async () => {
-        const withMetadata = await table(`${home}/services`, '?fieldSelector=metadata.name%3Dlb');
-        expect(withMetadata.rows[0]?.object).toMatchObject({ kind: 'PartialObjectMetadata', metadata: { name: 'lb' } });
-        const whole = await table(`${home}/services`, '?fieldSelector=metadata.name%3Dlb&includeObject=Object');
+        await client().post(`${home}/services`, {
+          metadata: { name: 'whole' },
+          spec: { type: 'LoadBalancer', ports: [{ port: 80 }] },
+        });
+        const withMetadata = await table(`${home}/services`, '?fieldSelector=metadata.name%3Dwhole');
+        expect(withMetadata.rows[0]?.object).toMatchObject({ kind: 'PartialObjectMetadata', metadata: { name: 'whole' } });
+        const whole = await table(`${home}/services`, '?fieldSelector=metadata.name%3Dwhole&includeObject=Object');
         expect(whole.rows[0]?.object).toMatchObject({ kind: 'Service', spec: { type: 'LoadBalancer' } });
-        const none = await table(`${home}/services`, '?fieldSelector=metadata.name%3Dlb&includeObject=None');
+        const none = await table(`${home}/services`, '?fieldSelector=metadata.name%3Dwhole&includeObject=None');
         expect(none.rows[0]?.object ?? null).toBeNull();
       });
     });

@@ -36,11 +36,26 @@ export function endpointsContract({ client, namespace }: Scene): void {
       return (reply.body as { items: readonly SliceSeen[] }).items;
     }
 
-    async function pod(name: string, ip: string, ready: boolean, more: object = {}): Promise<void> {
+    const usual = [{ port: 80, targetPort: 'web' }];
+
+    /** A Service that selects the pods of its own name; each test has its own. */
+    async function service(name: string, ports: readonly object[] = usual): Promise<void> {
+      const metadata = { name, labels: { own: 'label' } };
+      await client().post(`${home}/services`, { metadata, spec: { selector: { app: name }, ports } });
+    }
+
+    async function pod(app: string, name: string, ip: string, ready: boolean, more: object = {}): Promise<void> {
       const ports = [{ name: 'web', containerPort: 8080 }];
       const spec = { nodeName: node, containers: [{ name: 'c', image: 'i', ports }], ...more };
-      await client().post(`${home}/pods`, { metadata: { name, labels: { app: 'x' } }, spec });
+      await client().post(`${home}/pods`, { metadata: { name, labels: { app } }, spec });
       await setReady(name, ready, { podIP: ip, podIPs: [{ ip }], phase: 'Running' });
+    }
+
+    /** Until so many pods are in one slice of the Service. */
+    function sliceOf(app: string, pods: number): Promise<SliceSeen> {
+      return until(`${pods} pods in the slice`, async () =>
+        (await slicesOf(app)).find((each) => each.endpoints?.length === pods),
+      );
     }
 
     async function setReady(name: string, ready: boolean, more: object = {}): Promise<void> {
@@ -109,20 +124,15 @@ export function endpointsContract({ client, namespace }: Scene): void {
         { name: 'a', port: 80, targetPort: 'web' },
         { name: 'b', port: 81, targetPort: 9090 },
       ];
-      await client().post(`${home}/services`, {
-        metadata: { name: 'selecting', labels: { own: 'label' } },
-        spec: { selector: { app: 'x' }, ports },
-      });
+      await service('selecting', ports);
       const [empty] = await until('an empty slice', async () => {
         const found = await slicesOf('selecting');
         return found.length > 0 && found;
       });
       expect(empty?.endpoints ?? []).toEqual([]);
-      await pod('p1', '10.244.1.4', true);
-      await pod('p2', '10.244.1.5', false);
-      const slice = await until('both pods in the slice', async () =>
-        (await slicesOf('selecting')).find((each) => each.endpoints?.length === 2),
-      );
+      await pod('selecting', 'p1', '10.244.1.4', true);
+      await pod('selecting', 'p2', '10.244.1.5', false);
+      const slice = await sliceOf('selecting', 2);
       expect(slice.metadata.labels).toMatchObject({
         own: 'label',
         'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io',
@@ -142,19 +152,23 @@ export function endpointsContract({ client, namespace }: Scene): void {
     }, 120_000);
 
     test('a pod that stops is terminating but serving, and gone when its node says so', async () => {
-      await client().delete(`${home}/pods/p1`);
+      await service('stopping');
+      await pod('stopping', 'p3', '10.244.1.6', true);
+      await pod('stopping', 'p4', '10.244.1.7', false);
+      await sliceOf('stopping', 2);
+      await client().delete(`${home}/pods/p3`);
       await until('a terminating endpoint', async () =>
-        (await slicesOf('selecting')).some((slice) =>
+        (await slicesOf('stopping')).some((slice) =>
           slice.endpoints?.some(
             (each) => each.conditions['terminating'] && each.conditions['serving'] && !each.conditions['ready'],
           ),
         ),
       );
-      await client().delete(`${home}/pods/p1`, { gracePeriodSeconds: 0 });
-      await setReady('p2', true);
+      await client().delete(`${home}/pods/p3`, { gracePeriodSeconds: 0 });
+      await setReady('p4', true);
       await until('the other pod alone', async () => {
-        const all = (await slicesOf('selecting')).flatMap((slice) => slice.endpoints ?? []);
-        return all.length === 1 && all[0]?.addresses[0] === '10.244.1.5' && all[0].conditions['ready'];
+        const all = (await slicesOf('stopping')).flatMap((slice) => slice.endpoints ?? []);
+        return all.length === 1 && all[0]?.addresses[0] === '10.244.1.7' && all[0].conditions['ready'];
       });
     }, 120_000);
 
@@ -188,17 +202,21 @@ export function endpointsContract({ client, namespace }: Scene): void {
     }, 120_000);
 
     test('a pod is left out while its node is unknown', async () => {
-      await pod('p3', '10.244.1.6', true, { nodeName: `${node}-to-come` });
+      await service('apart');
+      await pod('apart', 'p5', '10.244.1.8', true, { nodeName: `${node}-to-come` });
       const addresses = async (): Promise<(string | undefined)[]> =>
-        (await slicesOf('selecting')).flatMap((slice) => slice.endpoints ?? []).map((each) => each.addresses[0]);
-      await pod('p4', '10.244.1.7', true);
-      await until('the pod after it', async () => (await addresses()).includes('10.244.1.7'));
-      expect(await addresses()).not.toContain('10.244.1.6');
+        (await slicesOf('apart')).flatMap((slice) => slice.endpoints ?? []).map((each) => each.addresses[0]);
+      await pod('apart', 'p6', '10.244.1.9', true);
+      await until('the pod after it', async () => (await addresses()).includes('10.244.1.9'));
+      expect(await addresses()).not.toContain('10.244.1.8');
     }, 120_000);
 
     test('the slices of a Service go with it', async () => {
-      await client().delete(`${home}/services/selecting`);
-      await until('the slices to go', async () => (await slicesOf('selecting')).length === 0);
+      await service('going');
+      await pod('going', 'p7', '10.244.1.10', true);
+      await sliceOf('going', 1);
+      await client().delete(`${home}/services/going`);
+      await until('the slices to go', async () => (await slicesOf('going')).length === 0);
     }, 120_000);
   });
 }

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { Scene } from '../kube-api.ts';
+import type { Reply } from './client.ts';
 import { fieldsOf, listIn, metaOf } from './read.ts';
 
 /** Nodes, Events, Leases and the other kinds that this project reads or writes. */
@@ -104,9 +105,9 @@ export function kindsContract({ client, namespace }: Scene): void {
       expect(patched).toMatchObject({ status: 200, body: { count: 2, lastTimestamp: '2024-01-01T00:10:00Z' } });
     });
 
-    test('an Event of the newer version', async () => {
-      const body = {
-        metadata: { name: 'newer' },
+    function newerEvent(name: string): Promise<Reply> {
+      return client().post(`${group('events.k8s.io')}/events`, {
+        metadata: { name },
         regarding: involvedObject('c'),
         reason: 'Because',
         note: 'said',
@@ -115,8 +116,11 @@ export function kindsContract({ client, namespace }: Scene): void {
         reportingController: 'a.io/me',
         reportingInstance: 'me-1',
         eventTime: '2024-01-01T00:00:00.000000Z',
-      };
-      const reply = await client().post(`${group('events.k8s.io')}/events`, body);
+      });
+    }
+
+    test('an Event of the newer version', async () => {
+      const reply = await newerEvent('newer');
       expect(reply).toMatchObject({ status: 201, body: { eventTime: '2024-01-01T00:00:00.000000Z', note: 'said' } });
       expect((await client().get(`${home}/events/newer`)).body).toMatchObject({
         involvedObject: { name: 'c' },
@@ -134,7 +138,8 @@ export function kindsContract({ client, namespace }: Scene): void {
       });
       expect(reply).toMatchObject({ status: 422, body: { reason: 'Invalid' } });
       expect(fieldsOf(reply)).toEqual(['eventTime', 'type']);
-      const changed = await client().patch(`${group('events.k8s.io')}/events/newer`, 'merge', { note: 'other' });
+      await newerEvent('fixed');
+      const changed = await client().patch(`${group('events.k8s.io')}/events/fixed`, 'merge', { note: 'other' });
       expect(changed.status).toBe(422);
     });
 

@@ -112,6 +112,7 @@ export function listContract({ client, server, namespace }: Scene): void {
         `${home}/configmaps?resourceVersion=${first.metadata.resourceVersion}&resourceVersionMatch=Exact`,
       );
       expect(exact).toMatchObject({ status: 410, body: { reason: 'Expired' } });
+      await client().delete(`${home}/configmaps/zz`);
     }, 120_000);
 
     test('all namespaces, and only the metadata when only that is asked for', async () => {
