@@ -60,11 +60,12 @@ class Bystander implements Forwarder {
   }
 
   apply(next: Rules | RulesChange): void {
-    const { table, revision } = revise(this.#table, next);
+    const former = this.#table;
+    const { table, revision } = revise(former, next);
     this.#table = table;
     for (const id of revision.nodes) this.#nodes.put(id, table.nodes.get(id));
     if (revision.nodes.size > 0 || revision.nodeSets.size > 0) {
-      this.#nodes.resolveSets(table.nodeSets);
+      this.#nodes.resolveSets(table.nodeSets, former.nodeSets);
       this.#health.nodesChanged(revision.nodes);
     }
     for (const id of revision.listeners) this.#look(id, table.listeners.get(id));

@@ -141,7 +141,7 @@ class LocalForwarder implements Forwarder, Estate {
     const before = this.#table;
     const { table, revision } = revise(before, next);
     this.#table = table;
-    this.#updateNodes(revision);
+    this.#updateNodes(before, revision);
     for (const id of before.listeners.size > 0 ? revision.listeners : [])
       this.#closeUnlessSame(before.listeners.get(id), table.listeners.get(id));
     revision.listeners.forEach((id) => void this.#openOrUpdate(id));
@@ -233,7 +233,7 @@ class LocalForwarder implements Forwarder, Estate {
     return { sum, listeners, ...(conntrack ? { conntrack } : {}) };
   }
 
-  #updateNodes(revision: Revision): void {
+  #updateNodes(former: RulesTable, revision: Revision): void {
     for (const id of revision.nodes) {
       const rule = this.#table.nodes.get(id);
       const problems = rule ? nodeProblems(rule) : [];
@@ -241,7 +241,7 @@ class LocalForwarder implements Forwarder, Estate {
       this.#ground.nodes.put(id, rule);
     }
     if (revision.nodes.size === 0 && revision.nodeSets.size === 0) return;
-    this.#ground.nodes.resolveSets(this.#table.nodeSets);
+    this.#ground.nodes.resolveSets(this.#table.nodeSets, former.nodeSets);
     this.#ground.health.nodesChanged(revision.nodes);
   }
 

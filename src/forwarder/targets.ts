@@ -85,8 +85,10 @@ export class Nodes {
     return entry;
   }
 
-  resolveSets(sets: ReadonlyMap<string, readonly string[]>): void {
-    this.#sets = new Map([...sets].map(([name, ids]) => [name, [...new Set(ids)].flatMap((id) => this.#byId.get(id) ?? [])]));
+  /** @param former a listener that goes from one set to another has both until the next call: what is known of nodes in both is kept */
+  resolveSets(sets: ReadonlyMap<string, readonly string[]>, former: ReadonlyMap<string, readonly string[]> = new Map()): void {
+    const all = new Map([...former, ...sets]);
+    this.#sets = new Map([...all].map(([name, ids]) => [name, [...new Set(ids)].flatMap((id) => this.#byId.get(id) ?? [])]));
     const others = [...this.#sets].filter(([, nodes]) => nodes.some(({ rule }) => rule.port !== undefined || rule.portMap));
     this.#ownPorts = new Set(others.map(([name]) => name));
   }

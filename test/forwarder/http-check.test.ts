@@ -80,3 +80,17 @@ test('without localOnly, when every target is down all are tried', async () => {
   await known.health(`node-2:${web.nodePort}`, 'unhealthy');
   expect(await namesOf(port, 4)).toEqual(new Set(['127.0.0.1', '127.0.0.2']));
 });
+
+test('with localOnly a listener whose node set is exchanged for another keeps what is known of the nodes in both', async () => {
+  const servers = await backends(cleanup, ['127.0.0.1', '127.0.0.2']);
+  const here = await healthz('127.0.0.1', 200);
+  await healthz('127.0.0.2', 503, here.port);
+  const check = { kind: 'http', port: here.port, path: '/healthz', intervalMs: 60_000 } as const;
+  const local = listener({ nodePort: servers[0]!.port, localOnly: true, check });
+  const { known, forwarder } = start({ nodes: nodes('127.0.0.1', '127.0.0.2'), listeners: [local] });
+  const port = await known.port();
+  await until('the first pass', async () => whoAnswers(port).catch(() => undefined));
+  const whole = rules({ generation: 2, nodes: nodes('127.0.0.1', '127.0.0.2'), listeners: [{ ...local, nodeSet: 'ready' }] });
+  forwarder.apply({ ...whole, nodeSets: { ready: ['node-1'] } });
+  expect(await whoAnswers(port)).toBe('127.0.0.1'); // asked in the same turn, before any check could have said so again
+});
