@@ -207,7 +207,7 @@ export const ownAnnotationHelp: Readonly<Record<keyof typeof ownAnnotations, { r
   },
   datapath: {
     on: 'Service',
-    help: 'what moves the packets and why, as DATAPATH: REASON, a line for each; status NAMESPACE/NAME shows it',
+    help: 'what moves the packets and why, as DATAPATH: REASON, a line for each; status NAMESPACE/NAME shows it, status -o wide with the reason only where userspace is needed',
   },
   nodePortMap: {
     on: 'Node',
