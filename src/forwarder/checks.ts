@@ -39,8 +39,13 @@ export interface CheckSpec extends Thresholds {
 export function specsOf(rule: RuleListener): { nodePort: CheckSpec; own: CheckSpec | undefined } {
   const { nodePort, own } = specsOfTcp(rule);
   if (rule.protocol === 'TCP') return { nodePort, own };
-  if (rule.check.kind === 'none') return { nodePort: { ...nodePort, isSilent: true }, own: undefined };
+  if (isUnasked(rule)) return { nodePort: { ...nodePort, isSilent: true }, own: undefined };
   return { nodePort: own ?? nodePort, own: undefined };
+}
+
+/** Pure. Whether there is nothing that could be asked of its targets. */
+export function isUnasked({ protocol, check }: RuleListener): boolean {
+  return protocol !== 'TCP' && check.kind === 'none';
 }
 
 /** Pure. Whether its one check is that of its nodePort, with nothing said of times and counts: equal for all such of the same nodePort. */

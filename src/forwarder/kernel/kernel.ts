@@ -3,7 +3,6 @@ import { Backoff } from '../backoff.ts';
 import type { Ground } from '../ground.ts';
 import type { Watch } from '../health.ts';
 import { AS_ASKED, type Machine } from '../paths.ts';
-import { describePortHolder } from '../port-holder.ts';
 import type { ForwarderLog, ListenerState } from '../rules.ts';
 import { Ahead } from './ahead.ts';
 import { Aims } from './aims.ts';
@@ -13,13 +12,14 @@ import { goesOn, leaveRules } from './farewell.ts';
 import { FillWatch } from './fill.ts';
 import { removeLeftovers } from './leftovers.ts';
 import type { KernelListener } from './listener.ts';
-import { faultOf, portInUse } from './machine.ts';
+import { faultOf } from './machine.ts';
 import { type KernelFault, Nft } from './nft.ts';
 import { aimsDiffer, type Changes, canonical, emptyPlan, type KernelRule, keyOfRule, type Plan, planChanges } from './plan.ts';
 import { readAll, readConnections } from './readings.ts';
 import { differing, movedKeys, type RulesetOptions, renderChange } from './ruleset.ts';
 import { forwardedFamilies, isHeld, ownAddresses, readHeldPorts, sameSet } from './surroundings.ts';
 import { type Departure, Sweeper } from './sweeper.ts';
+import { Waiting } from './waiting.ts';
 
 /** How often it is looked whether the kernel and the machine are still as they were. */
 const AUDIT_MS = 5_000;
@@ -44,8 +44,7 @@ export class Kernel {
   readonly #ahead: Ahead;
   readonly #sweeper: Sweeper;
   readonly #listeners = new Map<string, KernelListener>();
-  /** Their port is not free. */
-  readonly #waiting = new Set<KernelListener>();
+  readonly #waiting = new Waiting();
   readonly #audit: NodeJS.Timeout;
   readonly #backoff = new Backoff(RETRY_LEAST_MS);
   #dirty = new Set<KernelListener>();
@@ -53,6 +52,8 @@ export class Kernel {
   #leaving: KernelListener[] = [];
   #departures: Departure[] = [];
   #fresh: KernelListener[] = [];
+  /** Their targets are not checked yet. */
+  #unchecked: KernelListener[] = [];
   #plan: Plan = emptyPlan;
   /** Tells that all listeners are served, made while nft had them. */
   #tellAll: (() => void) | undefined;
@@ -81,6 +82,11 @@ export class Kernel {
     this.#audit.unref();
   }
 
+  /** It has rules, so that few listeners come at a time. */
+  get isLoaded(): boolean {
+    return this.#isLoaded;
+  }
+
   get machine(): Machine {
     return this.#machine;
   }
@@ -88,11 +94,12 @@ export class Kernel {
   add(listener: KernelListener): void {
     const holder = this.#listeners.get(listener.key);
     if (holder) {
-      this.#wait(listener, `listener ${holder.rule.id}`);
+      this.#waiting.add(listener, `listener ${holder.rule.id}`);
       return;
     }
     this.#listeners.set(listener.key, listener);
     this.#fresh.push(listener);
+    if (!this.#isLoaded) this.#unchecked.push(listener);
     const { family, key, rule } = listener;
     if (!this.#isLoaded && !this.#isHeld) this.#ahead.add({ family, key, nodePort: rule.nodePort });
     this.touch(listener);
@@ -113,7 +120,7 @@ export class Kernel {
     this.crowd.drop(listener);
     this.#dirty.add(listener);
     this.#leaving.push(listener);
-    for (const waiting of this.#waiting) if (waiting.key === listener.key) this.#readmit(waiting);
+    for (const waiting of this.#waiting.take(listener.key)) this.add(waiting);
     this.#schedule();
   }
 
@@ -220,6 +227,9 @@ export class Kernel {
     }
     this.#isRunning = false;
     for (const resolve of this.#settled.splice(0)) resolve();
+    const unchecked = this.#unchecked;
+    this.#unchecked = [];
+    if (unchecked.length > 0) setImmediate(() => unchecked.forEach((listener) => void listener.beginChecks()));
   }
 
   /** Whatever went wrong: the kernel goes on with what it has, and soon all is loaded again. */
@@ -348,20 +358,8 @@ export class Kernel {
       if (this.#ground.inheritance.holds(protocol, rule.address, rule.port) || !isHeld(held, protocol, address, rule.port))
         continue;
       this.#listeners.delete(listener.key);
-      this.#wait(listener, undefined);
+      this.#waiting.add(listener, undefined);
     }
-  }
-
-  #wait(listener: KernelListener, holder: string | undefined): void {
-    this.#waiting.add(listener);
-    const tell = (by: string) => listener.failed(portInUse(listener.rule, by));
-    if (holder !== undefined) tell(holder);
-    else void describePortHolder(listener.rule).then((by) => this.#waiting.has(listener) && tell(by));
-  }
-
-  #readmit(listener: KernelListener): void {
-    this.#waiting.delete(listener);
-    this.add(listener);
   }
 
   /** While nft works nothing else is to be done. */
@@ -384,7 +382,7 @@ export class Kernel {
   async #look(): Promise<void> {
     if (this.#isClosed || this.#isHeld || (this.#listeners.size === 0 && this.#waiting.size === 0)) return;
     this.#machine = { own: ownAddresses(), forwards: forwardedFamilies() };
-    for (const listener of this.#waiting) this.#readmit(listener);
+    for (const listener of this.#waiting.take()) this.add(listener);
     this.#fill.look(this.#ground.reports, this.#sweeper.isMissing);
     const { table } = this.#options;
     if (this.#isLoaded && !this.#isRunning && !(await goesOn(this.#nft, table))) {

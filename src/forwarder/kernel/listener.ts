@@ -1,3 +1,4 @@
+import { isUnasked } from '../checks.ts';
 import { zeroCounters } from '../counters.ts';
 import type { Attempt } from '../dial.ts';
 import type { Ground } from '../ground.ts';
@@ -36,7 +37,8 @@ export class KernelListener {
   readonly #kernel: Kernel;
   readonly #onGone: () => void;
   #rule: RuleListener;
-  #watch: Watch;
+  /** Undefined: its targets are not checked yet. */
+  #watch: Watch | undefined;
   #described: KernelRule | undefined;
   #describedRule: RuleListener | undefined;
   /** `address port` of every target that may go on with what it has; undefined: to be made anew. */
@@ -62,7 +64,7 @@ export class KernelListener {
     this.#ground = ground;
     this.#kernel = kernel;
     this.#onGone = onGone;
-    this.#watch = ground.health.watch(rule);
+    if (kernel.isLoaded) this.#watch = ground.health.watch(rule);
     this.address = canonical(rule.address);
     this.family = familyOf(rule.address);
     this.protocol = rule.protocol.toLowerCase();
@@ -73,8 +75,11 @@ export class KernelListener {
     return this.#rule;
   }
 
-  get watch(): Watch {
-    return this.#watch;
+  /** When thousands come at once, the kernel has their rules first. */
+  beginChecks(): void {
+    if (this.#watch || this.#isClosed) return;
+    this.#watch = this.#ground.health.watch(this.#rule);
+    if (this.#ground.health.plainness(this.#watch) !== 'steady') this.#kernel.touch(this);
   }
 
   get isClosed(): boolean {
@@ -210,7 +215,7 @@ export class KernelListener {
   #keepers(): ReadonlySet<string> {
     const isTcp = this.protocol === 'tcp';
     const nodes = this.#ground.nodes.set(this.#rule.nodeSet);
-    const staying = nodes.filter((node) => isTcp || !this.#ground.health.isDown(this.#watch, node));
+    const staying = nodes.filter((node) => isTcp || !this.#watch || !this.#ground.health.isDown(this.#watch, node));
     return new Set(staying.flatMap((node) => this.#endpoints(node).map(({ address, port }) => `${canonical(address)} ${port}`)));
   }
 
@@ -219,17 +224,23 @@ export class KernelListener {
     const { nodeSet, nodePort, affinitySeconds: staySeconds } = this.#rule;
     const { aims, crowd } = this.#kernel;
     const make = () => aimAt(this.family, this.#ways(own), { nodePort, staySeconds });
-    const plainness = this.#ground.health.plainness(this.#watch);
+    const plainness = this.#plainness();
     if (plainness === 'own') {
       crowd.place(this, undefined);
       return aims.own(make());
     }
-    const kind = `${this.family} ${staySeconds} ${this.#watch.nodePort.spec.isSilent} ${nodeSet}`;
+    const kind = `${this.family} ${staySeconds} ${isUnasked(this.#rule)} ${nodeSet}`;
     const group = aims.shared(kind, make);
     // Flows of UDP are looked at listener by listener when their targets have changed.
     const isInCommon = plainness === 'steady' && group === kind && this.protocol === 'tcp';
     crowd.place(this, isInCommon ? kind : undefined);
     return group;
+  }
+
+  /** What no check has heard of is as its nodes are. */
+  #plainness(): ReturnType<Ground['health']['plainness']> {
+    if (this.#watch) return this.#ground.health.plainness(this.#watch);
+    return this.#rule.localOnly ? 'own' : 'steady';
   }
 
   #endpoints(node: NodeEntry): readonly { readonly address: string; readonly port: number }[] {
@@ -241,6 +252,7 @@ export class KernelListener {
    * they are better than a refusal: the check of another node may be late, and this machine's own NodePort is not for the kernel.
    */
   #ways(own: ReadonlySet<string>): readonly Way[] {
+    this.#watch ??= this.#ground.health.watch(this.#rule);
     const { healthy, others } = this.#ground.health.prospects(this.#watch);
     const ways = this.#reached(healthy, own);
     return ways.length > 0 ? ways : this.#reached(others, own);

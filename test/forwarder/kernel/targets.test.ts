@@ -23,7 +23,7 @@ function aimsFor(healthy: readonly string[], others: readonly string[]): readonl
   const one = new KernelListener(
     rule,
     { health, nodes } as unknown as Ground,
-    { aims, crowd: new Crowd() } as unknown as Kernel,
+    { aims, crowd: new Crowd(), isLoaded: true } as unknown as Kernel,
     () => {},
   );
   one.describe(new Set([HERE]));
