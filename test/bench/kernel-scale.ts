@@ -1,11 +1,29 @@
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { RULES_VERSION, type RuleListener, type RuleNode, type Rules, type RulesChange } from '../../src/forwarder/rules.ts';
-import { type Figure, medianFigure, renderSection, type Section } from './figures.ts';
+import { type Figure, medianFigure, quantile, renderSection, type Section } from './figures.ts';
 import { canMeasure, makeGrounds, startIn } from './forwarder/grounds.ts';
+import { PlainMap, type Step } from './forwarder/plain-map.ts';
 
-/** 10,000 rules in the kernel path: from `apply` to the report that the kernel has them. Alone: `node test/bench/kernel-scale.ts [--short]`. */
+/**
+ * 10,000 rules in the kernel path: from `apply` to the report that the kernel has them, in turn with what the command nft alone takes for
+ * as many in a plain map. Alone: `node test/bench/kernel-scale.ts [--short]`.
+ */
 const ADDRESSES = Array.from({ length: 10 }, (_, i) => `10.92.1.${100 + i}`);
+
+const names: Readonly<Record<Step, string>> = {
+  all: 'all rules in place',
+  more: 'one rule more',
+  less: 'one rule less',
+  join: 'a node joins',
+  leave: 'a node leaves',
+};
+/** Milliseconds. */
+const aims: Readonly<Record<Step, number>> = { all: 150, more: 10, less: 10, join: 30, leave: 30 };
+/** What nft alone took where the aims were set, milliseconds: on a slower machine the ratio is what can be compared. */
+const yardstick: Readonly<Record<Step, number>> = { all: 80, more: 6, less: 6, join: 16, leave: 16 };
+
+type Times = Readonly<Record<Step, number[]>>;
 
 export async function benchKernelScale({ short }: { readonly short: boolean }): Promise<Section | undefined> {
   if (!(await canMeasure())) return undefined;
@@ -13,37 +31,51 @@ export async function benchKernelScale({ short }: { readonly short: boolean }): 
   const grounds = await makeGrounds();
   try {
     const { namespace } = await grounds.balancer();
-    const loads: number[] = [];
-    let figures: readonly Figure[] = [];
-    for (let i = 0; i < (short ? 1 : 5); i++) {
+    const plain = new PlainMap((await grounds.balancer()).namespace, grounds.directory, ADDRESSES, listeners, nodes);
+    const [ours, bare]: [Times, Times] = [noTimes(), noTimes()];
+    for (let i = 0; i < (short ? 1 : 7); i++) {
       const table = await Table.start(namespace);
-      loads.push(await table.load(listeners, nodes));
-      if (i === 0) figures = await changes(table, rounds);
+      ours.all.push(await table.load(listeners, nodes));
+      bare.all.push(await plain.take('all'));
+      for (let round = 0; i === 0 && round < rounds; round++) await changeBoth(table, plain, ours, bare);
       await table.end();
     }
     return {
       title: `Forwarder, kernel path: ${listeners} rules for ${nodes} nodes`,
-      setting: ['from the change given to the forwarder until it reports that the kernel has it; medians'],
-      figures: [medianFigure({ name: 'all rules in place', unit: 'ms', aim: { atMost: 150 } }, loads), ...figures],
+      setting: [
+        'from the change given to the forwarder until it reports that the kernel has it; medians. In turn with them nft alone, called with a plain map of as many',
+      ],
+      figures: (Object.keys(names) as Step[]).flatMap((step) => figuresOf(step, ours[step], bare[step])),
     };
   } finally {
     await grounds.end();
   }
 }
 
-async function changes(table: Table, rounds: number): Promise<readonly Figure[]> {
-  const times = { add: [] as number[], remove: [] as number[], join: [] as number[], leave: [] as number[] };
-  for (let i = 0; i < rounds; i++) {
-    times.add.push(await table.change({ listeners: { extra: ruleAt(20_000) } }));
-    times.remove.push(await table.change({ listeners: { extra: null } }));
-    times.join.push(await table.change({ nodes: { more: node('more', 200) }, nodeSets: { all: [...table.nodes, 'more'] } }));
-    times.leave.push(await table.change({ nodes: { more: null }, nodeSets: { all: table.nodes } }));
+function noTimes(): Times {
+  return { all: [], more: [], less: [], join: [], leave: [] };
+}
+
+async function changeBoth(table: Table, plain: PlainMap, ours: Times, bare: Times): Promise<void> {
+  const changes: readonly (readonly [Step, Partial<RulesChange>])[] = [
+    ['more', { listeners: { extra: ruleAt(20_000) } }],
+    ['less', { listeners: { extra: null } }],
+    ['join', { nodes: { more: node('more', 200) }, nodeSets: { all: [...table.nodes, 'more'] } }],
+    ['leave', { nodes: { more: null }, nodeSets: { all: table.nodes } }],
+  ];
+  for (const [step, change] of changes) {
+    ours[step].push(await table.change(change));
+    bare[step].push(await plain.take(step));
   }
+}
+
+function figuresOf(step: Step, ours: readonly number[], bare: readonly number[]): readonly Figure[] {
+  const ratio = quantile(ours, 0.5) / quantile(bare, 0.5);
+  const atMost = aims[step] / yardstick[step];
   return [
-    medianFigure({ name: 'one rule more', unit: 'ms', aim: { atMost: 10 } }, times.add),
-    medianFigure({ name: 'one rule less', unit: 'ms', aim: { atMost: 10 } }, times.remove),
-    medianFigure({ name: 'a node joins', unit: 'ms', aim: { atMost: 30 } }, times.join),
-    medianFigure({ name: 'a node leaves', unit: 'ms', aim: { atMost: 30 } }, times.leave),
+    medianFigure({ name: names[step], unit: 'ms', aim: { atMost: aims[step] } }, ours),
+    medianFigure({ name: '  nft alone, a plain map', unit: 'ms' }, bare),
+    { name: '  ours / nft alone', value: ratio, unit: 'x', aim: { atMost } },
   ];
 }
 
