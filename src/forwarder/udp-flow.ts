@@ -5,7 +5,8 @@ import type { Prospects } from './health.ts';
 import type { NodeEntry } from './targets.ts';
 import type { Place, Placed } from './udp-flows.ts';
 import type { Mouth } from './udp-mouth.ts';
-import { ANSWER_BYTES, growBuffers, isCongested, makeSocket } from './udp-socket.ts';
+import { bestOutlet, type Outlet } from './udp-outlet.ts';
+import { ANSWER_BYTES, growBuffers, makeSocket } from './udp-socket.ts';
 
 /** A datagram that a target has refused goes to another one, if it is not older; after that its client has sent it again. */
 const RESEND_WITHIN_MS = 1_000;
@@ -53,7 +54,8 @@ export class Flow implements Placed {
   readonly #host: FlowHost;
   #target: Attempt;
   #socket: Socket;
-  #isConnected = false;
+  /** Undefined: its socket is not connected yet. */
+  #outlet: Outlet | undefined;
   #isClosed = false;
   #waiting: Uint8Array[] = [];
   #latest: Uint8Array | undefined;
@@ -62,7 +64,7 @@ export class Flow implements Placed {
   #hasAnswered = false;
   #unansweredSinceMs = Number.POSITIVE_INFINITY;
   readonly #tried = new Set<NodeEntry>();
-  #onSent = (_error: NodeJS.ErrnoException | null): void => {};
+  #onFailed = (_code: string): void => {};
 
   constructor(client: Client, mouth: Mouth, target: Attempt, host: FlowHost) {
     this.client = client;
@@ -102,7 +104,7 @@ export class Flow implements Placed {
   moveTo(target: Attempt): void {
     this.#target = target;
     this.#socket.close();
-    this.#isConnected = false;
+    this.#outlet = undefined;
     this.#hasAnswered = false;
     this.#unansweredSinceMs = Number.POSITIVE_INFINITY;
     this.leaveAtMs = Number.POSITIVE_INFINITY;
@@ -118,6 +120,7 @@ export class Flow implements Placed {
 
   close(): void {
     this.#isClosed = true;
+    this.#outlet = undefined;
     this.#waiting = [];
     this.#latest = undefined;
     this.#socket.close();
@@ -125,8 +128,8 @@ export class Flow implements Placed {
 
   #connect(): void {
     const socket = this.#socket;
-    this.#onSent = (error) => {
-      if (error && this.#socket === socket && !this.#isClosed) this.#sendFailed(error.code ?? '');
+    this.#onFailed = (code) => {
+      if (this.#socket === socket && !this.#isClosed) this.#sendFailed(code);
     };
     socket.on('message', (datagram) => this.#heard(datagram));
     // A tick later: the first can come before whoever makes the flow knows of it.
@@ -138,7 +141,7 @@ export class Flow implements Placed {
     socket.once('connect', () => {
       if (this.#socket !== socket || this.#isClosed) return;
       growBuffers(socket, ANSWER_BYTES);
-      this.#isConnected = true;
+      this.#outlet = bestOutlet(socket);
       for (const datagram of this.#waiting.splice(0)) this.#pass(datagram);
     });
     const { address, port } = this.#target.endpoint;
@@ -147,9 +150,8 @@ export class Flow implements Placed {
   }
 
   #pass(datagram: Uint8Array): void {
-    if (this.#isConnected) {
-      if (isCongested(this.#socket)) this.#host.dropped();
-      else this.#socket.send(datagram, this.#onSent);
+    if (this.#outlet) {
+      if (!this.#outlet.send(datagram, this.#onFailed)) this.#host.dropped();
     } else if (this.#waiting.length < MAX_WAITING) {
       this.#waiting.push(datagram);
     } else {
@@ -178,7 +180,7 @@ export class Flow implements Placed {
 
   #faulted(code: string): void {
     if (GONE.has(code)) this.#refused();
-    else if (!this.#isConnected) this.end('failed');
+    else if (!this.#outlet) this.end('failed');
   }
 
   #refused(): void {

@@ -15,7 +15,7 @@ import { Aim } from './udp-aim.ts';
 import { Flow, type FlowEnd, type FlowHost } from './udp-flow.ts';
 import { addressesBehind, type Inherited, isWildcard, type Mouth, openMouths } from './udp-mouth.ts';
 import { Outbox } from './udp-outbox.ts';
-import { isCongested, RECEIVE_BYTES } from './udp-socket.ts';
+import { RECEIVE_BYTES } from './udp-socket.ts';
 
 /** A flow has no end: when its listener goes, one that has been silent for so long is taken to have ended. */
 const ENDED_AFTER_MS = 2_000;
@@ -36,9 +36,7 @@ export class UdpListener implements FlowHost {
   readonly #outbox = new Outbox<Flow>();
   readonly #toTarget = (flow: Flow, datagram: Uint8Array): void => flow.send(datagram, flow.lastMs);
   readonly #toClient = (flow: Flow, datagram: Uint8Array): void => this.#answer(flow, datagram);
-  readonly #onSent = (error: Error | null): void => {
-    if (error) this.#counters.dropped++;
-  };
+  readonly #onFailed = (): void => this.dropped();
   readonly #counters: { -readonly [K in keyof ListenerCounters]: number } = { ...zeroCounters };
   #rule: RuleListener;
   #allowed: BlockList | undefined;
@@ -172,12 +170,9 @@ export class UdpListener implements FlowHost {
   }
 
   #answer({ client, mouth }: Flow, datagram: Uint8Array): void {
-    if (isCongested(mouth.socket)) {
-      this.#counters.dropped++;
-      return;
-    }
-    this.#counters.bytesToClients += datagram.length;
-    mouth.socket.send(datagram, client.port, client.address, this.#onSent);
+    if (mouth.outlet.send(datagram, this.#onFailed, client.port, client.address))
+      this.#counters.bytesToClients += datagram.length;
+    else this.dropped();
   }
 
   refused(flow: Flow, tried: ReadonlySet<NodeEntry>): Attempt | undefined {

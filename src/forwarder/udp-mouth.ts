@@ -4,7 +4,8 @@ import { networkInterfaces } from 'node:os';
 import type { NotBound } from './listen.ts';
 import type { Handle } from './pass.ts';
 import type { Flow } from './udp-flow.ts';
-import { growBuffers, makeSocket, RECEIVE_BYTES } from './udp-socket.ts';
+import { bestOutlet, type Outlet } from './udp-outlet.ts';
+import { growBuffers, handleOf, makeSocket, RECEIVE_BYTES } from './udp-socket.ts';
 
 /** Tries to find a port that is free at every address, when any will do. */
 const ANY_PORT_TRIES = 5;
@@ -17,6 +18,7 @@ export class Mouth {
   readonly address: string;
   readonly port: number;
   readonly socket: Socket;
+  readonly outlet: Outlet;
   /** Room for datagrams that have come and are not read yet. */
   readonly receiveBytes: number;
   /** By `PORT ADDRESS` of the client. */
@@ -26,6 +28,7 @@ export class Mouth {
     this.address = address;
     this.port = socket.address().port;
     this.socket = socket;
+    this.outlet = bestOutlet(socket);
     this.receiveBytes = growBuffers(socket, RECEIVE_BYTES);
   }
 
@@ -41,15 +44,6 @@ export class Mouth {
 
 /** Gives the socket of an address and port that is open already. */
 export type Inherited = (address: string, port: number) => Handle | undefined;
-
-/** Node's own, found by what only it has: `socket._handle` would tell everybody that it is deprecated (DEP0112). */
-function handleOf(socket: Socket): Handle & { recvStop(): void } {
-  for (const symbol of Object.getOwnPropertySymbols(socket)) {
-    const state = (socket as unknown as Record<symbol, { readonly handle?: Handle & { recvStop(): void } } | undefined>)[symbol];
-    if (typeof state?.handle?.recvStop === 'function') return state.handle;
-  }
-  return { close: () => {}, recvStop: () => {} };
-}
 
 export function isWildcard(address: string): boolean {
   return address === '0.0.0.0' || (isIP(address) === 6 && /^[0:]+$/.test(address));

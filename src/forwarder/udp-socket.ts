@@ -1,4 +1,5 @@
 import { createSocket, type Socket } from 'node:dgram';
+import type { Handle } from './pass.ts';
 
 /**
  * Room for datagrams that have come and are not read yet: some 5,000 small ones, what comes in 100 ms at 50,000 a second. The
@@ -9,9 +10,6 @@ export const RECEIVE_BYTES = 4 * 1024 * 1024;
 
 /** The same for one client's answers. */
 export const ANSWER_BYTES = 1024 * 1024;
-
-/** What may wait in this process for a kernel that takes no more, each socket; what comes then is dropped, as routers do. */
-const MAX_WAITING_BYTES = 1024 * 1024;
 
 /** A socket of one family only, so that the address of a client is always written as its own family's. */
 export function makeSocket(family: number): Socket {
@@ -30,8 +28,13 @@ export function growBuffers(socket: Socket, receiveBytes: number): number {
   return socket.getRecvBufferSize();
 }
 
-export function isCongested(socket: Socket): boolean {
-  return socket.getSendQueueSize() > MAX_WAITING_BYTES;
+/** Node's own, found by what only it has: `socket._handle` would tell everybody that it is deprecated (DEP0112). */
+export function handleOf(socket: Socket): Handle & { recvStop(): void } {
+  for (const symbol of Object.getOwnPropertySymbols(socket)) {
+    const state = (socket as unknown as Record<symbol, { readonly handle?: Handle & { recvStop(): void } } | undefined>)[symbol];
+    if (typeof state?.handle?.recvStop === 'function') return state.handle;
+  }
+  return { close: () => {}, recvStop: () => {} };
 }
 
 /** Whatever is asked for is an IP address already. Answered at once, so that datagrams keep their order. */
