@@ -42,6 +42,17 @@ export class NodeSets {
     return true;
   }
 
+  /** @returns false when there is no such set, or another has the name */
+  rename(from: string, to: string): boolean {
+    const set = this.#byName.get(from);
+    if (!set || this.#byName.has(to)) return false;
+    const renamed = { ...set, name: to };
+    this.#byName.delete(from);
+    this.#byName.set(to, renamed);
+    this.#byContent.set(contentOf(set.ids), renamed);
+    return true;
+  }
+
   idsOf(name: string): readonly string[] | undefined {
     return this.#byName.get(name)?.ids;
   }

@@ -16,6 +16,8 @@ export interface Entry {
 interface Changed {
   readonly listeners: Set<string>;
   readonly sets: Set<string>;
+  /** Sets that have other nodes now under their old names. */
+  readonly renewed: Set<string>;
   readonly nodes: Map<string, RuleNode>;
 }
 
@@ -83,10 +85,11 @@ export class Sheet {
   takeChange(): RulesChange | undefined {
     const changed = this.#changed;
     this.#changed = noChange();
+    this.#keepNames(changed);
     const base = this.#generation;
     const generation = base + 1;
-    const listeners = this.#takeListeners(changed.listeners, generation);
-    const nodeSets = this.#takeSets(changed.sets);
+    const listeners = this.#takeListeners(changed, generation);
+    const nodeSets = this.#takeSets(changed);
     const nodes = this.#takeNodes(changed);
     const exclusive = this.#takeExclusive();
     const isEmpty = [listeners, nodeSets, nodes, exclusive].every((part) => Object.keys(part).length === 0);
@@ -126,11 +129,47 @@ export class Sheet {
     return { exclusive: this.#exclusive };
   }
 
-  #takeListeners(ids: ReadonlySet<string>, generation: number): Record<string, RuleListener | null> {
+  /**
+   * When all that had one set have a new one now, it is the old one with other nodes: a node that comes or goes is one change, and not one of
+   * every listener.
+   */
+  #keepNames(changed: Changed): void {
+    const successors = this.#successors(changed.listeners);
+    for (const [former, next] of successors) {
+      if (next === undefined || this.#sent.sets.has(next) || !this.sets.rename(next, former)) continue;
+      for (const id of changed.listeners) this.#renameSet(id, next, former);
+      changed.sets.delete(next);
+      changed.sets.add(former);
+      changed.renewed.add(former);
+    }
+  }
+
+  /** For each set that was sent, the one that those of its listeners have that are still there; undefined: several. */
+  #successors(ids: ReadonlySet<string>): ReadonlyMap<string, string | undefined> {
+    const found = new Map<string, string | undefined>();
+    for (const id of ids) {
+      const former = this.#sent.listeners.get(id)?.nodeSet;
+      const next = this.#entries.get(id)?.nodeSet;
+      if (former === undefined || next === undefined) continue;
+      found.set(former, found.has(former) && found.get(former) !== next ? undefined : next);
+    }
+    return found;
+  }
+
+  #renameSet(id: string, from: string, to: string): void {
+    const entry = this.#entries.get(id);
+    if (entry?.nodeSet !== from) return;
+    this.#entries.set(id, { ...entry, nodeSet: to, rule: entry.rule && { ...entry.rule, nodeSet: to } });
+  }
+
+  #takeListeners({ listeners: ids, renewed }: Changed, generation: number): Record<string, RuleListener | null> {
     const changes: Record<string, RuleListener | null> = {};
     for (const id of ids) {
       const rule = this.#entries.get(id)?.rule;
-      if (isDeepStrictEqual(rule, this.#sent.listeners.get(id))) continue;
+      if (isDeepStrictEqual(rule, this.#sent.listeners.get(id))) {
+        if (rule && renewed.has(rule.nodeSet)) this.#sentAt.set(id, generation);
+        continue;
+      }
       changes[id] = rule ?? null;
       if (rule) {
         this.#sent.listeners.set(id, rule);
@@ -145,11 +184,11 @@ export class Sheet {
     return changes;
   }
 
-  #takeSets(names: ReadonlySet<string>): Record<string, readonly string[] | null> {
+  #takeSets({ sets: names, renewed }: Changed): Record<string, readonly string[] | null> {
     const changes: Record<string, readonly string[] | null> = {};
     for (const name of names) {
       const ids = this.sets.idsOf(name);
-      if (ids && !this.#sent.sets.has(name)) {
+      if (ids && (renewed.has(name) || !this.#sent.sets.has(name))) {
         this.#sent.sets.add(name);
         changes[name] = ids;
       } else if (!ids && this.#sent.sets.delete(name)) changes[name] = null;
@@ -159,7 +198,7 @@ export class Sheet {
 
   #takeNodes(changed: Changed): Record<string, RuleNode | null> {
     const changes: Record<string, RuleNode | null> = {};
-    const setsWent = [...changed.sets].some((name) => !this.sets.idsOf(name));
+    const setsWent = [...changed.sets].some((name) => changed.renewed.has(name) || !this.sets.idsOf(name));
     const gone = new Set(setsWent ? this.sets.prune() : []);
     for (const id of gone) if (this.#sent.nodes.delete(id)) changes[id] = null;
     for (const [id, node] of changed.nodes) {
@@ -172,5 +211,5 @@ export class Sheet {
 }
 
 function noChange(): Changed {
-  return { listeners: new Set(), sets: new Set(), nodes: new Map() };
+  return { listeners: new Set(), sets: new Set(), renewed: new Set(), nodes: new Map() };
 }

@@ -1,4 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { NodeTarget } from '../../../src/model.ts';
 import { Link, type News } from '../../../src/providers/local/link.ts';
 import { renderListeners, type WantedListener } from '../../../src/providers/local/rules.ts';
 import { type BalancerWish, balancer, holding, node, quiet } from '../builders.ts';
@@ -69,6 +71,69 @@ describe('what is sent', () => {
       sets: 1,
       nodes: ['n2=10.0.0.2'],
     });
+  });
+
+  test('when all get other nodes in one tick no listener is sent, and each is open once the set is in force', async () => {
+    const link = await start();
+    const all = Array.from({ length: 50 }, (_, i) => listener(`s${i}`));
+    const put = (targets: readonly NodeTarget[]) => all.forEach((wanted) => void link.put(wanted, targets));
+    put(nodes);
+    await tick();
+    const [before] = forwarder.table.nodeSets.keys();
+    put([...nodes, node('n3', '10.0.0.3')]);
+    let isOpen = false;
+    forwarder.silent = true;
+    const open = Promise.all(all.map(({ id }) => link.opened(id))).then(() => (isOpen = true));
+    await tick();
+    expect(forwarder.taken.at(-1)).toMatchObject({ listeners: {}, nodes: { n3: {} } });
+    expect(Object.fromEntries(forwarder.table.nodeSets)).toEqual({ [before!]: ['n1', 'n2', 'n3'] });
+    expect(isOpen).toBe(false);
+    forwarder.answer();
+    await open;
+    forwarder.silent = false;
+    put(nodes.slice(0, 1));
+    await tick();
+    expect(forwarder.taken.at(-1)).toMatchObject({ listeners: {}, nodes: { n2: null, n3: null } });
+    expect(Object.fromEntries(forwarder.table.nodeSets)).toEqual({ [before!]: ['n1'] });
+  });
+
+  test('whatever happens in which tick, the forwarder has each listener with its nodes and nothing else', async () => {
+    const some = Array.from({ length: 4 }, (_, i) => listener(`s${i}`));
+    const known = Array.from({ length: 4 }, (_, i) => node(`n${i}`, `10.0.0.${i + 1}`));
+    const one = fc.constantFrom(...some);
+    const step = fc.oneof(
+      fc.record({ wanted: one, targets: fc.subarray(known, { minLength: 1 }) }),
+      fc.record({ wanted: fc.constant(undefined), targets: fc.subarray(known, { minLength: 1 }) }), // all of them
+      fc.record({ wanted: one, targets: fc.constant(undefined) }),
+      fc.constant('tick' as const),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+        const link = await start();
+        const expected = new Map<string, readonly string[]>();
+        const put = (wanted: WantedListener, targets: readonly NodeTarget[]) => {
+          link.put(wanted, targets);
+          expected.set(
+            wanted.id,
+            targets.map(({ name }) => name),
+          );
+        };
+        for (const each of [...steps, 'tick' as const]) {
+          if (each === 'tick') {
+            await tick();
+            const { listeners, nodeSets, nodes: told } = forwarder.table;
+            expect(new Map([...listeners.values()].map(({ id, nodeSet }) => [id, nodeSets.get(nodeSet)]))).toEqual(expected);
+            expect(nodeSets.size).toBe(new Set([...expected.values()].map(String)).size);
+            expect(new Set(told.keys())).toEqual(new Set([...expected.values()].flat()));
+          } else if (!each.targets) {
+            link.remove(each.wanted.id);
+            expected.delete(each.wanted.id);
+          } else if (each.wanted) put(each.wanted, each.targets);
+          else for (const id of [...expected.keys()]) put(some.find((other) => other.id === id)!, each.targets);
+        }
+      }),
+      { numRuns: 150 },
+    );
   });
 
   test('a node that gets another address is one changed node', async () => {
