@@ -246,12 +246,13 @@ test('secondary addresses only grow in number', async () => {
 test('many load balancers and targets are no trouble', async () => {
   const seed = typicalAccount({ instances: 50 });
   const scene = await openScene({ seed, limits: { loadBalancers: 1000, interfacesPerVpc: 3000 } });
-  const started = performance.now();
+  const started = process.cpuUsage();
   for (let number = 0; number < 100; number++) {
     const groupArn = await group(scene, `g${number}`);
     await register(scene, groupArn, 50);
     await listener(scene, await balancer(scene, `b${number}`), groupArn);
   }
   expect((await scene.elb.describeLoadBalancers({})).LoadBalancers).toHaveLength(100);
-  expect(performance.now() - started).toBeLessThan(40_000); // a second, where nothing else runs
+  const { user, system } = process.cpuUsage(started);
+  expect((user + system) / 1_000).toBeLessThan(40_000); // ms of this process alone; a second or two
 }, 120_000);
