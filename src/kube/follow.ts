@@ -21,6 +21,10 @@ export interface WatchOptions<T extends ObjectMeta> {
   readonly pageSize?: number;
   /** Before the 1st, 2nd, … try in a row after a failure. */
   readonly delays?: Delays;
+  /** At least so long before another try where a right is missing; default: as after any failure. */
+  readonly deniedMs?: number;
+  /** The same failure is logged no more often than this. Default 60 s. */
+  readonly repeatLogMs?: number;
   /** Monotonic milliseconds. */
   now?(): number;
   /** From 0 to below 1. */
@@ -41,7 +45,6 @@ const SHORT_WATCH_MS = 1000;
 const WATCH_SECONDS = 300;
 /** A server that asks for more is asked again sooner nevertheless. */
 const RETRY_AFTER_LIMIT_MS = 60_000;
-/** The same failure is logged no more often than this. */
 const REPEAT_LOG_MS = 60_000;
 
 /** Follows one namespace, or all, from list to watch to watch. */
@@ -176,7 +179,8 @@ export class Follower<T extends ObjectMeta> {
     this.#failures += 1;
     const asked = error instanceof KubeError ? Math.min(error.retryAfterMs ?? 0, RETRY_AFTER_LIMIT_MS) : 0;
     this.#logFailure(error);
-    await this.#pause(this.#failures, asked, signal);
+    const denied = isDenied(error) ? (this.#options.deniedMs ?? 0) : 0;
+    await this.#pause(this.#failures, Math.max(asked, denied), signal);
   }
 
   /** @param failures in a row; 0: there is no need to wait */
@@ -189,10 +193,9 @@ export class Follower<T extends ObjectMeta> {
   #logFailure(error: unknown): void {
     const message = error instanceof KubeError ? error.message : explain(error);
     const now = this.#now();
-    if (message === this.#logged.message && now - this.#logged.at < REPEAT_LOG_MS) return;
+    if (message === this.#logged.message && now - this.#logged.at < (this.#options.repeatLogMs ?? REPEAT_LOG_MS)) return;
     this.#logged = { message, at: now };
-    const denied = error instanceof KubeError && (error.status === 401 || error.status === 403);
-    this.#options.log[denied ? 'error' : 'warn'](this.#fields(), `${message}; trying again`);
+    this.#options.log[isDenied(error) ? 'error' : 'warn'](this.#fields(), `${message}; trying again`);
   }
 
   #fields(): object {
@@ -211,6 +214,10 @@ export class Follower<T extends ObjectMeta> {
 export function pauseAfter(failures: number, { minMs, maxMs }: Delays, random: number): number {
   const base = Math.min(maxMs, minMs * 2 ** Math.min(failures - 1, 30));
   return Math.min(maxMs, Math.max(minMs, base * (0.5 + random)));
+}
+
+function isDenied(error: unknown): boolean {
+  return error instanceof KubeError && (error.status === 401 || error.status === 403);
 }
 
 function isOlder(version: string, than: string): boolean {

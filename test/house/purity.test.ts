@@ -46,6 +46,7 @@ const pure: readonly string[] = [
   'forwarder/rules.ts',
   'forwarder/table.ts',
   'forwarder/problems.ts',
+  'kube/endpoint-slices.ts',
   'kube/objects.ts',
   'config/aws-annotations.ts',
   'config/aws-lint.ts',
