@@ -18,6 +18,17 @@ export function nameOf(service: { readonly namespace: string; readonly name: str
   return `${service.namespace}/${service.name}`;
 }
 
+/** The nodes that a listener sends to: all of the balancer, but for those of which it is known that they have no endpoint. */
+export function nodesBehind(
+  { nodes }: Pick<Balancer, 'nodes'>,
+  { targetGroup }: { readonly targetGroup: Pick<TargetGroup, 'endpointNodes'> },
+): readonly NodeTarget[] {
+  const { endpointNodes } = targetGroup;
+  if (endpointNodes === undefined) return nodes;
+  const names = new Set(endpointNodes);
+  return nodes.filter(({ name }) => names.has(name));
+}
+
 /**
  * One external load balancer that is wanted. By default each Service has its own; Services with the same
  * `nodeport-lb.io/share` group are members of one.
@@ -104,6 +115,11 @@ export interface TargetGroup {
   readonly healthCheck: HealthCheck;
   /** `externalTrafficPolicy: Local`: only nodes whose health check passes may get traffic, even if none does. */
   readonly localOnly: boolean;
+  /**
+   * Names of the nodes that have an endpoint which serves (policy Local): all others are asked in vain. Absent: not known, or nothing that
+   * the provider goes by.
+   */
+  readonly endpointNodes?: readonly string[];
   /** Clients stay on their node for this many seconds (`sessionAffinity: ClientIP`). */
   readonly affinitySeconds?: number;
   /** Clients allowed in, as CIDRs; empty: all. */

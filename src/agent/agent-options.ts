@@ -31,6 +31,8 @@ export interface AgentOptions {
   /** Those of them that another machine has, each with what was seen of it; default: nobody looks. */
   readDuplicates?(): ReadonlyMap<string, string>;
   readonly renewMs?: number;
+  /** For how long endpoints count of which nothing is heard; default 15 s. */
+  readonly apartMs?: number;
 }
 
 /** What health endpoints and metrics tell of an agent. */

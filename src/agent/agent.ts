@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Followed } from '../controller/follow.ts';
-import { followCluster } from '../controller/follow.ts';
+import { APART_MS } from '../controller/endpoints.ts';
+import { type Followed, followCluster } from '../controller/follow.ts';
 import { explain } from '../errors.ts';
-import type { ListenerState } from '../forwarder/rules.ts';
 import type { ObjectMeta } from '../kube/objects.ts';
 import type { Watched } from '../kube/watch.ts';
-import { Link } from '../providers/local/link.ts';
+import { isKernels, Link } from '../providers/local/link.ts';
 import type { AgentOptions, AgentState } from './agent-options.ts';
 import { followAddresses } from './machine.ts';
 import { AGENT_LABEL, agentObject, ordersName } from './names.ts';
@@ -18,7 +17,7 @@ import { type AgentReport, sameReport } from './report.ts';
 import { describeWork } from './report-of.ts';
 import { Memory } from './state-file.ts';
 import { VipDuty, vipsOf } from './vip-duty.ts';
-import { Work } from './work.ts';
+import { needsEndpoints, Work } from './work.ts';
 
 /** A write that is under way then is the next agent's to find. */
 const SILENT_MS = 5_000;
@@ -41,6 +40,7 @@ export class Agent {
   #followed: Followed | undefined;
   /** Grows with every change of what is followed; what an older one was waiting for is dropped. */
   #following = 0;
+  #apart: NodeJS.Timeout | undefined;
   #stopped = false;
   #isSucceeded = false;
   #mayTell = false;
@@ -101,6 +101,7 @@ export class Agent {
       }
     }
     this.#arrange();
+    this.#awaitCluster();
     await this.#link.start(this.#options.startForwarder);
     if (remembered)
       log.info({ listeners: this.#work.listeners().length }, 'serving the rules of the last run until the cluster answers');
@@ -179,6 +180,7 @@ export class Agent {
     this.#stopped = true;
     this.#following += 1;
     this.#stopAddresses();
+    clearTimeout(this.#apart);
     await this.#duty?.stop();
   }
 
@@ -220,7 +222,18 @@ export class Agent {
     this.#following += 1;
     const before = this.#followed;
     this.#followed = undefined;
+    this.#awaitCluster();
     await before?.stop();
+  }
+
+  /** Endpoints move, and without the cluster nobody says where to: after some time every node is asked, as where they were never known. */
+  #awaitCluster(): void {
+    clearTimeout(this.#apart);
+    this.#apart = setTimeout(() => {
+      if (this.#followed || !this.#orders) return;
+      this.#work.forgetEndpoints(this.#orders, this.#place);
+      this.#remember();
+    }, this.#options.apartMs ?? APART_MS).unref();
   }
 
   async #follow(orders: Orders): Promise<void> {
@@ -229,6 +242,7 @@ export class Agent {
     const mine = this.#following;
     const followed = await followCluster(this.#options.api, orders, this.#options.log).catch(() => undefined);
     if (!followed) return;
+    if ([...followed.services.all()].some((service) => needsEndpoints(service, orders))) await followed.endpoints.begin();
     if (mine !== this.#following || this.#stopped) return followed.stop();
     this.#followed = followed;
     if (this.#options.free) this.#presence.start(); // the one before renews no more
@@ -317,7 +331,7 @@ export class Agent {
     if (!this.#followed || !this.#orders) return;
     for (const key of keys) {
       try {
-        this.#work.take(key, this.#followed.cluster, this.#orders, this.#place);
+        this.#work.take(key, this.#followed, this.#orders, this.#place);
       } catch (thrown) {
         this.#options.log.error(
           { balancer: key, error: explain(thrown) },
@@ -380,8 +394,4 @@ export class Agent {
     if (!this.#told || !sameReport(report, this.#told)) this.#told = report;
     return this.#told;
   }
-}
-
-function isKernels(state: ListenerState | undefined): boolean {
-  return state?.state === 'listening' && state.datapath === 'nftables';
 }

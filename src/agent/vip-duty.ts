@@ -17,7 +17,7 @@ export interface Serving {
   readonly listeners: readonly WantedListener[];
   state(id: string): ListenerState | undefined;
   target(node: string, nodePort: number): TargetState | undefined;
-  /** Whether the node is a target of the listener: eligible, and not excluded from balancers. */
+  /** Whether the node is a target of the listener: eligible, not excluded from balancers, and with an endpoint where that matters. */
   sendsTo(id: string, node: string): boolean;
 }
 
@@ -154,8 +154,9 @@ function canServe(all: readonly WantedListener[], serving: Serving, node: string
 
   function isReady({ id, localOnly, nodePort, delivery }: WantedListener): boolean {
     if (node === undefined) return true;
-    if (localOnly) return serving.target(node, nodePort)?.health === 'healthy';
-    return delivery === undefined || serving.sendsTo(id, node);
+    const isTarget = serving.sendsTo(id, node);
+    if (localOnly) return isTarget && serving.target(node, nodePort)?.health === 'healthy';
+    return delivery === undefined || isTarget;
   }
 }
 

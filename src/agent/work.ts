@@ -1,10 +1,10 @@
 import { claim, FINALIZER, HELD_BY } from '../controller/claim.ts';
-import type { Cluster } from '../controller/cluster.ts';
+import type { Followed } from '../controller/follow.ts';
 import { decideIntent } from '../controller/intent.ts';
 import { keepRefused } from '../controller/keep.ts';
 import type { Service } from '../kube/objects.ts';
-import type { Balancer, NodeTarget } from '../model.ts';
-import type { WantedListener } from '../providers/local/rules.ts';
+import type { Balancer, Listener, NodeTarget } from '../model.ts';
+import { findNodes, type WantedListener } from '../providers/local/rules.ts';
 import type { Orders } from './orders.ts';
 import { type GivesOut, listenersHere, type Place, readGivesOut } from './place.ts';
 
@@ -61,12 +61,14 @@ export class Work {
   }
 
   /** Brings one balancer to what the cluster says. */
-  take(key: string, cluster: Cluster, orders: Orders, place: Place): void {
+  take(key: string, { cluster, endpoints }: Pick<Followed, 'cluster' | 'endpoints'>, orders: Orders, place: Place): void {
     const members = cluster.membersOf(key).filter((service) => isHeldBy(service, orders.holder));
     const { loadBalancerClass, retired = false } = orders;
     const claims = { loadBalancerClass, claimUnset: false, retired }; // what is held is claimed already
     const provider = orders.holder.split('/')[0] ?? '';
-    const input = { key, members, provider, claims, nodesFor: cluster.nodesFor, serviceNamed: cluster.serviceNamed };
+    const { nodesFor, serviceNamed } = cluster;
+    const endpointsAt: typeof endpoints.nodesAt = (service, port) => endpoints.nodesAt(service, port);
+    const input = { key, members, provider, claims, nodesFor, serviceNamed, endpointsAt };
     const intent = decideIntent(input);
     this.#noteLeaving(
       key,
@@ -84,6 +86,16 @@ export class Work {
     this.#serve(balancer.key, balancer, orders, place);
   }
 
+  /** Where endpoints are is not known any more: every node is asked. */
+  forgetEndpoints(orders: Orders, place: Place): void {
+    for (const [key, { listeners, ...rest }] of this.#balancers) {
+      if (!listeners.some(({ targetGroup }) => targetGroup.endpointNodes !== undefined)) continue;
+      const balancer = { ...rest, listeners: listeners.map(withoutEndpoints) };
+      this.#balancers.set(key, balancer);
+      this.#serve(key, balancer, orders, place);
+    }
+  }
+
   /** The machine's addresses, or the pools, have changed. */
   move(orders: Orders, place: Place): void {
     for (const [key, balancer] of this.#balancers) this.#serve(key, balancer, orders, place);
@@ -93,6 +105,7 @@ export class Work {
     const listeners = new Map(
       (wanted ? listenersHere(wanted, place, orders, this.#givesOutOf(orders)) : []).map((listener) => [listener.id, listener]),
     );
+    const nodesOf = wanted ? findNodes(wanted) : () => [];
     for (const [id, { uid }] of this.#listeners.get(key) ?? []) {
       if (listeners.has(id)) continue;
       this.#closing.set(id, uid);
@@ -100,7 +113,7 @@ export class Work {
     }
     for (const listener of listeners.values()) {
       this.#closing.delete(listener.id);
-      this.#bench.put(listener, wanted!.nodes);
+      this.#bench.put(listener, nodesOf(listener));
     }
     if (listeners.size > 0) this.#listeners.set(key, listeners);
     else this.#listeners.delete(key);
@@ -120,6 +133,16 @@ export class Work {
     for (const id of [...this.#closing.keys()]) if (!this.#bench.isOpen(id)) this.#closing.delete(id);
     return [...this.#closing];
   }
+}
+
+function withoutEndpoints(listener: Listener): Listener {
+  const { endpointNodes: _gone, ...targetGroup } = listener.targetGroup;
+  return { ...listener, targetGroup };
+}
+
+/** Whether agents serve the Service, and only at nodes with an endpoint. */
+export function needsEndpoints(service: Service, { holder }: Orders): boolean {
+  return service.externalTrafficPolicy === 'Local' && isHeldBy(service, holder);
 }
 
 /** Whether the controller of these agents has taken the Service on and recorded its addresses. */

@@ -2,13 +2,18 @@ import type { Config } from '../config/config.ts';
 import type { KubeApi, Services } from '../kube/api.ts';
 import { type Node, readNode, readService, type Service } from '../kube/objects.ts';
 import { watchObjects } from '../kube/watch.ts';
+import { nameOf } from '../model.ts';
 import type { Log } from '../providers/provider.ts';
 import { type Cluster, makeCluster, reservedAddresses } from './cluster.ts';
+import { type Endpoints, followEndpoints } from './endpoints.ts';
+import { balancerKeyOf } from './share.ts';
 
 /** The picture of the cluster, kept true by watches. */
 export interface Followed {
   readonly cluster: Cluster;
   readonly services: Services;
+  /** Watched from the first question on. */
+  readonly endpoints: Pick<Endpoints, 'nodesAt' | 'begin'>;
   /** From now on `told` hears what has changed: balancer keys, or the nodes as a whole. */
   tell(told: Listener): void;
   /** Of the watches together. */
@@ -47,6 +52,7 @@ export async function followCluster(api: KubeApi, config: FollowOptions, log: Lo
     namespaces: config.namespaces,
     read: readService,
     changed: (before, after) => {
+      if (before && after?.externalTrafficPolicy !== 'Local') endpoints.forget(nameOf(before));
       told.keys(cluster.serviceChanged(before, after));
       if (before && !after) told.gone(before.uid);
       if (reservationsOf(before) !== reservationsOf(after)) told.reservations();
@@ -57,6 +63,15 @@ export async function followCluster(api: KubeApi, config: FollowOptions, log: Lo
     shareAcrossNamespaces: config.shareAcrossNamespaces,
     addressTypes: config.nodeAddressTypes,
     find: (name) => services.get(name),
+  });
+  const endpoints = followEndpoints({
+    api,
+    namespaces: config.namespaces,
+    changed: (names) => {
+      const concerned = names.flatMap((name) => services.get(name) ?? []);
+      told.keys([...new Set(concerned.map((service) => balancerKeyOf(service, config.shareAcrossNamespaces)))]);
+    },
+    log,
   });
   const nodes = watchObjects<Node>({
     api,
@@ -75,13 +90,14 @@ export async function followCluster(api: KubeApi, config: FollowOptions, log: Lo
   return {
     cluster,
     services,
+    endpoints,
     tell: (next) => {
       told = next;
     },
     healthy: () => worseOf(services.healthy(), nodes.healthy()),
     async stop() {
       told = NOBODY;
-      await Promise.all([services.stop(), nodes.stop()]);
+      await Promise.all([services.stop(), nodes.stop(), endpoints.stop()]);
     },
   };
 }

@@ -5,6 +5,7 @@ import type { Carriers } from './carriers.ts';
 import { type ClaimOptions, claim } from './claim.ts';
 import type { Claims } from './claims.ts';
 import type { Cluster } from './cluster.ts';
+import type { Endpoints } from './endpoints.ts';
 import { describeHeld, type IntentInput } from './intent.ts';
 import { byAge } from './share.ts';
 
@@ -16,6 +17,8 @@ export interface InputSources {
   readonly cluster: Pick<Cluster, 'membersOf' | 'nodesFor' | 'serviceNamed'>;
   readonly claims: Pick<Claims, 'unset' | 'retired'>;
   readonly carriers: Pick<Carriers, 'holdsBack'>;
+  /** Of a provider that goes by them. */
+  readonly endpoints?: Pick<Endpoints, 'nodesAt'>;
 }
 
 /** What is claimed just now. */
@@ -27,7 +30,8 @@ export function claimOptions(
 }
 
 /** Gathers, for a balancer key, all that is decided from, as it is when it is asked for. */
-export function describeInput({ provider, config, cluster, claims, carriers }: InputSources): (key: string) => IntentInput {
+export function describeInput(sources: InputSources): (key: string) => IntentInput {
+  const { provider, config, cluster, claims, carriers, endpoints } = sources;
   return (key) => {
     const options = claimOptions(config, claims);
     const leaves = (service: Service): boolean => claim(service, options).kind !== 'ours';
@@ -38,6 +42,7 @@ export function describeInput({ provider, config, cluster, claims, carriers }: I
       claims: options,
       nodesFor: cluster.nodesFor,
       serviceNamed: cluster.serviceNamed,
+      ...(endpoints === undefined ? {} : { endpointsAt: (service, port) => endpoints.nodesAt(service, port) }),
     };
   };
 }

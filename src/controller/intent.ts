@@ -7,7 +7,7 @@ import type { Balancer, Listener, NodeTarget } from '../model.ts';
 import { type ClaimOptions, claim, FINALIZER, heldAddresses, heldBy, heldByClass } from './claim.ts';
 import { admitMembers, byAge, shareProblem } from './share.ts';
 import { describeSpread, whyNoSpread } from './spread.ts';
-import { describeTargetGroup } from './target-group.ts';
+import { type Around, describeTargetGroup } from './target-group.ts';
 
 /** What shall become of one balancer key. */
 export interface Intent {
@@ -41,7 +41,7 @@ export interface PortRefusal {
   readonly refusal: Refusal;
 }
 
-export interface IntentInput {
+export interface IntentInput extends Around {
   readonly key: string;
   /** Every Service whose balancer key this is, whoever it belongs to. */
   readonly members: readonly Service[];
@@ -193,7 +193,7 @@ function requestedAddresses(service: Service, notes: Annotations): readonly stri
   return unique([...notes.addresses, ...(service.loadBalancerIP === '' ? [] : [service.loadBalancerIP])]);
 }
 
-function listenersOf(service: Service, around: Pick<IntentInput, 'serviceNamed'>): readonly Listener[] {
+function listenersOf(service: Service, around: Pick<IntentInput, 'serviceNamed' | 'endpointsAt'>): readonly Listener[] {
   const notes = readAnnotations(service.annotations);
   return service.ports
     .filter((port) => port.nodePort !== 0)
@@ -202,7 +202,7 @@ function listenersOf(service: Service, around: Pick<IntentInput, 'serviceNamed'>
       name: port.name,
       protocol: port.protocol,
       port: port.port,
-      targetGroup: describeTargetGroup(service, port, notes),
+      targetGroup: describeTargetGroup(service, port, notes, around),
       ...describeSpread(service, port, notes, around),
     }));
 }

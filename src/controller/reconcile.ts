@@ -34,7 +34,7 @@ export interface Desk<O> {
   readonly truce: Truce;
   /** What the pass before brought about; undefined: nothing, or not known. */
   lastWanted(key: string): Balancer | undefined;
-  /** Told of what the provider has after each pass; the key's nodes are as they were in the pass before, or not. */
+  /** Told of what the provider has after each pass; the key's nodes and where endpoints are is as it was in the pass before, or not. */
   passed(key: string, wanted: Balancer | undefined, report: Report): { readonly sameNodes: boolean };
 }
 
@@ -74,7 +74,8 @@ async function carryOut<O>(key: string, decision: Decision, desk: Desk<O>): Prom
   desk.carriers.note(key, report);
   const { sameNodes } = desk.passed(key, wanted, report);
   const choices = applied.steps.flatMap(({ choice }) => choice ?? []);
-  const news = { steps: sameNodes ? applied.steps : [], choices }; // a node's coming would be an event for each of a thousand Services
+  // A node's coming would be an event for each of a thousand Services, and a roll-out one for each pod.
+  const news = { steps: sameNodes ? applied.steps : [], choices };
   let renewMs = Number.POSITIVE_INFINITY;
   try {
     if (wanted) renewMs = await publish(services, wanted, report, intent, news, desk);

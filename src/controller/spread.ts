@@ -114,7 +114,7 @@ function describeShare(
     weight,
     service: { namespace: service.namespace, name: service.name, uid: service.uid },
     port: { name: port.name, port: port.port },
-    targetGroup: { ...describeTargetGroup(service, port, notes), sourceRanges },
+    targetGroup: { ...describeTargetGroup(service, port, notes, {}), sourceRanges },
     decrypt,
   };
 }

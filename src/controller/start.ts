@@ -64,12 +64,17 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const retirement = makeRetirement(log);
   const claims = { ...(await decideClaims(api, config, log)), retired: retirement.retired };
   const carriers = makeCarriers({ find: services.get, freed: (key) => queue.add(key) });
-  const inputFor = describeInput({ provider: provider.name, config, cluster, claims, carriers });
+  const endpoints = provider.followsEndpoints ? followed.endpoints : undefined;
+  const sources = { provider: provider.name, config, cluster, claims, carriers };
+  const inputFor = describeInput(endpoints === undefined ? sources : { ...sources, endpoints });
   const leadership = chooseLeadership(options);
   const mayWrite = (): boolean => !config.dryRun && leadership.holds();
   const recorder = config.dryRun ? undefined : recordFor(options, () => queue.calm(), mayWrite);
   const events = recorder ? whileLeading(logWarnings(recorder, log), mayWrite) : logEvents(log);
   const isOurs = (service: Service): boolean => claim(service, claimOptions(config, claims)).kind === 'ours';
+  if ([...services.all()].some((service) => service.externalTrafficPolicy === 'Local' && isOurs(service))) {
+    await endpoints?.begin(); // lest every node becomes a target first
+  }
   const tally = makeTally(options.metrics, services, provider, isOurs);
   const writer = makeWriter({ api, services, events, now: Date.now, mayWrite });
   const desk = layDesk(options, {

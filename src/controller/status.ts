@@ -1,6 +1,6 @@
 import { type Code, cures, type Refusal } from '../errors.ts';
 import type { Condition, Ingress, Service } from '../kube/objects.ts';
-import type { Balancer, ListenerReport, Note, Report, TargetReport } from '../model.ts';
+import { type Balancer, type ListenerReport, type Note, nodesBehind, type Report, type TargetReport } from '../model.ts';
 import {
   CONDITION,
   DATAPATH,
@@ -85,7 +85,7 @@ export function sayServed(service: Service, wanted: Balancer, report: Report, re
     ingress,
     condition: judge(wanted, report, ingress, listeners, health),
     annotations: {
-      [TARGETS]: health.unhealthy.length === 0 ? null : `${health.total - health.unhealthy.length}/${health.total}`,
+      [TARGETS]: isAsUsual(health, wanted) ? null : `${health.total - health.unhealthy.length}/${health.total}`,
       [SERVED_PORTS]: servedPorts(listeners) || null,
       ...sayPaths(service, report.paths),
     },
@@ -109,6 +109,7 @@ function judge(
   const added = notes.map(({ code, message, impairs }) => ` ${impairs ? `${code}: ` : ''}${message}.`).join('');
   const where = `Serving on ${ingress.map((i) => i.ip ?? i.hostname).join(', ')}`;
   if (wanted.nodes.length === 0) return fail('NoNodes', `${where}, but no node may be a target`);
+  if (health.total === 0) return fail('NoHealthyTargets', `${where}, but ${sayNoEndpoint(wanted)}`);
   if (health.unhealthy.length === 0)
     return { status: 'True', reason: impairing?.code ?? 'Ready', message: `${where}${sayMoved(listeners)}.${added}` };
   const sick = `${health.unhealthy.length} of ${health.total} targets ${health.unhealthy.length === 1 ? 'is' : 'are'} unhealthy: ${nameSick(health.unhealthy)}`;
@@ -178,17 +179,29 @@ function portStatus(listener: ListenerReport): { port: number; protocol: string;
   return { port: listener.port, protocol: listener.protocol, ...error };
 }
 
+function sayNoEndpoint({ nodes }: Balancer): string {
+  const none = nodes.length === 1 ? 'its only node has no endpoint' : `none of its ${nodes.length} nodes has an endpoint`;
+  return `${none} that is ready, and under externalTrafficPolicy: Local no other node may get traffic`;
+}
+
+/** Every node may be a target, and all are well: so `status` takes it where nothing else is on record. */
+function isAsUsual({ total, unhealthy }: Health, { nodes }: Balancer): boolean {
+  return unhealthy.length === 0 && total === nodes.length;
+}
+
 interface Health {
+  /** Of nodes that may be targets, under policy Local only those that are known to have an endpoint. */
   readonly total: number;
   readonly unhealthy: readonly TargetReport[];
 }
 
 /** A node counts as unhealthy when any of the Service's own ports that was checked on it is, or the node as a whole. */
 function countTargets(service: Service, wanted: Balancer, targets: readonly TargetReport[]): Health {
-  const total = wanted.nodes.length;
+  const nodes = targetsOf(service, wanted);
+  const total = nodes.length;
   const unwell = targets.filter(({ health }) => health === 'unhealthy');
   if (unwell.length === 0) return { total, unhealthy: [] };
-  const names = new Set(wanted.nodes.map((n) => n.name));
+  const names = new Set(nodes.map(({ name }) => name));
   const ports = new Set<number | undefined>([undefined, ...service.ports.map((port) => port.nodePort)]);
   const sick = new Map<string, TargetReport>();
   for (const target of unwell) {
@@ -196,6 +209,14 @@ function countTargets(service: Service, wanted: Balancer, targets: readonly Targ
     if (names.has(target.node) && !sick.has(target.node)) sick.set(target.node, target);
   }
   return { total, unhealthy: [...sick.values()].sort((a, b) => (a.node < b.node ? -1 : 1)) };
+}
+
+/** The nodes that any port of the Service sends to. */
+function targetsOf({ uid }: Service, wanted: Balancer): Balancer['nodes'] {
+  const own = wanted.listeners.filter((listener) => listener.service.uid === uid);
+  if (own.every(({ targetGroup }) => targetGroup.endpointNodes === undefined)) return wanted.nodes;
+  const names = new Set(own.flatMap((listener) => nodesBehind(wanted, listener).map(({ name }) => name)));
+  return wanted.nodes.filter(({ name }) => names.has(name));
 }
 
 function sayTime(at: number): string {

@@ -53,7 +53,8 @@ export function makeTally(meter: Meter, services: Services, provider: Provider, 
   return {
     lastWanted: (key) => wantedOf.get(key),
     passed(key, wanted, report) {
-      const sameNodes = wanted !== undefined && wantedOf.get(key)?.nodes === wanted.nodes;
+      const before = wantedOf.get(key);
+      const sameNodes = wanted !== undefined && before?.nodes === wanted.nodes && endpointsOf(before) === endpointsOf(wanted);
       if (wanted) {
         wantedOf.set(key, wanted);
         healthOf.set(key, countHealth(report));
@@ -66,6 +67,10 @@ export function makeTally(meter: Meter, services: Services, provider: Provider, 
     reconciled: (seconds) => meter.reconciled(seconds),
     applied: (step, thrown) => meter.providerRequested(step.kind, thrown === undefined ? 'ok' : codeOf(thrown)),
   };
+}
+
+function endpointsOf({ listeners }: Balancer): string {
+  return listeners.map(({ targetGroup }) => targetGroup.endpointNodes?.join() ?? '-').join(' ');
 }
 
 function emptyCounts(): Counts {

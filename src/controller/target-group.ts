@@ -1,19 +1,38 @@
 import type { Annotations } from '../config/annotations.ts';
 import type { Service, ServicePort } from '../kube/objects.ts';
-import type { HealthCheck, TargetGroup } from '../model.ts';
+import { type HealthCheck, nameOf, type ServiceRef, type TargetGroup } from '../model.ts';
+import type { Endpoints } from './endpoints.ts';
 
 /** kube-proxy's own health port; a UDP-only Service has no TCP port that a check could connect to. */
 const KUBE_PROXY_HEALTH_PORT = 10_256;
 
+/** Where endpoints are; empty: the provider does not go by that. */
+export interface Around {
+  readonly endpointsAt?: Endpoints['nodesAt'];
+}
+
 /** Pure. Every node at the port's nodePort. @param notes of the Service that has the listener */
-export function describeTargetGroup(service: Service, port: ServicePort, notes: Annotations): TargetGroup {
+export function describeTargetGroup(service: Service, port: ServicePort, notes: Annotations, around: Around): TargetGroup {
+  const localOnly = service.externalTrafficPolicy === 'Local';
   return {
     nodePort: port.nodePort,
     healthCheck: describeCheck(service, port, notes.healthCheck),
-    localOnly: service.externalTrafficPolicy === 'Local',
+    localOnly,
+    ...describeEndpoints(service, port, localOnly, around),
     ...(service.affinitySeconds === undefined ? {} : { affinitySeconds: service.affinitySeconds }),
     sourceRanges: service.sourceRanges,
   };
+}
+
+/** Pure. What a target group says of endpoints: nothing where any node may serve, or where it is not known which can. */
+export function describeEndpoints(
+  service: Pick<ServiceRef, 'namespace' | 'name'>,
+  port: Pick<ServicePort, 'name' | 'protocol'>,
+  localOnly: boolean,
+  { endpointsAt }: Around,
+): Pick<TargetGroup, 'endpointNodes'> {
+  const endpointNodes = localOnly ? endpointsAt?.(nameOf(service), port) : undefined;
+  return endpointNodes === undefined ? {} : { endpointNodes };
 }
 
 function describeCheck(service: Service, port: ServicePort, asked: Annotations['healthCheck']): HealthCheck {

@@ -26,6 +26,7 @@ export const calls = {
   listDaemonSets: { verb: 'list', group: 'apps', version: 'v1', resource: 'daemonsets' },
   listDeployments: { verb: 'list', group: 'apps', version: 'v1', resource: 'deployments' },
   listEndpointSlices: { verb: 'list', group: 'discovery.k8s.io', version: 'v1', resource: 'endpointslices' },
+  watchEndpointSlices: { verb: 'watch', group: 'discovery.k8s.io', version: 'v1', resource: 'endpointslices' },
 } as const;
 
 /** What only a command in a person's hands asks for, with that person's own rights: the chart grants none of it. */

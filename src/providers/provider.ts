@@ -19,6 +19,12 @@ export interface Provider<O = unknown> {
   readonly ephemeral?: boolean;
 
   /**
+   * Under policy Local only nodes with an endpoint shall be targets (`TargetGroup.endpointNodes`), for which the controller watches
+   * EndpointSlices. Absent: every node is one, and its health check alone decides, as a cloud's balancer has it.
+   */
+  readonly followsEndpoints?: boolean;
+
+  /**
    * Called once, before anything else, with every balancer that the cluster wants and the addresses that each holds, oldest
    * first: state in memory is rebuilt from it before the first allocation.
    * @throws {import('../errors.ts').UsageError} when the provider cannot work with its configuration

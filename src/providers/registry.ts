@@ -131,6 +131,7 @@ function acceptRefusals(provider: Provider): Provider {
   return {
     name: provider.name,
     ...(provider.ephemeral === true ? { ephemeral: true } : {}),
+    ...(provider.followsEndpoints === true ? { followsEndpoints: true } : {}),
     ...(typeof provider.connections === 'function' ? { connections: () => provider.connections!() } : {}),
     ...(typeof provider.lead === 'function'
       ? { lead: (start: Parameters<typeof provider.lead>[0]) => provider.lead!(start) }

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type AgentReport, readReport } from '../../src/agent/report.ts';
 import { KubeError } from '../../src/kube/api.ts';
 import { at, text } from '../../src/kube/objects.ts';
+import type { Report } from '../../src/model.ts';
 import type { Provider } from '../../src/providers/provider.ts';
 import { keepLog, MemoryApi } from '../kube/memory-api.ts';
 import { balancer, node, nothingReserved, pool, refusalOf } from '../providers/builders.ts';
@@ -335,6 +336,32 @@ describe('the controller with agents', () => {
     const report = await reportWhen(provider, wanted.key, ({ addresses }) => addresses.length === 1);
     expect(report.notes).toEqual([{ code: 'PortInUse', message: expect.stringMatching(/10.0.0.1: agent n1: .*nginx/) }]);
     expect(report.listeners[0]?.error).toBeUndefined();
+  });
+
+  test('under policy Local publishes no node that has no endpoint, whatever its agent says of it; a new one before it was looked at', async () => {
+    const { provider, agents } = await published(['n1', 'n2']);
+    const at = (...endpointNodes: readonly string[]) =>
+      provider.adjust(web({ ports: [{ port: 80, nodePort: 30_080, localOnly: true, endpointNodes }] }), nothingReserved);
+    const only = (ip: string) => (report: Report) => report.addresses.map((one) => one.ip).join() === ip;
+    const wanted = at('n1');
+    await pass(provider, wanted.key, wanted);
+    putHeld(api, { held: wanted.address.held });
+    const report = await reportWhen(provider, wanted.key, only('10.0.0.1'));
+    expect(report.targets.map(({ node }) => node)).toEqual(['n1']);
+    const unsure = { health: 'unknown', reason: '10.0.0.2:32000/healthz answers 503', asOf: 1 } as const;
+    agents
+      .get('n2')!
+      .forwarder()
+      .report({ targets: { 'n2:30080': unsure } });
+    await until('n2 reports', () => reportOfAgent('n2')?.targets['n2:30080']);
+    await pass(provider, wanted.key, at('n2'));
+    await reportWhen(provider, wanted.key, only('192.0.2.2'));
+    agents
+      .get('n2')!
+      .forwarder()
+      .report({ targets: { 'n2:30080': { ...unsure, health: 'unhealthy' } } });
+    await pass(provider, wanted.key, at('n1', 'n2'));
+    await reportWhen(provider, wanted.key, only('10.0.0.1'));
   });
 
   test('under policy Local publishes the nodes that find an endpoint of their own ready', async () => {

@@ -20,7 +20,10 @@ export interface TestAgent {
 
 export interface AgentWish
   extends Partial<
-    Pick<AgentOptions, 'node' | 'stateDir' | 'identity' | 'log' | 'startVips' | 'delivery' | 'free' | 'readDuplicates'>
+    Pick<
+      AgentOptions,
+      'node' | 'stateDir' | 'identity' | 'log' | 'startVips' | 'delivery' | 'free' | 'readDuplicates' | 'apartMs'
+    >
   > {
   readonly addresses?: readonly string[];
   /** Its forwarder says nothing yet. */
@@ -98,11 +101,21 @@ export interface ServiceWish {
   readonly holder?: string;
   readonly leaving?: boolean;
   readonly annotations?: Readonly<Record<string, string>>;
+  readonly spec?: object;
 }
 
 /** A Service as the controller has taken it on: finalizer, holder and addresses are on record. */
 export function putHeld(api: MemoryApi, wish: ServiceWish = {}): string {
-  const { name = 'web', port = 80, protocol = 'TCP', held = [], holder = HOLDER, leaving = false, annotations = {} } = wish;
+  const {
+    name = 'web',
+    port = 80,
+    protocol = 'TCP',
+    held = [],
+    holder = HOLDER,
+    leaving = false,
+    annotations = {},
+    spec = {},
+  } = wish;
   const stored = api.set('services', {
     metadata: {
       name,
@@ -117,6 +130,7 @@ export function putHeld(api: MemoryApi, wish: ServiceWish = {}): string {
       clusterIP: '10.96.0.7',
       ipFamilies: ['IPv4'],
       ports: [{ port, protocol, nodePort: 30_000 + (port % 2_768) }],
+      ...spec,
     },
   });
   return String(stored.metadata['uid']);

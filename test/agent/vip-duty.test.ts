@@ -226,6 +226,24 @@ describe('an agent with addresses that move', () => {
     await until('it can', () => serve() === true);
   });
 
+  test('under policy Local can serve an address only while its own node has an endpoint', async () => {
+    const spec = { externalTrafficPolicy: 'Local', healthCheckNodePort: 32_000 };
+    const putSlice = (...nodes: readonly string[]) =>
+      api.set('endpointslices', {
+        metadata: { namespace: 'shop', name: 'web-1', labels: { 'kubernetes.io/service-name': 'web' } },
+        endpoints: nodes.map((nodeName) => ({ nodeName })),
+        ports: [{ port: 8080 }],
+      });
+    putNode(api, 'n2', '192.168.1.12');
+    putSlice('n2');
+    putHeld(api, { held: ['192.168.1.241'], spec });
+    await until('it cannot serve', () => serve() === false);
+    putSlice('n1', 'n2');
+    await until('it can serve', () => serve() === true);
+    putSlice();
+    await until('it cannot serve again', () => serve() === false);
+  });
+
   test('hands over before it stops', async () => {
     await one.agent.stop(0);
     expect(vips.drained).toBe(true);

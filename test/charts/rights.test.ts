@@ -29,8 +29,9 @@ describe('the chart grants', () => {
   });
 
   test('an agent what its own code calls, and nothing else', () => {
-    const rules = ['services', 'nodes', 'agent'].flatMap((name) => blocks.get(name) ?? []);
-    expect(grantsOf(rules).sort()).toEqual(callsIn('src/agent', 'src/controller/follow.ts').sort());
+    const rules = ['services', 'endpoints', 'nodes', 'agent'].flatMap((name) => blocks.get(name) ?? []);
+    const code = callsIn('src/agent', 'src/controller/follow.ts', 'src/controller/endpoints.ts');
+    expect(grantsOf(rules).sort()).toEqual(code.sort());
   });
 
   test('every block of rights to somebody', () => {

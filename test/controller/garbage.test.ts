@@ -117,7 +117,12 @@ function judge(rawServices: readonly unknown[], rawNodes: readonly unknown[]): v
   for (const service of services) {
     balancerKeyOf(service, false);
     claim(service, claims);
-    const said = sayServed(service, intent.wanted ?? ({ nodes: [] } as unknown as Balancer), report, intent.portRefusals);
+    const said = sayServed(
+      service,
+      intent.wanted ?? ({ nodes: [], listeners: [] } as unknown as Balancer),
+      report,
+      intent.portRefusals,
+    );
     JSON.stringify([patchFor(service, said, 'now'), patchFor(service, sayGone(service), 'now')]);
   }
   for (const listener of intent.wanted?.listeners ?? []) {

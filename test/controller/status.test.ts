@@ -9,6 +9,7 @@ const NOW = '2026-05-01T00:00:00Z';
 const EARLIER = '2026-04-01T00:00:00Z';
 
 const wanted = {
+  listeners: [],
   nodes: [
     { name: 'a', addresses: ['10.0.0.1'] },
     { name: 'b', addresses: ['10.0.0.2'] },
@@ -159,6 +160,40 @@ describe('what is said of a served Service', () => {
     expect(sayServed(service(), wanted, shared, []).condition).toMatchObject({ status: 'True', reason: 'Ready' });
     const own = { ...healthy, targets: at(30080, 'unhealthy') };
     expect(sayServed(service(), wanted, own, []).condition).toMatchObject({ reason: 'NoHealthyTargets' });
+  });
+
+  describe('under policy Local', () => {
+    const under = (endpointNodes: readonly string[] | undefined) => {
+      const targetGroup = { localOnly: true, ...(endpointNodes ? { endpointNodes } : {}) };
+      const own = { service: { uid: 'uid-web' }, port: 80, protocol: 'TCP', targetGroup };
+      const others = { service: { uid: 'uid-other' }, port: 81, protocol: 'TCP', targetGroup: { localOnly: false } };
+      return { ...wanted, listeners: [own, others] } as unknown as Balancer;
+    };
+    const say = (endpointNodes: readonly string[] | undefined, report: Partial<Report> = {}) => {
+      const { condition, annotations } = sayServed(service(), under(endpointNodes), { ...healthy, ...report }, []);
+      return { ...condition, targets: annotations?.['nodeport-lb.io/targets'] };
+    };
+
+    test('the nodes with an endpoint are its targets, and are counted', () => {
+      expect(say(['a'])).toMatchObject({ status: 'True', reason: 'Ready', targets: '1/1' });
+      expect(say(['a', 'b'])).toMatchObject({ status: 'True', reason: 'Ready', targets: null });
+      expect(say(['a', 'excluded'])).toMatchObject({ status: 'True', targets: '1/1' });
+      expect(say(undefined)).toMatchObject({ status: 'True', targets: null });
+    });
+
+    test('what is sick is counted among them alone', () => {
+      expect(say(['a'], { targets: [sick('b')] })).toMatchObject({ reason: 'Ready', targets: '1/1' });
+      expect(say(['a'], { targets: [sick('a')] })).toMatchObject({ reason: 'NoHealthyTargets', targets: '0/1' });
+      expect(say(['a', 'b'], { targets: [sick('a')] })).toMatchObject({ reason: 'Degraded', targets: '1/2' });
+    });
+
+    test('with none anywhere it says so, and what to do', () => {
+      const { status, reason, message, targets } = say([]);
+      expect({ status, reason, targets }).toEqual({ status: 'False', reason: 'NoHealthyTargets', targets: '0/0' });
+      expect(message).toMatch(
+        /Serving on 192.0.2.5, but none of its 2 nodes has an endpoint that is ready.*Check that the Service/,
+      );
+    });
   });
 
   test('what moves its packets is noted on each Service, and stays noted while that is not known', () => {

@@ -20,6 +20,13 @@ test/charts/rights.test.ts reads both.
   verbs: [list]
 {{- end }}
 
+{{- /* Where Services under policy Local have endpoints, for whoever has forwarders of provider local or is one. */}}
+{{- define "nodeport-lb.rights.endpoints" -}}
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
+{{- end }}
+
 {{- define "nodeport-lb.rights.status" -}}
 - apiGroups: [""]
   resources: [services/status]

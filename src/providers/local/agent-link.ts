@@ -57,6 +57,8 @@ export class AgentLink {
   readonly #idsOf = new Map<string, Set<string>>();
   /** Since when every agent that has the listener says that it is still to be served. */
   readonly #pendingMs = new Map<string, number>();
+  /** As it was served last, while it is opened anew: with its targets a listener may have come to need another data path. */
+  readonly #served = new Map<string, ServedState>();
   /** Of what is not healthy, by `node` or `node:nodePort`: the agent whose word was told. */
   readonly #witnesses = new Map<string, string>();
   #late: NodeJS.Timeout | undefined;
@@ -104,6 +106,7 @@ export class AgentLink {
     const key = keyOfListener(id);
     this.#entries.delete(id);
     this.#pendingMs.delete(id);
+    this.#served.delete(id);
     this.#idsOf.get(key)?.delete(id);
     if (this.#idsOf.get(key)?.size === 0) this.#idsOf.delete(key);
   }
@@ -123,6 +126,8 @@ export class AgentLink {
     const states = holders.map((report) => stateAt(report, id, entry.listener));
     const best = states.find((state) => state?.state === 'listening') ?? states.find((state) => state !== undefined);
     if (best || holders.length === 0) this.#pendingMs.delete(id);
+    if (best?.state === 'listening') this.#served.set(id, best);
+    else if (best || holders.length === 0) this.#served.delete(id);
     if (best) return best;
     if (holders.length > 0) return this.#pendingState(entry.listener, holders);
     if (this.#options.nowMs() - entry.sinceMs < LATE_MS) return undefined;
@@ -134,7 +139,10 @@ export class AgentLink {
     const now = this.#options.nowMs();
     const sinceMs = this.#pendingMs.get(id) ?? now;
     this.#pendingMs.set(id, sinceMs);
-    if (now - sinceMs < LATE_MS) return undefined;
+    if (now - sinceMs < LATE_MS) {
+      this.#late ??= setTimeout(() => this.#tellLate(), LATE_MS + 1).unref();
+      return this.#served.get(id);
+    }
     return {
       state: 'failed',
       code: 'NoForwarder',
@@ -177,11 +185,14 @@ export class AgentLink {
     return this.#live().find((report) => report.node === node)?.publish ?? [];
   }
 
-  /** Whether the agent of the node that is published at the address finds the node port of its own node healthy. */
-  isReadyAt(address: string, nodePort: number): boolean {
+  /**
+   * Whether the node that is published at the address is one of these, and its own agent finds nothing wrong with the node port there. What
+   * has become a target just now is not known to be well or ill, and is reached by way of the others.
+   */
+  isReadyAt(address: string, nodePort: number, nodes: readonly NodeTarget[]): boolean {
     const own = this.#live().find((report) => report.publish.includes(address));
-    if (own?.node === undefined) return false;
-    return (own.targets[`${own.node}:${nodePort}`] ?? own.targets[own.node] ?? HEALTHY).health === 'healthy';
+    if (own?.node === undefined || !nodes.some(({ name }) => name === own.node)) return false;
+    return (own.targets[`${own.node}:${nodePort}`] ?? own.targets[own.node] ?? HEALTHY).health !== 'unhealthy';
   }
 
   /** Listeners that live agents have, whether they are wanted here or not: id and UID. */
@@ -238,7 +249,7 @@ export class AgentLink {
     const keys = new Set<string>();
     let nextMs = Number.POSITIVE_INFINITY;
     for (const { listener, sinceMs } of this.#entries.values()) {
-      const leftMs = sinceMs + LATE_MS - now;
+      const leftMs = (this.#pendingMs.get(listener.id) ?? sinceMs) + LATE_MS - now;
       if (leftMs <= 0 && leftMs > -LATE_MS) keys.add(listener.key);
       else if (leftMs > 0) nextMs = Math.min(nextMs, leftMs);
     }

@@ -10,7 +10,7 @@ import { differingOptions, type LocalOptions, readOptions } from './options.ts';
 import { type LocalStep, type Observed, type ObservedListener, type ObservedTarget, planSteps } from './plan.ts';
 import { describePools, readPools } from './pools.ts';
 import { reportObserved } from './report.ts';
-import { isServed, isUncarried, type RenderOptions, renderListeners, type WantedListener } from './rules.ts';
+import { findNodes, isServed, isUncarried, type RenderOptions, renderListeners, type WantedListener } from './rules.ts';
 import { Strangers } from './strangers.ts';
 import { refuseUncarried, withDefaults } from './wish.ts';
 
@@ -26,6 +26,7 @@ export interface AgentsParts {
  */
 export class AgentsProvider implements Provider<Observed> {
   readonly name = 'local';
+  readonly followsEndpoints = true;
   readonly #context: ProviderContext;
   readonly #parts: AgentsParts;
   #options: LocalOptions & RenderOptions;
@@ -69,7 +70,8 @@ export class AgentsProvider implements Provider<Observed> {
     this.#adopt();
     for (const balancer of start.lookOnly?.standing ?? []) {
       const drained = withDefaults(balancer, balancer.address.held);
-      for (const listener of renderListeners(drained, this.#options)) this.#link.put(listener, balancer.nodes);
+      const nodesOf = findNodes(drained);
+      for (const listener of renderListeners(drained, this.#options)) this.#link.put(listener, nodesOf(listener));
     }
     this.#link.command();
   }
@@ -264,7 +266,7 @@ export class AgentsProvider implements Provider<Observed> {
       const here = listeners.filter(({ listener }) => listener.address === address && isServed(listener));
       if (here.length === 0) return false;
       if (here.every(({ state }) => state?.state === 'failed')) return true;
-      return here.every(({ listener }) => listener.localOnly && !this.#link.isReadyAt(address, listener.nodePort));
+      return here.every(({ listener, nodes }) => listener.localOnly && !this.#link.isReadyAt(address, listener.nodePort, nodes));
     });
     return hidden.length < addresses.length ? hidden : [];
   }

@@ -35,7 +35,7 @@ export interface News {
   readonly closed: readonly string[];
 }
 
-function isKernels(state: ListenerState | undefined): state is ListenerState & { readonly state: 'listening' } {
+export function isKernels(state: ListenerState | undefined): state is ListenerState & { readonly state: 'listening' } {
   return state?.state === 'listening' && state.datapath === 'nftables';
 }
 

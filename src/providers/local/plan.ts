@@ -2,7 +2,15 @@ import { isIPv6 } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import type { Impairment, TargetState } from '../../forwarder/rules.ts';
 import type { Balancer, NodeTarget, Step } from '../../model.ts';
-import { isServed, type RenderOptions, renderListeners, type ServedState, sameNodes, type WantedListener } from './rules.ts';
+import {
+  findNodes,
+  isServed,
+  type RenderOptions,
+  renderListeners,
+  type ServedState,
+  sameNodes,
+  type WantedListener,
+} from './rules.ts';
 
 /** What exists of one balancer. A snapshot: nothing in it changes later. */
 export interface Observed {
@@ -62,6 +70,7 @@ interface ReleaseStep extends Step {
 /** Pure. New listeners first, then changes, then what goes: a client that may move finds the new way in before the old one closes. */
 export function planSteps(wanted: Balancer | undefined, observed: Observed, options: RenderOptions): readonly LocalStep[] {
   const listeners = wanted ? renderListeners(wanted, options) : [];
+  const nodesOf = wanted ? findNodes(wanted) : () => [];
   const ids = new Set(listeners.map((listener) => listener.id));
   const had = new Map(observed.listeners.map((entry) => [entry.listener.id, entry]));
   const opened: LocalStep[] = [];
@@ -69,7 +78,7 @@ export function planSteps(wanted: Balancer | undefined, observed: Observed, opti
   for (const listener of listeners) {
     const before = had.get(listener.id);
     had.delete(listener.id);
-    const nodes = wanted!.nodes;
+    const nodes = nodesOf(listener);
     if (!before) opened.push(openStep(listener, nodes));
     else updated.push(...updateSteps(before, listener, nodes));
   }
@@ -105,7 +114,10 @@ function updateSteps(before: ObservedListener, listener: WantedListener, nodes: 
     {
       kind: 'update-listener',
       summary: `change ${where(listener)}: ${what}`,
-      reason: changes.length > 0 ? `${listener.service} has changed` : 'the nodes have changed',
+      reason:
+        changes.length > 0
+          ? `${listener.service} has changed`
+          : `the nodes ${listener.localOnly ? 'or endpoints ' : ''}have changed`,
       disrupts: lost.length > 0 || before.listener.nodePort !== listener.nodePort,
       listener,
       nodes,

@@ -9,7 +9,7 @@ import { differingOptions, type LocalOptions, readOptions } from './options.ts';
 import { type LocalStep, type Observed, type ObservedListener, type ObservedTarget, planSteps } from './plan.ts';
 import { describePools, type Pool, readPools } from './pools.ts';
 import { reportObserved } from './report.ts';
-import { isServed, isUncarried, renderListeners, type ServedState, type WantedListener } from './rules.ts';
+import { findNodes, isServed, isUncarried, renderListeners, type ServedState, type WantedListener } from './rules.ts';
 import { findStranger, Strangers } from './strangers.ts';
 import { refuseUncarried, withDefaults } from './wish.ts';
 
@@ -50,6 +50,7 @@ class LocalProvider implements Provider<Observed> {
   readonly name = 'local';
   /** Sockets end with the forwarder, which ends with this process; kernel tables of a forwarder that was killed go before the next begins. */
   readonly ephemeral = true;
+  readonly followsEndpoints = true;
   readonly #context: ProviderContext;
   readonly #parts: LocalParts;
   #options: LocalOptions;
@@ -105,7 +106,8 @@ class LocalProvider implements Provider<Observed> {
   #imagine(standing: readonly Balancer[]): void {
     for (const balancer of standing) {
       const drained = withDefaults(balancer, balancer.address.held);
-      for (const listener of renderListeners(drained, this.#options)) this.#note(listener, balancer.nodes);
+      const nodesOf = findNodes(drained);
+      for (const listener of renderListeners(drained, this.#options)) this.#note(listener, nodesOf(listener));
     }
   }
 

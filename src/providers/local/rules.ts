@@ -1,6 +1,14 @@
 import type { Code } from '../../errors.ts';
 import type { ListenerState, RuleCheck, RuleListener, RuleNode } from '../../forwarder/rules.ts';
-import { type Balancer, type HealthCheck, type Listener, type NodeTarget, nameOf, type Protocol } from '../../model.ts';
+import {
+  type Balancer,
+  type HealthCheck,
+  type Listener,
+  type NodeTarget,
+  nameOf,
+  nodesBehind,
+  type Protocol,
+} from '../../model.ts';
 import { isNodePortOfItsOwn, whoseNodePort } from './node-ports.ts';
 
 /**
@@ -75,6 +83,18 @@ export function renderListeners(balancer: Balancer, options: RenderOptions): rea
   return balancer.address.held.flatMap((address) =>
     balancer.listeners.map((listener) => renderListener(balancer, listener, address, options)),
   );
+}
+
+/** Pure. Where each of the balancer's listeners sends; balancers share one array of nodes where they can. */
+export function findNodes(balancer: Balancer): (of: Pick<WantedListener, 'uid' | 'port' | 'protocol'>) => readonly NodeTarget[] {
+  const named = new Map(
+    balancer.listeners.map((one) => [nameListener({ ...one, uid: one.service.uid }), nodesBehind(balancer, one)]),
+  );
+  return (of) => named.get(nameListener(of)) ?? balancer.nodes;
+}
+
+function nameListener({ uid, port, protocol }: Pick<WantedListener, 'uid' | 'port' | 'protocol'>): string {
+  return `${uid} ${port}/${protocol}`;
 }
 
 function renderListener(balancer: Balancer, listener: Listener, address: string, options: RenderOptions): WantedListener {

@@ -114,7 +114,7 @@ test.each([
 describe('a listener that its agents are still to serve', () => {
   const pending = { holdings: { [listener.id]: 'uid' }, exceptions: { [listener.id]: { state: 'pending' } } };
 
-  test('has no state for 10 s, and then is a failure, until one serves it', async () => {
+  test('has no state for 10 s, or that of before, and then is a failure, until one serves it', async () => {
     await open();
     tell('n1', report('n1', pending));
     tell('n2', report('n2', pending));
@@ -126,8 +126,10 @@ describe('a listener that its agents are still to serve', () => {
     expect(link.state(listener.id)).toMatchObject({ state: 'failed', code: 'NoForwarder' });
     tell('n2', report('n2', { holdings: pending.holdings }));
     expect(link.state(listener.id)).toMatchObject({ state: 'listening' });
-    tell('n2', report('n2', pending)); // from here on it is waited for anew
-    expect(link.state(listener.id)).toBeUndefined();
+    tell('n2', report('n2', pending)); // opened anew, as by another data path
+    expect(link.state(listener.id)).toMatchObject({ state: 'listening' });
+    nowMs += 10_000;
+    expect(link.state(listener.id)).toMatchObject({ state: 'failed', code: 'NoForwarder' });
   });
 });
 
