@@ -1,6 +1,7 @@
 import { type OptionValues, OUR_CLASS } from '../config/options.ts';
 import { explain } from '../errors.ts';
 import { type KubeApi, KubeError } from '../kube/api.ts';
+import { readEndpointSlice } from '../kube/endpoint-slices.ts';
 import { at, list, type Node, readService, type Service, text } from '../kube/objects.ts';
 import type { ServiceName } from './connect.ts';
 import { listNodes } from './read.ts';
@@ -26,6 +27,8 @@ export interface StoryInput {
 export interface EndpointCount {
   readonly ready: number;
   readonly notReady: number;
+  /** Names of the nodes with one that serves; absent: nobody has said where any is. */
+  readonly nodes?: readonly string[];
 }
 
 /** @throws {KubeError} when the Service cannot be read */
@@ -56,7 +59,8 @@ async function countEndpoints(api: KubeApi, namespace: string, name: string): Pr
     });
     const endpoints = page.items.flatMap((slice) => list(at(slice, 'endpoints')));
     const ready = endpoints.filter((endpoint) => at(at(endpoint, 'conditions'), 'ready') !== false).length;
-    return { ready, notReady: endpoints.length - ready };
+    const nodes = new Set(page.items.flatMap((slice) => readEndpointSlice(slice)?.nodes ?? []));
+    return { ready, notReady: endpoints.length - ready, ...(page.items.length === 0 ? {} : { nodes: [...nodes] }) };
   } catch (thrown) {
     if (thrown instanceof KubeError) return undefined;
     throw new Error(`endpoints could not be counted: ${explain(thrown)}`, { cause: thrown });

@@ -106,14 +106,20 @@ function cureOf(code: string): string {
   return Object.hasOwn(cures, code) ? cures[code as keyof typeof cures] : '';
 }
 
-function tellTargets({ service, nodes }: StoryInput, status: ServiceStatus): Chapter {
+function tellTargets({ service, nodes, endpoints }: StoryInput, status: ServiceStatus): Chapter {
   if (service.type !== 'LoadBalancer' && status.balancer === '') return { title: 'Targets', lines: [] };
   const { nodeSelector } = readAnnotations(service.annotations);
   const options = { addressTypes: ['InternalIP', 'ExternalIP'], ...(nodeSelector ? { nodeSelector } : {}) };
   const targets = chooseTargets(nodes, options);
-  const named = targets.nodes.slice(0, MAX_NODES).map((node) => `${node.name} (${node.addresses.join(', ')})`);
-  const more = targets.nodes.length - named.length;
-  const lines = [named.length === 0 ? 'no node may be a target' : `${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`];
+  const isNarrowed = service.externalTrafficPolicy === 'Local' && status.provider === 'local';
+  const places = isNarrowed ? endpoints?.nodes : undefined;
+  const chosen = targets.nodes.filter(({ name }) => places?.includes(name) ?? true);
+  const named = chosen.slice(0, MAX_NODES).map((node) => `${node.name} (${node.addresses.join(', ')})`);
+  const more = chosen.length - named.length;
+  const none = targets.nodes.length === 0 ? 'no node may be a target' : 'no node has an endpoint that serves';
+  const lines = [named.length === 0 ? none : `${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`];
+  const idle = targets.nodes.filter((node) => !chosen.includes(node)).map(({ name }) => name);
+  lines.push(...idle.slice(0, MAX_NODES).map((name) => `${name} is left out: it has no endpoint that serves (policy Local)`));
   if (targets.controlPlaneOnly) lines.push('Every node is excluded and of the control plane, so they are used all the same.');
   lines.push(...targets.skipped.slice(0, MAX_NODES).map((skipped) => `${skipped.node} is left out: ${skipped.why}`));
   const count =

@@ -101,6 +101,18 @@ describe('what it says of others', () => {
     },
     { why: 'headless', wish: { spec: { clusterIP: 'None' } }, told: /headless[\s\S]*Remove `clusterIP: None`/ },
     { why: 'no selector', wish: { spec: { selector: null } }, told: /has no selector/ },
+    {
+      why: 'Local, where endpoints are',
+      wish: { held: true, spec: { externalTrafficPolicy: 'Local' } },
+      more: { endpoints: { ready: 1, notReady: 0, nodes: ['n1'] } },
+      told: /n1 \(10[\d.]+\)\n {2}n2 is left out: it has no endpoint that serves/,
+    },
+    {
+      why: 'Local, with endpoints nowhere',
+      wish: { held: true, spec: { externalTrafficPolicy: 'Local' } },
+      more: { endpoints: { ready: 0, notReady: 1, nodes: [] } },
+      told: /no node has an endpoint that serves\n {2}n1 is left out/,
+    },
     { why: 'Local', wish: { spec: { externalTrafficPolicy: 'Local' } }, told: /only nodes with a ready\s+endpoint/ },
     {
       why: 'changed since',
