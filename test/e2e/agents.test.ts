@@ -5,7 +5,7 @@ import { startAgent } from './lab/forwarder-agent.ts';
 import { type Lab, startLab } from './lab/lab.ts';
 import type { LabNode } from './lab/node.ts';
 import { Process } from './lab/process.ts';
-import { type LabService, makeService, startController } from './lab/product.ts';
+import { entriesDuring, type LabService, makeService, startController } from './lab/product.ts';
 import { until } from './lab/until.ts';
 import { sliced } from './lab/workload.ts';
 
@@ -160,6 +160,50 @@ describe('forwarder agents on the nodes', () => {
     await lab.api.delete(local.path);
     await local.deleted();
   });
+
+  test('under policy Local just the nodes with an endpoint are asked, and a pod that moves is followed', async () => {
+    const [first, second] = lab.nodes;
+    const labels = { app: 'roaming' };
+    const ports = [{ name: 'http', port: 8080 }];
+    const before = await lab.pod({ namespace, name: 'roaming-1', labels, node: first!, ports });
+    const roaming = await makeService(lab, namespace, 'roaming', {
+      selector: labels,
+      ports: [{ port: 8400, targetPort: 'http' }],
+      spec: { externalTrafficPolicy: 'Local' },
+    });
+    await publishes(roaming, [first!]);
+    const healthPort = (await roaming.read()).spec.healthCheckNodePort ?? 0;
+    await asksAlone(first!, healthPort);
+    const after = await lab.pod({ namespace, name: 'roaming-2', labels, node: second!, ports });
+    await before.end();
+    await publishes(roaming, [second!]);
+    await asksAlone(second!, healthPort);
+    expect(await roaming.answers(second!.address, 8400)).toBe(after.name);
+    expect((await roaming.condition())?.reason).toBe('Ready');
+    await after.crash();
+    const isSaid = async () => (await roaming.condition())?.message.includes('none of its 3 nodes has an endpoint') ?? false;
+    await until(isSaid, { withinMs: 60_000, what: 'it is said that no node has an endpoint' });
+    await lab.api.delete(roaming.path);
+    await roaming.deleted();
+  });
+
+  /** Waits until the agents of the other nodes have asked this one some times, and during that nobody any other. */
+  async function asksAlone(node: LabNode, healthPort: number): Promise<void> {
+    const some = async (): Promise<void> => {
+      const before = await node.entered(healthPort);
+      const what = `${node.name} is asked some times`;
+      await until(async () => (await node.entered(healthPort)) >= before + 6, { withinMs: 60_000, what });
+    };
+    await until(
+      async () => {
+        const counts = await entriesDuring(lab, healthPort, some);
+        const asked = lab.nodes.filter((_, i) => (counts[i] ?? 0) > 0).map(({ name }) => name);
+        if (asked.join() !== node.name) throw new Error(`asked were ${asked.join(', ')}`);
+        return true;
+      },
+      { withinMs: 120_000, what: `only ${node.name} is asked` },
+    );
+  }
 
   test('nodes that join, and nodes that are excluded, come and go in the status', async () => {
     const joined = await lab.addNode();
