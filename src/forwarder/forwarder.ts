@@ -17,7 +17,7 @@ import { Loops } from './loops.ts';
 import { onceATick } from './once-a-tick.ts';
 import { outlast } from './parting.ts';
 import type { Handle } from './pass.ts';
-import { choosePath, type Machine, type PathChoice, type Paths } from './paths.ts';
+import { choosePath, nowhere, type PathChoice, type Paths } from './paths.ts';
 import { listenerFault, nodeProblems } from './problems.ts';
 import { Reports } from './reports.ts';
 import { Room } from './room.ts';
@@ -32,7 +32,8 @@ import type {
   Rules,
   RulesChange,
 } from './rules.ts';
-import { emptyTable, type Revision, type RulesTable, revise, sharesPortAcrossFamilies } from './table.ts';
+import { Sweep } from './sweep.ts';
+import { emptyTable, isSameSocket, type Revision, type RulesTable, revise, sharesPortAcrossFamilies } from './table.ts';
 import { Nodes } from './targets.ts';
 import { FlowTable } from './udp-flows.ts';
 import { UdpListener } from './udp-listener.ts';
@@ -40,8 +41,6 @@ import { Whys } from './whys.ts';
 import type { Wiring } from './wire.ts';
 import { bestWiring } from './wire-raw.ts';
 
-/** How late a time limit of a connection may be noticed. */
-const SWEEP_MS = 100;
 const LAST_MS = 1_000;
 
 export interface ForwarderOptions {
@@ -74,7 +73,6 @@ export function startForwarder(options: ForwarderOptions): Forwarder & Estate {
 
 class LocalForwarder implements Forwarder, Estate {
   readonly #ground: Ground;
-  readonly #room: Room;
   readonly #listeners = new Map<string, PortListener>();
   /** Those of them that are not the kernel's. */
   readonly #inSockets = new Map<string, SocketListener>();
@@ -83,7 +81,7 @@ class LocalForwarder implements Forwarder, Estate {
   /** Of listeners that are no more. */
   #past: ListenerCounters = zeroCounters;
   #table: RulesTable = emptyTable;
-  #sweep: NodeJS.Timeout | undefined;
+  readonly #sweep: Sweep;
   #onEmpty: (() => void) | undefined;
   #closing: Promise<void> | undefined;
   readonly #hurry = new AbortController();
@@ -128,10 +126,14 @@ class LocalForwarder implements Forwarder, Estate {
       pathOf: (rule) => (this.#paths ? this.#pathOf(rule) : {}),
       placed: () => this.#lookForLoopsSoon(),
       ipv6Only: (rule) => sharesPortAcrossFamilies(rule, this.#table.listeners.values()),
-      wakeSweep: () => this.#wakeSweep(),
+      has: (id) => this.#listeners.has(id),
+      wakeSweep: () => this.#sweep.wake(),
     };
-    this.#room = new Room(this.#ground);
-    this.#room.state();
+    const room = new Room(this.#ground);
+    room.state();
+    this.#sweep = new Sweep(this.#ground, room, (nowMs) => {
+      for (const listener of [...this.#inSockets.values(), ...this.#draining]) listener.sweep(nowMs);
+    });
     this.#paths = options.paths;
     this.#whys = new Whys(options.log);
     if (options.paths && !options.paths.fault) this.#kernel = new Kernel(this.#ground, { ...options.paths, log: options.log });
@@ -218,7 +220,7 @@ class LocalForwarder implements Forwarder, Estate {
     if (drainMs !== undefined) for (const listener of this.#draining) listener.close(drainMs);
     this.#checkEmpty();
     await gone;
-    clearInterval(this.#sweep);
+    this.#sweep.stop();
     this.#ground.health.stop();
     await this.#kernel?.close(rulesMs);
     this.#ground.reports.flush();
@@ -248,7 +250,7 @@ class LocalForwarder implements Forwarder, Estate {
   /** All that must go is closed before anything is opened, so that a port can pass from one listener to another. */
   #closeUnlessSame(before: RuleListener | undefined, after: RuleListener | undefined): void {
     if (!before) return;
-    const stays = after && isSameSocket(before, after) && this.#choiceOf(after).fault === undefined && this.#isOnItsPath(after);
+    const stays = after && isSameSocket(before, after) && this.#choiceOf(after).fault === undefined && this.#goesOn(after);
     if (!stays) this.#closeListener(before.id);
   }
 
@@ -266,9 +268,14 @@ class LocalForwarder implements Forwarder, Estate {
     if (sets.size === 0 || fresh.size === this.#table.listeners.size) return;
     for (const rule of this.#table.listeners.values()) {
       if (!sets.has(rule.nodeSet) || fresh.has(rule.id) || !this.#listeners.has(rule.id) || this.#isOnItsPath(rule)) continue;
-      this.#closeListener(rule.id);
+      if (!this.#goesOn(rule)) this.#closeListener(rule.id);
       this.#openOrUpdate(rule.id);
     }
+  }
+
+  /** What the kernel is to take over serves until it has. */
+  #goesOn(rule: RuleListener): boolean {
+    return this.#isOnItsPath(rule) || (this.#inSockets.has(rule.id) && !this.#pathOf(rule).fault);
   }
 
   #isOnItsPath(rule: RuleListener): boolean {
@@ -323,13 +330,25 @@ class LocalForwarder implements Forwarder, Estate {
     const path = this.#choiceOf(rule);
     const had = this.#listeners.get(id);
     if (path.fault) this.#ground.reports.listener(id, { state: 'failed', ...path.fault });
-    else if (had) had.update(rule);
-    else this.#listeners.set(id, this.#newListener(rule, path));
+    else if (had && this.#isOnItsPath(rule)) had.update(rule);
+    else this.#listeners.set(id, this.#newListener(rule, path, this.#release(id)));
   }
 
-  #newListener(rule: RuleListener, path: PathChoice): PortListener {
+  /** @returns the socket that the kernel takes over; undefined: none serves there */
+  #release(id: string): SocketListener | undefined {
+    const old = this.#inSockets.get(id);
+    if (!old) return undefined;
+    this.#inSockets.delete(id);
+    this.#hasMoved = true;
+    this.#draining.add(old);
+    if (old.sockets().length > 0) return old;
+    old.close();
+    return undefined;
+  }
+
+  #newListener(rule: RuleListener, path: PathChoice, old: SocketListener | undefined): PortListener {
     if (this.#paths && !this.#paths.fault) this.#whys.tell(rule.id, path.why);
-    const listener: PortListener = this.#makeListener(rule, path, () => this.#gone(rule.id, listener));
+    const listener: PortListener = this.#makeListener(rule, path, () => this.#gone(rule.id, listener), old);
     if (listener instanceof KernelListener) {
       listener.open();
       return listener;
@@ -340,8 +359,8 @@ class LocalForwarder implements Forwarder, Estate {
     return listener;
   }
 
-  #makeListener(rule: RuleListener, { datapath }: PathChoice, gone: () => void): PortListener {
-    if (this.#kernel && datapath === 'nftables') return new KernelListener(rule, this.#ground, this.#kernel, gone);
+  #makeListener(rule: RuleListener, { datapath }: PathChoice, gone: () => void, old?: SocketListener): PortListener {
+    if (this.#kernel && datapath === 'nftables') return new KernelListener(rule, this.#ground, this.#kernel, gone, old);
     return rule.protocol === 'UDP' ? new UdpListener(rule, this.#ground, gone) : new TcpListener(rule, this.#ground, gone);
   }
 
@@ -374,27 +393,4 @@ class LocalForwarder implements Forwarder, Estate {
   #checkEmpty(): void {
     if (this.#draining.size === 0 && this.#listeners.size === 0) this.#onEmpty?.();
   }
-
-  /** One timer for all time limits of all connections; none while there are no connections and nothing is warned of. */
-  #wakeSweep(): void {
-    if (this.#sweep) return;
-    this.#room.begin();
-    this.#sweep = setInterval(() => {
-      const now = this.#ground.nowMs();
-      for (const flow of this.#ground.flows.silent(now)) flow.end('silent');
-      for (const listener of this.#listeners.values()) listener.sweep(now);
-      for (const listener of this.#draining) listener.sweep(now);
-      this.#room.look();
-      if (this.#ground.active > 0 || this.#ground.flows.size > 0 || this.#room.isTold) return;
-      clearInterval(this.#sweep);
-      this.#sweep = undefined;
-    }, SWEEP_MS);
-  }
-}
-
-/** Nothing is asked of the machine where there is no kernel path. */
-const nowhere: Machine = { own: new Set(), forwards: new Set() };
-
-function isSameSocket(a: RuleListener, b: RuleListener): boolean {
-  return a.protocol === b.protocol && a.address === b.address && a.port === b.port;
 }

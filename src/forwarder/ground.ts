@@ -39,6 +39,8 @@ export interface Ground {
   /** A listener has come to be at another port than its rule says. */
   placed(): void;
   ipv6Only(rule: RuleListener): boolean;
+  /** Whether some listener has the id; one that drains has it no more. */
+  has(id: string): boolean;
   /** Something has begun that has a time limit. */
   wakeSweep(): void;
 }

@@ -34,6 +34,9 @@ export interface Machine {
   readonly forwards: ReadonlySet<Family>;
 }
 
+/** Nothing is asked of the machine where there is no kernel path. */
+export const nowhere: Machine = { own: new Set(), forwards: new Set() };
+
 export interface PathChoice {
   readonly datapath: Datapath;
   /** For people, as the end of "because". */

@@ -173,3 +173,8 @@ export function sharesPortAcrossFamilies(rule: RuleListener, all: Iterable<RuleL
     if (other.port === rule.port && other.protocol === rule.protocol && isIP(other.address) === 4) return true;
   return false;
 }
+
+/** Pure. Whether one socket can go on for both. */
+export function isSameSocket(a: RuleListener, b: RuleListener): boolean {
+  return a.protocol === b.protocol && a.address === b.address && a.port === b.port;
+}

@@ -272,6 +272,7 @@ export class Kernel {
     if (this.#tellAll) this.#tellAll();
     else changes.rules.forEach((_, key) => void this.#tellOf(key));
     this.#tellAll = undefined;
+    for (const listener of dirty) listener.served();
     for (const listener of leaving) this.#sweeper.drain(listener);
     this.#sweeper.left(departures);
     this.#sweeper.changed(dirty);
@@ -349,7 +350,7 @@ export class Kernel {
 
   /** A port that a process of this machine has would be taken from it, except on addresses that are for us alone. */
   #admitFresh(): void {
-    const fresh = this.#fresh.filter(({ isClosed, address }) => !isClosed && !this.#exclusive.has(address));
+    const fresh = this.#fresh.filter(({ mayBeHeld, address }) => mayBeHeld && !this.#exclusive.has(address));
     this.#fresh = [];
     if (fresh.length === 0) return;
     const held = readHeldPorts();

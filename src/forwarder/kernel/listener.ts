@@ -27,6 +27,14 @@ interface Fault {
 
 const nothingRead: Reading = { connections: 0, refused: 0, bytesFromClients: 0, bytesToClients: 0 };
 
+/** A socket accepts on for so long when the kernel has taken its port: nobody new comes to it, and whoever waits in it is accepted. */
+const RELIEF_MS = 100;
+
+/** What has served the port so far. */
+export interface Predecessor {
+  close(mostMs?: number): void;
+}
+
 /** One port that the kernel serves, and what may still be left of its connections after it was closed. */
 export class KernelListener {
   readonly key: string;
@@ -49,6 +57,8 @@ export class KernelListener {
   peers: Peers | undefined;
   /** Why it is the kernel's, while it is served. */
   #why: string | undefined;
+  /** Serves on until the kernel does. */
+  #predecessor: Predecessor | undefined;
   #isOpen = false;
   #isClosed = false;
   /** When what is left is cut; monotonic. */
@@ -59,8 +69,9 @@ export class KernelListener {
   #past = nothingRead;
   #read = nothingRead;
 
-  constructor(rule: RuleListener, ground: Ground, kernel: Kernel, onGone: () => void) {
+  constructor(rule: RuleListener, ground: Ground, kernel: Kernel, onGone: () => void, predecessor?: Predecessor) {
     this.#rule = rule;
+    this.#predecessor = predecessor;
     this.#ground = ground;
     this.#kernel = kernel;
     this.#onGone = onGone;
@@ -84,6 +95,11 @@ export class KernelListener {
 
   get isClosed(): boolean {
     return this.#isClosed;
+  }
+
+  /** Its port may be some other process's: it is not that of a socket of ours. */
+  get mayBeHeld(): boolean {
+    return !this.#isClosed && !this.#predecessor;
   }
 
   counters(): ListenerCounters {
@@ -133,6 +149,7 @@ export class KernelListener {
   close(mostMs = Number.POSITIVE_INFINITY): void {
     const drainMs = Math.min(mostMs, this.#rule.drainMs);
     this.cutAtMs = Math.min(this.cutAtMs, this.#ground.nowMs() + drainMs);
+    this.#endPredecessor(mostMs);
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#kernel.remove(this);
@@ -140,6 +157,7 @@ export class KernelListener {
 
   /** The kernel goes on without us. */
   abandon(): void {
+    this.#endPredecessor();
     this.#isClosed = true;
     this.gone();
   }
@@ -159,6 +177,16 @@ export class KernelListener {
     if (!this.#isClosed) this.#ground.reports.listener(this.#rule.id, state);
   }
 
+  /** The kernel has taken it. */
+  served(): void {
+    if (this.#predecessor) setTimeout(() => this.#endPredecessor(), RELIEF_MS);
+  }
+
+  #endPredecessor(mostMs?: number): void {
+    this.#predecessor?.close(mostMs);
+    this.#predecessor = undefined;
+  }
+
   /** Its targets lead back to it, or do so no more. */
   loopsChanged(): void {
     if (this.#why === undefined) return;
@@ -174,7 +202,8 @@ export class KernelListener {
   /** So many connections live on after the end. */
   drains(connections: number): void {
     this.connections = connections;
-    this.#ground.reports.listener(this.#rule.id, { state: 'draining', connections });
+    const { id } = this.#rule;
+    if (!this.#ground.has(id)) this.#ground.reports.listener(id, { state: 'draining', connections });
   }
 
   gone(): void {
