@@ -129,6 +129,7 @@ export interface Changes {
 /** Pure. What the kernel shall hold after these changes. A node that comes or goes changes one chain and touches no listener. */
 export function planChanges(before: Plan, { rules, aims }: Changes): Plan {
   const draft = new Draft(before, aims);
+  draft.passOn(rules);
   draft.giveRest(rules);
   rules.forEach((rule, key) => void draft.put(key, rule));
   return draft.finish();
@@ -157,6 +158,29 @@ class Draft {
       if (!now || now.content === aim.content) continue;
       if (isRest(name) && now.ports) throw new Error(`group ${group} has come to have ports of its own`);
       this.#chains.set(group, { name, aim: now });
+    }
+  }
+
+  /**
+   * A group whose listeners all come to be one new group gives it its chain: what the chain says is changed, and no element, so that counters
+   * go on. So it is with listeners that have targets of their own whenever a node comes or goes.
+   */
+  passOn(rules: Changes['rules']): void {
+    const moves = new Map<string, { readonly to: string | undefined; readonly count: number }>();
+    rules.forEach((rule, key) => {
+      const chain = this.#before.entries.get(key)?.chain;
+      if (chain === undefined || isRest(chain)) return;
+      const { to, count } = moves.get(chain) ?? { to: rule?.group, count: 0 };
+      moves.set(chain, { to: to === rule?.group ? to : undefined, count: count + 1 });
+    });
+    for (const [name, { to, count }] of moves) {
+      const aim = to === undefined ? undefined : this.#aims.get(to);
+      if (to === undefined || !aim || this.#chains.has(to) || count !== this.#sizes.get(name)) continue;
+      const from = [...this.#chains].find(([, chain]) => chain.name === name);
+      // Who remembers clients does so by the listener and by the chain's targets: that begins anew.
+      if (!from || aim.staySeconds !== undefined || from[1].aim.staySeconds !== undefined) continue;
+      this.#chains.delete(from[0]);
+      this.#chains.set(to, { name, aim });
     }
   }
 

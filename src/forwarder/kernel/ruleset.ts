@@ -105,10 +105,11 @@ function changeLines(
   const held = heldLines(before, after, table);
   lines.push(...held.come);
   for (const [content, guard] of after.guards) if (!before.guards.has(content)) lines.push(...renderGuard(guard, table));
-  for (const [group, chain] of after.chains) {
-    const had = before.chains.get(group);
-    if (had?.name === chain.name && had.aim.content === chain.aim.content) continue;
-    lines.push(`${had?.name === chain.name || isRest(chain.name) ? 'flush' : 'add'} chain inet ${table} ${chain.name}`);
+  const [aimsBefore, aimsAfter] = [aimsByChain(before), aimsByChain(after)];
+  for (const chain of after.chains.values()) {
+    const had = aimsBefore.get(chain.name);
+    if (had?.content === chain.aim.content) continue;
+    lines.push(`${had || isRest(chain.name) ? 'flush' : 'add'} chain inet ${table} ${chain.name}`);
     for (const rule of renderAim(chain)) lines.push(`add rule inet ${table} ${chain.name} ${rule}`);
   }
   for (const [map, { gone, come }] of changedElements(before, after, keys, of))
@@ -126,8 +127,8 @@ function changeLines(
     }
     lines.push(...renderForgotten(before, after, keys, family, { table, countBytes }));
   }
-  for (const [group, { name }] of before.chains)
-    if (after.chains.get(group)?.name !== name) lines.push(`${isRest(name) ? 'flush' : 'delete'} chain inet ${table} ${name}`);
+  for (const name of aimsBefore.keys())
+    if (!aimsAfter.has(name)) lines.push(`${isRest(name) ? 'flush' : 'delete'} chain inet ${table} ${name}`);
   for (const [content, { name }] of before.guards) {
     if (after.guards.get(content)?.name === name) continue;
     lines.push(`delete chain inet ${table} ${name}`);
@@ -135,6 +136,10 @@ function changeLines(
   }
   lines.push(...held.gone);
   return lines;
+}
+
+function aimsByChain({ chains }: Plan): ReadonlyMap<string, Aim> {
+  return new Map([...chains.values()].map(({ name, aim }) => [name, aim]));
 }
 
 /** Pure. Keys of the entries that differ; with other exclusive addresses all may. */

@@ -35,6 +35,49 @@ describe('chains', () => {
     expect(after.chains.size).toBe(2);
   });
 
+  describe('of listeners that have their targets for themselves, among many others', () => {
+    const [a, b] = [500, 501];
+    const before = plan([...many(), kernelRule(a, other), kernelRule(b, other)]);
+    const get = (to: typeof two, ...ports: number[]) =>
+      planChanges(before, {
+        ...changesTo(
+          ports.map((port) => kernelRule(port, to)),
+          [to],
+        ),
+      });
+
+    test('is theirs still when all of them get others together: no element is touched, so that counters go on', () => {
+      const after = get(three, a, b);
+      expect(movedKeys(before, after)).toEqual([]);
+      expect(after.chains.get(three.content)?.name).toBe(before.chains.get(other.content)?.name);
+      expect(renderChange(before, after, options).split('\n')).toEqual([
+        'flush chain inet test t1',
+        expect.stringMatching(/^add rule inet test t1 .*10\.0\.0\.3/),
+      ]);
+      expect(after.sizes.get('t1')).toBe(2);
+      const back = planChanges(after, changesTo([kernelRule(a, other)], [other]));
+      expect(movedKeys(after, back)).toEqual([kernelRule(a, other).key]);
+    });
+
+    test('stays with those that keep their targets', () => {
+      const after = get(three, a);
+      expect(movedKeys(before, after)).toEqual([kernelRule(a, three).key]);
+      expect(after.chains.get(other.content)?.name).toBe('t1');
+      expect(after.chains.get(three.content)?.name).toBe('t2');
+    });
+
+    test('goes when they join the others', () => {
+      const after = get(two, a, b);
+      expect(after.chains.size).toBe(1);
+      expect(renderChange(before, after, options)).toContain('delete chain inet test t1');
+    });
+
+    test('is not for clients that are remembered by it', () => {
+      const after = get(aim(['10.0.0.1', '10.0.0.9'], { staySeconds: 60 }), a, b);
+      expect([...after.chains.values()].map(({ name }) => name)).toEqual(['rest4', 't2']);
+    });
+  });
+
   test('one that nobody has any more is deleted after the last element that points to it', () => {
     const before = plan([kernelRule(1, two), kernelRule(3, two), kernelRule(2, other)]);
     const after = plan([kernelRule(1, two)], [two], before);
