@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
+import { findInternals } from './internals.ts';
 import { passesSockets } from './platform.ts';
 
 // Open sockets for another process that is no child of ours. Node passes them to its children only (`subprocess.send`), over a
-// pipe that it keeps to itself; this is that pipe, over a Unix socket. Reached as in wire-raw.ts, on the same release line; where it
+// pipe that it keeps to itself; this is that pipe, over a Unix socket. Reached by `internals.ts`; where it
 // cannot be had nothing is passed, and whoever comes opens sockets of his own.
 
 /** A listening or bound socket, as the system knows it: whoever gets it must listen with it or close it. */
@@ -55,14 +56,12 @@ interface Bindings {
   readonly offset: number;
 }
 
-const TESTED_MAJOR = 24;
 /** No message is longer; whoever sends more is none of ours. */
 const MOST_CHARACTERS = 4 * 1024 * 1024;
 
 /** @returns undefined where this Node cannot do it */
 export function findPassing(): Passing | undefined {
-  if (!passesSockets() || Number.parseInt(process.versions.node, 10) !== TESTED_MAJOR) return undefined;
-  const bindings = findBindings();
+  const bindings = passesSockets() ? findBindings() : undefined;
   if (!bindings) return undefined;
   return {
     connect: (path, owner) => connect(bindings, path, owner),
@@ -75,11 +74,10 @@ export function findPassing(): Passing | undefined {
 }
 
 function findBindings(): Bindings | undefined {
-  try {
-    const binding = (process as unknown as { binding(name: string): Record<string, never> }).binding;
+  return findInternals<Bindings>((binding) => {
     const pipe = binding('pipe_wrap');
     const stream = binding('stream_wrap');
-    const found = {
+    return {
       Pipe: pipe['Pipe'],
       PipeConnectWrap: pipe['PipeConnectWrap'],
       WriteWrap: stream['WriteWrap'],
@@ -88,10 +86,7 @@ function findBindings(): Bindings | undefined {
       bytesOrError: stream['kReadBytesOrError'],
       offset: stream['kArrayBufferOffset'],
     };
-    return Object.values(found).includes(undefined as never) ? undefined : (found as unknown as Bindings);
-  } catch {
-    return undefined;
-  }
+  });
 }
 
 function connect(bindings: Bindings, path: string, owner: PassageOwner): Promise<Passage | undefined> {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:dgram';
 import { getSystemErrorName } from 'node:util';
+import { findInternals } from './internals.ts';
 import { handleOf } from './udp-socket.ts';
 
 /** What may wait in this process for a kernel that takes no more, each socket; what comes then is dropped, as routers do. */
@@ -32,9 +33,6 @@ interface SendRequest {
 
 type SendWrap = new () => SendRequest;
 
-/** Release line of Node on which the raw outlets are tested; see wire-raw.ts. */
-const TESTED_MAJOR = 24;
-
 /** The fastest outlet that this Node can do. */
 export function bestOutlet(socket: Socket): Outlet {
   const handle = handleOf(socket) as Partial<RawHandle>;
@@ -42,16 +40,7 @@ export function bestOutlet(socket: Socket): Outlet {
   return isRaw ? new RawOutlet(handle as RawHandle, SendWrap) : new PlainOutlet(socket);
 }
 
-const SendWrap = findSendWrap();
-
-function findSendWrap(): SendWrap | undefined {
-  if (Number.parseInt(process.versions.node, 10) !== TESTED_MAJOR) return undefined;
-  try {
-    return (process as unknown as { binding(name: string): { readonly SendWrap?: SendWrap } }).binding('udp_wrap').SendWrap;
-  } catch {
-    return undefined;
-  }
-}
+const SendWrap = findInternals<{ SendWrap: SendWrap }>((binding) => ({ SendWrap: binding('udp_wrap')['SendWrap'] }))?.SendWrap;
 
 /** By what dgram offers: some 10 % of a relay's CPU time more, for a request, a callback and a tick with each datagram. */
 export class PlainOutlet implements Outlet {

@@ -1,12 +1,10 @@
 import { createServer, isIP, type Server } from 'node:net';
 import { getSystemErrorName } from 'node:util';
+import { findInternals } from './internals.ts';
 import { inheritsNoDelay } from './platform.ts';
 import { commonBuffer, copyOut, giveOwnBuffer, keepCopy, takeOwnBuffer } from './read-buffers.ts';
 import { KEEPALIVE_IDLE_MS, noOwner, type Wire, type WireEnds, type WireOwner, type Wiring } from './wire.ts';
 import { netWiring } from './wire-net.ts';
-
-// What net.Socket itself is made of. Reached by `process.binding`, which Node documents as deprecated (DEP0111) and keeps working;
-// `bestWiring` uses it only on the release line that the tests run on, and everything works without it, slower.
 
 interface TcpHandle {
   /** @returns the buffer to read into from now on; undefined: the same */
@@ -57,25 +55,21 @@ interface RawBindings {
   readonly lastWriteWasAsync: number;
 }
 
-/** Release line of Node on which the raw wires are tested. */
-const TESTED_MAJOR = 24;
 const KEEPALIVE_IDLE_SECONDS = KEEPALIVE_IDLE_MS / 1_000;
 /** libuv's code for the end of the stream. */
 const END_OF_STREAM = -4095;
 
 /** The fastest wires that this Node can do. */
 export function bestWiring(): Wiring {
-  if (Number.parseInt(process.versions.node, 10) !== TESTED_MAJOR) return netWiring;
   const bindings = findBindings();
   return bindings ? rawWiring(bindings) : netWiring;
 }
 
 function findBindings(): RawBindings | undefined {
-  try {
-    const binding = (process as unknown as { binding(name: string): Record<string, never> }).binding;
+  return findInternals<RawBindings>((binding) => {
     const tcp = binding('tcp_wrap');
     const stream = binding('stream_wrap');
-    const found = {
+    return {
       TCP: tcp['TCP'],
       TCPConnectWrap: tcp['TCPConnectWrap'],
       WriteWrap: stream['WriteWrap'],
@@ -85,10 +79,7 @@ function findBindings(): RawBindings | undefined {
       readBytesOrError: stream['kReadBytesOrError'],
       lastWriteWasAsync: stream['kLastWriteWasAsync'],
     };
-    return Object.values(found).includes(undefined as never) ? undefined : (found as unknown as RawBindings);
-  } catch {
-    return undefined;
-  }
+  });
 }
 
 function rawWiring(bindings: RawBindings): Wiring {
