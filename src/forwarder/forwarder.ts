@@ -132,7 +132,7 @@ class LocalForwarder implements Forwarder, Estate {
     const room = new Room(this.#ground);
     room.state();
     this.#sweep = new Sweep(this.#ground, room, (nowMs) => {
-      for (const listener of [...this.#inSockets.values(), ...this.#draining]) listener.sweep(nowMs);
+      for (const some of [this.#inSockets.values(), this.#draining]) for (const listener of some) listener.sweep(nowMs);
     });
     this.#paths = options.paths;
     this.#whys = new Whys(options.log);
@@ -280,8 +280,7 @@ class LocalForwarder implements Forwarder, Estate {
 
   #isOnItsPath(rule: RuleListener): boolean {
     const listener = this.#listeners.get(rule.id);
-    if (!listener || !this.#paths) return true;
-    return (this.#pathOf(rule).datapath === 'nftables') === listener instanceof KernelListener;
+    return !listener || !this.#paths || serves(listener, this.#pathOf(rule));
   }
 
   #pathOf(rule: RuleListener): PathChoice {
@@ -330,7 +329,7 @@ class LocalForwarder implements Forwarder, Estate {
     const path = this.#choiceOf(rule);
     const had = this.#listeners.get(id);
     if (path.fault) this.#ground.reports.listener(id, { state: 'failed', ...path.fault });
-    else if (had && this.#isOnItsPath(rule)) had.update(rule);
+    else if (had && serves(had, path)) had.update(rule);
     else this.#listeners.set(id, this.#newListener(rule, path, this.#release(id)));
   }
 
@@ -393,4 +392,9 @@ class LocalForwarder implements Forwarder, Estate {
   #checkEmpty(): void {
     if (this.#draining.size === 0 && this.#listeners.size === 0) this.#onEmpty?.();
   }
+}
+
+/** Whether the listener is of the path that is chosen. */
+function serves(listener: PortListener, { datapath }: PathChoice): boolean {
+  return (datapath === 'nftables') === listener instanceof KernelListener;
 }

@@ -173,13 +173,14 @@ class Draft {
       const { to, count } = moves.get(chain) ?? { to: rule?.group, count: 0 };
       moves.set(chain, { to: to === rule?.group ? to : undefined, count: count + 1 });
     });
+    const groups = new Map([...this.#chains].map(([group, { name }]) => [name, group]));
     for (const [name, { to, count }] of moves) {
       const aim = to === undefined ? undefined : this.#aims.get(to);
       if (to === undefined || !aim || this.#chains.has(to) || count !== this.#sizes.get(name)) continue;
-      const from = [...this.#chains].find(([, chain]) => chain.name === name);
+      const from = groups.get(name);
       // Who remembers clients does so by the listener and by the chain's targets: that begins anew.
-      if (!from || aim.staySeconds !== undefined || from[1].aim.staySeconds !== undefined) continue;
-      this.#chains.delete(from[0]);
+      if (from === undefined || aim.staySeconds !== undefined || this.#chains.get(from)?.aim.staySeconds !== undefined) continue;
+      this.#chains.delete(from);
       this.#chains.set(to, { name, aim });
     }
   }
